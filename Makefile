@@ -1,0 +1,50 @@
+# Each target first makes what it needs.
+#   make run   ARGS="--port 9000"        start the server
+#   make test  TESTS=tests/unit          run some tests; all without TESTS
+#   make lint                            ruff, flake8 and mypy
+#   make bench                           measure (minutes)
+#   make docs                            write the generated pages anew
+PYTHON ?= python3
+ARGS ?=
+TESTS ?= tests
+# Test processes at a time; 0 runs them all in this one.
+WORKERS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+CHECKED := $(wildcard zchat tests benchmarks docs)
+
+.PHONY: run test lint bench docs clean
+
+run: $(VENV)/.run
+	@exec $(BIN)/zchat serve $(ARGS)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(TESTS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check $(CHECKED)
+	$(BIN)/flake8 $(CHECKED)
+	$(BIN)/mypy --strict $(CHECKED)
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks $(ARGS)
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m docs.generate
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+
+# The stamps are older than a changed list, which installs again.
+$(VENV)/.run: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit( \
+	    "zchat needs Python 3.11 or later; say make PYTHON=python3.12")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.run
+	$(PIP) install --quiet --requirement requirements-dev.txt
+	@touch $@

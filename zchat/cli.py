@@ -1,0 +1,144 @@
+"""The commands of `zchat`: flags in, a program started, a status out."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+import click
+
+from zchat import __version__
+from zchat.config import Settings, load
+from zchat.errors import ConfigError
+from zchat.options import OPTIONS, Option
+
+STATUS_WRONG_SETTING: Final = 2
+CONSOLE_COMMANDS: Final = {
+    "chat": "Open the chat in this terminal.",
+    "send": "Send one message.",
+    "read": "Print messages; with --follow, new ones as they come.",
+    "chats": "List the chats.",
+    "status": "Tell how the server and this user are.",
+}
+"""Commands of the console client, which is loaded when one is called."""
+
+SETTINGS_EPILOG: Final = (
+    "Every option is also a variable (--rate-limit: ZCHAT_RATE_LIMIT) and "
+    "a key of zchat.toml (rate-limit). A flag beats the variable, which "
+    "beats the file.")
+
+
+class ProgramGroup(click.Group):
+    """The group of all commands; `--help` loads no client."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names: the servers first."""
+        return [*self.commands, *CONSOLE_COMMANDS]
+
+    def get_command(
+        self, ctx: click.Context, cmd_name: str,
+    ) -> click.Command | None:
+        """The command of that name, loaded now if need be."""
+        if cmd_name not in CONSOLE_COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        from zchat.client.console.commands import COMMANDS
+        return {command.name: command for command in COMMANDS}[cmd_name]
+
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter,
+    ) -> None:
+        """Write the list of commands without loading them."""
+        rows = [
+            (name, command.get_short_help_str(limit=60))
+            for name, command in self.commands.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl([*rows, *CONSOLE_COMMANDS.items()])
+
+
+def click_option(option: Option) -> click.Option:
+    """The flag of a setting; its value is checked in `config` alone."""
+    is_switch = option.bare is True
+    may_be_bare = option.bare is not None and not is_switch
+    return click.Option(
+        [option.flag, option.field], help=help_text(option),
+        metavar=f"[{option.placeholder}]" if may_be_bare else (
+            option.placeholder or None),
+        is_flag=is_switch,
+        flag_value=True if is_switch else "on" if may_be_bare else None,
+        multiple=option.repeats, default=None)
+
+
+def help_text(option: Option) -> str:
+    """The meaning of a setting, and what holds when it is not given."""
+    default = option.default_text
+    notes = [f"default: {default}"] if default else []
+    if option.bare not in (None, True):
+        notes.append(f"{option.bare} when given bare")
+    return option.meaning + (f"  [{'; '.join(notes)}]" if notes else "")
+
+
+def settings_or_exit(command: str, given: dict[str, Any]) -> Settings:
+    """The settings; a wrong one ends the program with one line."""
+    config_file = given.pop("config")
+    flags = {option.name: given.get(option.field) for option in OPTIONS}
+    try:
+        return load(command, flags, os.environ, config_file)
+    except ConfigError as error:
+        click.echo(f"zchat: {error}", err=True)
+        sys.exit(STATUS_WRONG_SETTING)
+
+
+def program(
+    name: str, summary: str, run: Callable[[Settings], int],
+) -> click.Command:
+    """A command that takes its settings and runs a server with them."""
+
+    def start(**given: Any) -> None:
+        settings = settings_or_exit(name, given)
+        from zchat import logs
+        logs.configure(settings.log_level, as_json=settings.log_json)
+        sys.exit(run(settings))
+
+    config = click.Option(
+        ["--config"], metavar="FILE",
+        help="File to read settings from.  [default: zchat.toml]")
+    options = [
+        click_option(option) for option in OPTIONS
+        if name in option.commands]
+    return click.Command(
+        name, callback=start, params=[*options, config], help=summary,
+        epilog=SETTINGS_EPILOG,
+        context_settings={"max_content_width": 100})
+
+
+def serve(settings: Settings) -> int:
+    """Run the broker, and HTTP beside it."""
+    from zchat.broker import serve as run
+    return run(settings)
+
+
+def gateway(settings: Settings) -> int:
+    """Run HTTP alone, in front of a broker elsewhere."""
+    from zchat.gateway import run_gateway
+    return run_gateway(settings)
+
+
+@click.group(
+    cls=ProgramGroup,
+    context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="zchat")
+def main() -> None:
+    """A chat server that needs nothing beside it, and its client.
+
+    Start with `zchat serve`, then open `zchat chat` in another terminal.
+    """
+
+
+main.add_command(program(
+    "serve",
+    "Start the server: RPC and events over ZeroMQ, and HTTP.",
+    serve))
+main.add_command(program(
+    "gateway",
+    "Start HTTP alone, for the broker at --rpc.",
+    gateway))

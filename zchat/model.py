@@ -1,0 +1,288 @@
+"""The values of the domain, and the tables that keep them.
+
+Ids are lower-case UUID strings, times are microseconds since the epoch
+in UTC, `seq` counts 1, 2, 3 … within a chat.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+
+SECOND: Final = 1_000_000
+CHUNK_BYTES: Final = 262_144
+
+COMMON, P2P, GROUP = "common", "p2p", "group"
+PENDING, SENT, FAILED, CANCELLED = "pending", "sent", "failed", "cancelled"
+
+
+@lru_cache(maxsize=1024)
+def _second_text(seconds: int) -> str:
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def time_text(microseconds: int) -> str:
+    """The moment as RFC 3339 text with an offset."""
+    seconds, rest = divmod(microseconds, SECOND)
+    return f"{_second_text(seconds)}.{rest:06d}+00:00"
+
+
+def first_id_at(microseconds: int) -> str:
+    """The smallest UUID version 7 of the moment's millisecond."""
+    time = f"{microseconds // 1000:012x}"
+    return f"{time[:8]}-{time[8:]}-7000-8000-000000000000"
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """The operator's choices that the rules follow (mission.md)."""
+
+    history_depth: int = 20
+    rate_limit: int | None = None
+    rate_period_seconds: int = 3600
+    message_ttl_seconds: int | None = None
+    max_warnings: int = 3
+    ban_seconds: int = 14400
+    max_file_bytes: int = 5_242_880
+    max_text: int = 4096
+
+
+class EventKey(msgspec.Struct, frozen=True, gc=False):
+    """What seals the events of one chat or one inbox."""
+
+    number: int
+    secret: bytes
+
+
+class User(msgspec.Struct, frozen=True, gc=False):
+    """An account; the token itself is never kept."""
+
+    id: str
+    token_hash: bytes
+    name: str
+    name_key: str
+    created: int
+    inbox_number: int
+    inbox_secret: bytes
+    quota_started: int | None = None
+    quota_used: int = 0
+    banned_until: int | None = None
+    warnings_round: int = 0
+
+    @property
+    def inbox_key(self) -> EventKey:
+        return EventKey(self.inbox_number, self.inbox_secret)
+
+
+class Chat(msgspec.Struct, frozen=True, gc=False):
+    """A chat; `gone_through` is the seq up to which all was deleted."""
+
+    id: str
+    kind: str
+    name: str
+    owner_id: str | None
+    pair: str | None
+    created: int
+    head: int
+    gone_through: int
+    size: int
+    key_number: int
+    key_secret: bytes
+
+    @property
+    def event_key(self) -> EventKey | None:
+        """None for the common chat, whose events are plain."""
+        if self.kind == COMMON:
+            return None
+        return EventKey(self.key_number, self.key_secret)
+
+
+class Member(msgspec.Struct, frozen=True, gc=False):
+    """A user in a chat.
+
+    Visible are the messages from `first_seq` on that come after
+    `expired_through` (message-ttl); `read_seq` is the read position.
+    """
+
+    chat_id: str
+    user_id: str
+    joined: int
+    first_seq: int
+    read_seq: int
+    expired_through: int = 0
+
+    @property
+    def visible_after(self) -> int:
+        """The seq after which this member sees messages."""
+        return max(self.first_seq - 1, self.expired_through)
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """A message; `files` is JSON text of what is attached, or None."""
+
+    id: str
+    chat_id: str
+    seq: int
+    author_id: str
+    created: int
+    text: str
+    is_comment_on: str | None
+    comments: int
+    files: str | None
+    idempotency_key: str | None
+
+
+class AuthoredMessage(Message, frozen=True, gc=False):
+    """A message with its author's present name, as queries return it."""
+
+    author_name: str
+
+
+class Complaint(msgspec.Struct, frozen=True, gc=False):
+    """One report; a round ends with the offender's ban."""
+
+    id: str
+    offender_id: str
+    round: int
+    reporter_id: str
+    reason: str
+    message_id: str | None
+    evidence: str | None
+    created: int
+
+
+class Scheduled(msgspec.Struct, frozen=True, gc=False):
+    """A message that waits for its time, or what became of it."""
+
+    id: str
+    author_id: str
+    chat_id: str
+    text: str
+    is_comment_on: str | None
+    file_ids: str | None
+    send_at: int
+    state: str
+    error: str | None
+    created: int
+    idempotency_key: str | None
+    message_id: str | None
+
+
+class StoredFile(msgspec.Struct, frozen=True, gc=False):
+    """An upload; its `resume_key` is gone when it is complete."""
+
+    id: str
+    chat_id: str
+    uploader_id: str
+    name: str
+    size: int
+    sha256: str
+    received: int
+    message_id: str | None
+    scheduled_id: str | None
+    created: int
+    resume_key: str | None
+
+    @property
+    def complete(self) -> bool:
+        return self.resume_key is None
+
+    @property
+    def in_use(self) -> bool:
+        """Whether it is on a message, or on one that waits."""
+        return self.message_id is not None or self.scheduled_id is not None
+
+
+class FileChunk(msgspec.Struct, frozen=True, gc=False):
+    """One piece of a file; `offset` is a multiple of CHUNK_BYTES."""
+
+    file_id: str
+    offset: int
+    data: bytes
+
+
+class Link(msgspec.Struct, frozen=True, gc=False):
+    """An invitation to a group; only the link's SHA-256 is kept."""
+
+    id: str
+    link_hash: bytes
+    chat_id: str
+    created: int
+    expires_at: int
+    max_uses: int | None
+    uses: int
+    revoked_at: int | None
+
+
+class JoinRequest(msgspec.Struct, frozen=True, gc=False):
+    """A stranger who presented a link and waits for the owner."""
+
+    chat_id: str
+    user_id: str
+    link_id: str
+    created: int
+
+
+class Delivery(msgspec.Struct, frozen=True, gc=False):
+    """A member's read position passed `seq` at the time `at`."""
+
+    chat_id: str
+    user_id: str
+    seq: int
+    at: int
+
+
+Row = TypeVar("Row", bound=msgspec.Struct)
+
+
+class Table(Generic[Row]):
+    """Where the rows of one type are kept.
+
+    `key` and each of `unique` name fields; a unique with a None in it
+    is no entry. A `lasting` table's rows may be kept in memory from one
+    batch to the next where the store is owned by one broker.
+    """
+
+    def __init__(
+            self, name: str, row: type[Row], key: tuple[str, ...],
+            unique: tuple[tuple[str, ...], ...] = (),
+            lasting: bool = False) -> None:
+        self.name = name
+        self.row = row
+        self.key = key
+        self.unique = unique
+        self.lasting = lasting
+        self.columns = row.__struct_fields__
+        self.key_of: Callable[[Any], Any] = attrgetter(*key)
+        self.unique_of: tuple[Callable[[Any], Any], ...] = tuple(
+            attrgetter(*fields) for fields in unique)
+
+    def __repr__(self) -> str:
+        return f"Table({self.name})"
+
+
+USERS = Table(
+    "users", User, ("id",), (("token_hash",), ("name_key",)), lasting=True)
+CHATS = Table("chats", Chat, ("id",), (("pair",),), lasting=True)
+MEMBERS = Table("members", Member, ("chat_id", "user_id"), lasting=True)
+MESSAGES = Table(
+    "messages", Message, ("id",), (("author_id", "idempotency_key"),))
+COMPLAINTS = Table(
+    "complaints", Complaint, ("id",),
+    (("offender_id", "round", "reporter_id"),))
+SCHEDULED = Table(
+    "scheduled", Scheduled, ("id",), (("author_id", "idempotency_key"),))
+FILES = Table("files", StoredFile, ("id",), (("resume_key",),))
+FILE_CHUNKS = Table("file_chunks", FileChunk, ("file_id", "offset"))
+LINKS = Table("links", Link, ("id",), (("link_hash",),))
+JOIN_REQUESTS = Table(
+    "join_requests", JoinRequest, ("chat_id", "user_id"))
+DELIVERIES = Table(
+    "deliveries", Delivery, ("chat_id", "user_id", "seq"))
+
+TABLES: tuple[Table[Any], ...] = (
+    USERS, CHATS, MEMBERS, MESSAGES, COMPLAINTS, SCHEDULED, FILES,
+    FILE_CHUNKS, LINKS, JOIN_REQUESTS, DELIVERIES)
