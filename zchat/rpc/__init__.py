@@ -1,0 +1,13 @@
+"""The wire, pure: structs, the table of methods, codec and sealing."""
+
+from typing import Final
+
+PROTOCOL: Final = 1
+HEARTBEAT_SECONDS: Final = 5
+PAGE_LIMIT: Final = 200
+AUTHORS_LIMIT: Final = 200
+SCHEDULED_LIMIT: Final = 50
+SCHEDULE_DAYS: Final = 120
+FILES_PER_MESSAGE: Final = 10
+REQUEST_BYTES: Final = 524_288
+TOPIC_LIMIT_BYTES: Final = 64

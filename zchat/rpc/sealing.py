@@ -1,0 +1,50 @@
+"""Event bodies that only the holders of an event key can read.
+
+A sealed body is the key's number (4 bytes, big-endian), a nonce
+(12 random bytes) and the AES-256-GCM ciphertext with its tag; topic and
+number are authenticated beside it (protocol.md, "Sealed").
+"""
+
+from functools import lru_cache
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+NONCE_BYTES: Final = 12
+SECRET_BYTES: Final = 32
+_NUMBER_BYTES: Final = 4
+_SHORTEST: Final = _NUMBER_BYTES + NONCE_BYTES + 16
+
+
+@lru_cache(maxsize=4096)
+def _cipher(secret: bytes) -> AESGCM:
+    return AESGCM(secret)
+
+
+def seal(
+        number: int, secret: bytes, topic: bytes, plain: bytes,
+        nonce: bytes) -> bytes:
+    """The sealed body; `nonce` is NONCE_BYTES fresh random bytes."""
+    head = number.to_bytes(_NUMBER_BYTES, "big")
+    return head + nonce + _cipher(secret).encrypt(nonce, plain, topic + head)
+
+
+def key_number(body: bytes) -> int | None:
+    """The number of the key that opens the body; None: not sealed."""
+    if len(body) < _SHORTEST:
+        return None
+    return int.from_bytes(body[:_NUMBER_BYTES], "big")
+
+
+def unseal(secret: bytes, topic: bytes, body: bytes) -> bytes | None:
+    """The plain body, or None where the key or the topic is another."""
+    if len(body) < _SHORTEST:
+        return None
+    head = body[:_NUMBER_BYTES]
+    nonce = body[_NUMBER_BYTES:_NUMBER_BYTES + NONCE_BYTES]
+    rest = body[_NUMBER_BYTES + NONCE_BYTES:]
+    try:
+        return _cipher(secret).decrypt(nonce, rest, topic + head)
+    except InvalidTag:
+        return None
