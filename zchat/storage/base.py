@@ -1,0 +1,125 @@
+"""The contract of a store: one transaction a batch, sets in and out."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+from zchat.lookups import Ask, Source, Statement
+from zchat.model import Table
+
+
+class Outgoing(NamedTuple):
+    """A finished event: topic and body as they go onto the socket.
+
+    `chat_id` and `seq` are set on messages: they tell every broker that
+    the chat has a new head. A local one is not shown to other brokers.
+    """
+
+    topic: bytes
+    body: bytes
+    chat_id: str | None = None
+    seq: int = 0
+    local: bool = False
+
+
+class TableChanges(Protocol):
+    """The rows of one table that a batch inserts, changes, deletes."""
+
+    @property
+    def table(self) -> Table[Any]:
+        """Which table."""
+
+    @property
+    def inserts(self) -> dict[Any, Any]:
+        """New rows by primary key."""
+
+    @property
+    def updates(self) -> dict[Any, Any]:
+        """Changed rows by primary key."""
+
+    @property
+    def deletes(self) -> dict[Any, Any]:
+        """Deleted rows by primary key."""
+
+
+class BatchChanges(Protocol):
+    """All that a batch writes; falsy where it is nothing."""
+
+    @property
+    def tables(self) -> Sequence[TableChanges]:
+        """Per table, in the fixed order of `model.TABLES`."""
+
+    @property
+    def statements(self) -> Sequence[tuple[Statement, dict[str, Any]]]:
+        """Bulk changes, run in order after the rows were written."""
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to write."""
+
+
+class Store(ABC):
+    """One store as one broker uses it, from one thread.
+
+    A batch is `begin`, any number of `load`, at most one `write`, then
+    `commit` or `rollback`. Everything may raise `StoreAway` (nothing
+    was changed; try later) and `StoreBusy` (repeat the batch); `write`
+    and `commit` may raise `StoreRejected` (a constraint was broken).
+    After each of them the caller calls `rollback`.
+    """
+
+    epoch: str
+    """A UUID of this store's history; a restored copy has another."""
+
+    common_id: str
+    """The id of the one common chat, made with the store."""
+
+    lasting: bool
+    """Whether rows may be kept in memory between batches, because this
+    broker is the only one that changes them."""
+
+    @abstractmethod
+    def begin(self) -> None:
+        """A batch begins."""
+
+    @abstractmethod
+    def load(
+            self, sources: Sequence[Source], asks: Sequence[Ask],
+            lock: bool) -> tuple[list[list[Any]], list[list[Any]]]:
+        """The rows of each source that exist, and each ask's answer.
+
+        With `lock`, rows by key cannot be changed by another broker
+        until the batch ends; they are taken table by table in the order
+        of `model.TABLES`, each in the order of its primary key.
+        """
+
+    @abstractmethod
+    def write(self, changes: BatchChanges) -> None:
+        """Deletes, then updates, then inserts; then the statements."""
+
+    @abstractmethod
+    def commit(self, outgoing: Sequence[Outgoing]) -> None:
+        """The batch is durable, and its events are on the feed."""
+
+    @abstractmethod
+    def rollback(self) -> None:
+        """The batch did not happen; never raises."""
+
+    @abstractmethod
+    def feed(self) -> tuple[list[Outgoing], bool]:
+        """Events to publish, in commit order, and whether some were lost.
+
+        Where several brokers share the store, theirs are among them.
+        """
+
+    @abstractmethod
+    def feed_fd(self) -> int | None:
+        """A descriptor that is readable when the feed has news, or None
+        where the feed has only what this broker committed."""
+
+    @abstractmethod
+    def connections(self) -> tuple[int, int]:
+        """How many connections to the database may be, and are, open."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give everything back; the store cannot be used afterwards."""

@@ -1,0 +1,218 @@
+-- name: messages_before
+-- The newest messages below a seq that are above a floor, newest first.
+SELECT m.id, m.chat_id, m.seq, m.author_id, m.created, m.text,
+       m.is_comment_on, m.comments, m.files, m.idempotency_key, u.name
+FROM messages AS m JOIN users AS u ON u.id = m.author_id
+WHERE m.chat_id = :chat_id AND m.seq > :floor AND m.seq < :before
+ORDER BY m.seq DESC LIMIT :limit;
+
+-- name: messages_after
+-- The oldest messages above a seq, oldest first.
+SELECT m.id, m.chat_id, m.seq, m.author_id, m.created, m.text,
+       m.is_comment_on, m.comments, m.files, m.idempotency_key, u.name
+FROM messages AS m JOIN users AS u ON u.id = m.author_id
+WHERE m.chat_id = :chat_id AND m.seq > :after
+ORDER BY m.seq LIMIT :limit;
+
+-- name: unread_after
+-- The oldest messages of others above a seq, oldest first.
+SELECT m.id, m.chat_id, m.seq, m.author_id, m.created, m.text,
+       m.is_comment_on, m.comments, m.files, m.idempotency_key, u.name
+FROM messages AS m JOIN users AS u ON u.id = m.author_id
+WHERE m.chat_id = :chat_id AND m.seq > :after AND m.author_id <> :user_id
+ORDER BY m.seq LIMIT :limit;
+
+-- name: comments_on
+-- The comments on a message above a seq, oldest first.
+SELECT m.id, m.chat_id, m.seq, m.author_id, m.created, m.text,
+       m.is_comment_on, m.comments, m.files, m.idempotency_key, u.name
+FROM messages AS m JOIN users AS u ON u.id = m.author_id
+WHERE m.is_comment_on = :message_id AND m.seq > :after
+ORDER BY m.seq LIMIT :limit;
+
+-- name: count_own
+-- How many messages of the chat above a seq the user wrote.
+SELECT count(*) FROM messages
+WHERE chat_id = :chat_id AND author_id = :user_id AND seq > :after;
+
+-- name: expired_for
+-- Up to where a member's messages were delivered at or before a time.
+SELECT max(seq) FROM deliveries
+WHERE chat_id = :chat_id AND user_id = :user_id AND at <= :at;
+
+-- name: chats_of_user
+-- A page of the user's chats by id, the common one left out.
+SELECT chat_id FROM members
+WHERE user_id = :user_id AND chat_id > :after AND chat_id <> :common_id
+ORDER BY chat_id LIMIT :limit;
+
+-- name: recent_chats
+-- Chats with messages since a time, told by their ids.
+SELECT DISTINCT chat_id FROM messages WHERE id >= :first_id;
+
+-- name: count_chats
+SELECT count(*) FROM chats;
+
+-- name: count_chats_of_user
+SELECT count(*) FROM members WHERE user_id = :user_id;
+
+-- name: members_page
+-- A page of the chat's members by user id.
+SELECT u.id, u.name
+FROM members AS m JOIN users AS u ON u.id = m.user_id
+WHERE m.chat_id = :chat_id AND m.user_id > :after
+ORDER BY m.user_id LIMIT :limit;
+
+-- name: shared_chats
+-- 1 where two users are in some chat together, else 0.
+SELECT CASE WHEN EXISTS (
+    SELECT 1 FROM members AS a JOIN members AS b USING (chat_id)
+    WHERE a.user_id = :user_id AND b.user_id = :other_id
+) THEN 1 ELSE 0 END;
+
+-- name: next_owner
+-- The longest-standing other members of the chat.
+SELECT user_id FROM members
+WHERE chat_id = :chat_id AND user_id <> :user_id
+ORDER BY joined, user_id LIMIT 1;
+
+-- name: count_reporters
+-- How many complained about the user in a round.
+SELECT count(*) FROM complaints
+WHERE offender_id = :offender_id AND round = :round;
+
+-- name: scheduled_of
+-- The author's scheduled messages, by time; state '' means all.
+SELECT id, author_id, chat_id, text, is_comment_on, file_ids, send_at,
+       state, error, created, idempotency_key, message_id
+FROM scheduled
+WHERE author_id = :author_id AND (:state = '' OR state = :state)
+ORDER BY send_at, id LIMIT :limit;
+
+-- name: count_pending
+SELECT count(*) FROM scheduled
+WHERE author_id = :author_id AND state = 'pending';
+
+-- name: due
+-- The scheduled messages whose time has come, in order.
+SELECT id, author_id, chat_id, text, is_comment_on, file_ids, send_at,
+       state, error, created, idempotency_key, message_id
+FROM scheduled
+WHERE state = 'pending' AND send_at <= :at
+ORDER BY send_at, id LIMIT :limit {skip_locked};
+
+-- name: count_uploads
+-- How many files of the user are on no message.
+SELECT count(*) FROM files
+WHERE uploader_id = :user_id AND message_id IS NULL;
+
+-- name: stale_uploads
+-- Files that were never attached, begun at or before a time.
+SELECT id, chat_id, uploader_id, name, size, sha256, received,
+       message_id, scheduled_id, created, resume_key
+FROM files
+WHERE message_id IS NULL AND scheduled_id IS NULL AND created <= :at
+ORDER BY created LIMIT :limit {skip_locked};
+
+-- name: chunks_of
+-- The chunks of a file from an offset on, in order.
+SELECT file_id, "offset", data FROM file_chunks
+WHERE file_id = :file_id AND "offset" >= :offset
+ORDER BY "offset" LIMIT :limit;
+
+-- name: links_of
+-- The live links of a chat, newest first.
+SELECT id, link_hash, chat_id, created, expires_at, max_uses, uses,
+       revoked_at
+FROM links
+WHERE chat_id = :chat_id AND revoked_at IS NULL AND expires_at > :at
+  AND (max_uses IS NULL OR uses < max_uses)
+ORDER BY created DESC, id LIMIT :limit;
+
+-- name: join_requests_of
+-- Who waits to come into the chat, longest first.
+SELECT chat_id, user_id, link_id, created FROM join_requests
+WHERE chat_id = :chat_id
+ORDER BY created, user_id LIMIT :limit;
+
+-- name: expired_members
+-- Members some of whose delivered messages are too old by now.
+SELECT chat_id, user_id, max(seq) FROM deliveries
+WHERE at <= :at
+GROUP BY chat_id, user_id ORDER BY chat_id, user_id LIMIT :limit;
+
+-- name: expired_chats
+-- Chats with messages that no member may see, and up to which seq.
+-- What a member was not given yet stays until it is :aged old.
+SELECT chat_id, through FROM (
+    SELECT c.id AS chat_id, c.gone_through, min(CASE
+        WHEN m.expired_through < m.read_seq AND m.read_seq >= m.first_seq
+            THEN CASE WHEN m.expired_through < m.first_seq - 1
+                 THEN m.first_seq - 1 ELSE m.expired_through END
+        WHEN a.seq > m.expired_through AND a.seq >= m.first_seq THEN a.seq
+        WHEN m.expired_through < m.first_seq - 1 THEN m.first_seq - 1
+        ELSE m.expired_through END) AS through
+    FROM chats AS c
+    JOIN members AS m ON m.chat_id = c.id
+    LEFT JOIN (
+        SELECT chat_id, max(seq) AS seq FROM messages
+        WHERE created <= :aged GROUP BY chat_id
+    ) AS a ON a.chat_id = c.id
+    WHERE c.head > c.gone_through
+    GROUP BY c.id, c.gone_through
+) AS each_chat
+WHERE through > gone_through
+ORDER BY chat_id LIMIT :limit;
+
+-- name: start_lifetime
+-- What was read before lifetimes were kept counts as delivered now.
+INSERT INTO deliveries (chat_id, user_id, seq, at)
+SELECT chat_id, user_id, read_seq, :at FROM members AS m
+WHERE read_seq > expired_through AND NOT EXISTS (
+    SELECT 1 FROM deliveries AS d
+    WHERE d.chat_id = m.chat_id AND d.user_id = m.user_id
+      AND d.seq >= m.read_seq);
+
+-- name: forget_deliveries
+DELETE FROM deliveries
+WHERE chat_id = :chat_id AND user_id = :user_id AND seq <= :seq;
+
+-- name: delete_message_chunks
+DELETE FROM file_chunks WHERE file_id IN (
+    SELECT f.id FROM files AS f JOIN messages AS m ON m.id = f.message_id
+    WHERE m.chat_id = :chat_id AND m.seq <= :seq);
+
+-- name: delete_message_files
+DELETE FROM files WHERE message_id IN (
+    SELECT id FROM messages WHERE chat_id = :chat_id AND seq <= :seq);
+
+-- name: delete_messages
+DELETE FROM messages WHERE chat_id = :chat_id AND seq <= :seq;
+
+-- name: delete_chunks_of_file
+DELETE FROM file_chunks WHERE file_id = :file_id;
+
+-- name: delete_chat_chunks
+DELETE FROM file_chunks WHERE file_id IN (
+    SELECT id FROM files WHERE chat_id = :chat_id);
+
+-- name: delete_chat_files
+DELETE FROM files WHERE chat_id = :chat_id;
+
+-- name: delete_chat_messages
+DELETE FROM messages WHERE chat_id = :chat_id;
+
+-- name: delete_chat_links
+DELETE FROM links WHERE chat_id = :chat_id;
+
+-- name: delete_chat_requests
+DELETE FROM join_requests WHERE chat_id = :chat_id;
+
+-- name: delete_link_requests
+DELETE FROM join_requests WHERE link_id = :link_id;
+
+-- name: delete_chat_deliveries
+DELETE FROM deliveries WHERE chat_id = :chat_id;
+
+-- name: delete_member_deliveries
+DELETE FROM deliveries WHERE chat_id = :chat_id AND user_id = :user_id;

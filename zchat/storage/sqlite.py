@@ -1,0 +1,233 @@
+"""The store in one SQLite file, owned by one broker."""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec.structs import astuple
+
+from zchat.errors import StoreAway, StoreRejected, StoreUnusable
+from zchat.lookups import PRIMARY, QUERIES, STATEMENTS, Ask, Source
+from zchat.model import COMMON, TABLES, Chat, Table
+from zchat.storage.base import (
+    BatchChanges, Outgoing, Store, TableChanges)
+from zchat.storage.sql import blocks, migrations
+
+_CACHE_KIB: Final = 65_536
+_CHECKPOINT_PAGES: Final = 16_384
+_SYNCHRONOUS: Final = {"full": "FULL", "normal": "NORMAL"}
+
+
+class _TableSql:
+    """The statements for the rows of one table."""
+
+    def __init__(self, table: Table[Any]) -> None:
+        name = table.name
+        columns = ", ".join(f'"{c}"' for c in table.columns)
+        places = ", ".join("?" for _ in table.columns)
+        fields = ", ".join(f'"{c}" = ?' for c in table.columns)
+        self.insert = f"INSERT INTO {name} ({columns}) VALUES ({places})"
+        self.update = f"UPDATE {name} SET {fields} WHERE {_is(table.key)}"
+        self.delete = f"DELETE FROM {name} WHERE {_is(table.key)}"
+        select = f"SELECT {columns} FROM {name} WHERE "
+        self.by = {PRIMARY: select + _is(table.key)}
+        self.wide = {PRIMARY: len(table.key) > 1}
+        for index, unique in enumerate(table.unique):
+            self.by[index] = select + _is(unique)
+            self.wide[index] = len(unique) > 1
+
+
+def _is(columns: Sequence[str]) -> str:
+    return " AND ".join(f'"{column}" = ?' for column in columns)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Driver errors become the store's (storage/base.py)."""
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        raise StoreRejected(str(error)) from error
+    except sqlite3.Error as error:
+        raise StoreAway(str(error)) from error
+
+
+class SqliteStore(Store):
+    """One file in WAL mode, locked for this process alone.
+
+    `new_id` makes the ids of a new store's common chat and epoch.
+    `durability` is `full` (a commit has been fsynced) or `normal`.
+    Raises StoreUnusable where the file is owned by another broker, is
+    no zchat store, or was written by a newer version.
+    """
+
+    lasting = True
+
+    def __init__(
+            self, path: str | Path, now: int, new_id: Callable[[], str],
+            durability: str = "full") -> None:
+        self._path = Path(path)
+        self._outgoing: list[Outgoing] = []
+        self._open = False
+        self._tables = {table.name: _TableSql(table) for table in TABLES}
+        texts = blocks(skip_locked="")
+        self._queries = {q.name: (texts[q.name], q.row) for q in QUERIES}
+        self._statements = {s.name: texts[s.name] for s in STATEMENTS}
+        try:
+            self._connection = self._connect(durability)
+            self._migrate(now, new_id)
+        except sqlite3.DatabaseError as error:
+            raise self._unusable(error) from error
+
+    def _connect(self, durability: str) -> sqlite3.Connection:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(
+            self._path, isolation_level=None, timeout=0.5,
+            cached_statements=256)
+        execute = connection.execute
+        execute("PRAGMA locking_mode = EXCLUSIVE")
+        execute("PRAGMA journal_mode = WAL")
+        execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
+        execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        execute("PRAGMA temp_store = MEMORY")
+        execute("BEGIN IMMEDIATE")
+        execute("COMMIT")
+        self._path.chmod(0o600)
+        return connection
+
+    def _unusable(self, error: sqlite3.DatabaseError) -> StoreUnusable:
+        if "locked" in str(error):
+            return StoreUnusable(
+                f"{self._path} is in use by another broker; stop that "
+                "one, or give this one another --store.")
+        return StoreUnusable(
+            f"{self._path} cannot be used as a store: {error}.")
+
+    def _migrate(self, now: int, new_id: Callable[[], str]) -> None:
+        execute = self._connection.execute
+        (version,) = execute("PRAGMA user_version").fetchone()
+        steps = migrations("sqlite")
+        if version > steps[-1].number:
+            raise StoreUnusable(
+                f"{self._path} was written by a newer zchat (schema "
+                f"{version}, this one knows {steps[-1].number}); "
+                "upgrade zchat.")
+        for step in steps:
+            if step.number > version:
+                self._connection.executescript(
+                    f"BEGIN IMMEDIATE; {step.script};"
+                    f"PRAGMA user_version = {step.number}; COMMIT")
+        execute("BEGIN IMMEDIATE")
+        self._identify(now, new_id)
+        execute("COMMIT")
+
+    def _identify(self, now: int, new_id: Callable[[], str]) -> None:
+        """Find or make the common chat and the epoch.
+
+        A file that was copied back from elsewhere is another file: its
+        epoch is new, so that clients compare what they have with it.
+        """
+        meta = dict(self._connection.execute("SELECT name, value FROM meta"))
+        if "common_id" not in meta:
+            meta["common_id"] = new_id()
+            chat = Chat(
+                meta["common_id"], COMMON, "default", None, None, now,
+                0, 0, 0, 0, b"")
+            self._connection.execute(
+                self._tables["chats"].insert, astuple(chat))
+        place = self._path.stat()
+        file = f"{place.st_dev}:{place.st_ino}"
+        if meta.get("file") != file:
+            meta["epoch"] = new_id()
+            meta["file"] = file
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO meta VALUES (?, ?)", meta.items())
+        self.common_id = meta["common_id"]
+        self.epoch = meta["epoch"]
+
+    def begin(self) -> None:
+        """Nothing to do: the transaction begins with the first change."""
+
+    def load(
+            self, sources: Sequence[Source], asks: Sequence[Ask],
+            lock: bool) -> tuple[list[list[Any]], list[list[Any]]]:
+        with _translated():
+            return (
+                [self._rows(source) for source in sources],
+                [self._answer(ask) for ask in asks])
+
+    def _rows(self, source: Source) -> list[Any]:
+        sql = self._tables[source.table.name]
+        text = sql.by[source.unique]
+        wide = sql.wide[source.unique]
+        make = source.table.row
+        execute = self._connection.execute
+        found = []
+        for key in source.keys:
+            row = execute(text, key if wide else (key,)).fetchone()
+            if row is not None:
+                found.append(make(*row))
+        return found
+
+    def _answer(self, ask: Ask) -> list[Any]:
+        text, make = self._queries[ask.query.name]
+        rows = self._connection.execute(text, ask.params).fetchall()
+        return [make(*row) for row in rows]
+
+    def write(self, changes: BatchChanges) -> None:
+        execute = self._connection.execute
+        with _translated():
+            execute("BEGIN IMMEDIATE")
+            self._open = True
+            for delta in changes.tables:
+                self._write_table(delta)
+            for statement, params in changes.statements:
+                execute(self._statements[statement.name], params)
+
+    def _write_table(self, delta: TableChanges) -> None:
+        table = delta.table
+        sql = self._tables[table.name]
+        many = self._connection.executemany
+        if delta.deletes:
+            many(sql.delete, (_key(table, row)
+                              for row in delta.deletes.values()))
+        if delta.updates:
+            many(sql.update, (astuple(row) + _key(table, row)
+                              for row in delta.updates.values()))
+        if delta.inserts:
+            many(sql.insert, map(astuple, delta.inserts.values()))
+
+    def commit(self, outgoing: Sequence[Outgoing]) -> None:
+        if self._open:
+            with _translated():
+                self._connection.execute("COMMIT")
+            self._open = False
+        self._outgoing.extend(outgoing)
+
+    def rollback(self) -> None:
+        if self._open:
+            self._open = False
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    def feed(self) -> tuple[list[Outgoing], bool]:
+        outgoing = self._outgoing
+        self._outgoing = []
+        return outgoing, False
+
+    def feed_fd(self) -> int | None:
+        return None
+
+    def connections(self) -> tuple[int, int]:
+        return 1, 1
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _key(table: Table[Any], row: Any) -> tuple[Any, ...]:
+    key = table.key_of(row)
+    return key if len(table.key) > 1 else (key,)
