@@ -1,0 +1,304 @@
+"""One batch of requests as one transaction.
+
+All rules of a batch advance in lockstep: what they wait for is loaded
+for the whole batch in one go, then each has its turn in the order of
+arrival, then all changes are written at once (architecture.md).
+"""
+
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import structlog
+from msgspec import Struct
+
+from zchat.chat.handlers import Handler
+from zchat.chat.work import (
+    TURN, Event, Overtaken, Question, Want, Work)
+from zchat.errors import (
+    Code, Refused, StoreBusy, StoreError, StoreRejected)
+from zchat.lookups import Source
+from zchat.model import USERS
+from zchat.rpc.codec import pack
+from zchat.rpc.credentials import token_hash
+from zchat.rpc.sealing import NONCE_BYTES, seal
+from zchat.storage.base import Outgoing, Store
+
+BY_TOKEN: Final = 0
+REPEATS: Final = 20
+RETRY_AFTER_SECONDS: Final = 1
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """A request in a batch, and after it its outcome.
+
+    The broker's own duties are calls as well; they carry no token and
+    nobody waits for their outcome. `origin` is the connection: the
+    writes of one connection take effect in the order sent.
+    """
+
+    handler: Handler
+    params: Any
+    reads: bool = False
+    needs_token: bool = False
+    token: object = None
+    outcome: Struct | Refused | None = None
+    done: bool = False
+    caller_id: str | None = None
+    coroutine: Coroutine[Any, Any, Struct | Refused | None] | None = field(
+        default=None, repr=False)
+    origin: Any = None
+
+    def end(self, outcome: Struct | Refused | None) -> None:
+        """The outcome is there."""
+        self.outcome = outcome
+        self.done = True
+        if self.coroutine is not None:
+            self.coroutine.close()
+            self.coroutine = None
+
+    def again(self) -> None:
+        """The batch was rolled back: as if the call had just come."""
+        self.end(None)
+        self.done = False
+        self.caller_id = None
+
+
+class _Poisoned(Exception):
+    """A rule broke down after its turn; the batch must go without it."""
+
+    def __init__(self, call: Call) -> None:
+        super().__init__()
+        self.call = call
+
+
+class Batches:
+    """Runs batches against one store.
+
+    `clock` gives the time in microseconds, and is never believed to go
+    backwards.
+    """
+
+    def __init__(
+            self, store: Store, work: Work,
+            clock: Callable[[], int]) -> None:
+        self.store = store
+        self.work = work
+        self._clock = clock
+
+    def run(self, calls: Sequence[Call]) -> None:
+        """Give every call its outcome; what changed is durable then."""
+        while calls:
+            self._run_once(calls)
+            calls = [call for call in calls if not call.done]
+
+    def _run_once(self, calls: Sequence[Call]) -> None:
+        """Run a batch; calls that must wait for the next are not done."""
+        try:
+            self._attempt_repeatedly(calls)
+        except _Poisoned as poisoned:
+            poisoned.call.end(_fault(self.work))
+            self._run_rest([c for c in calls if c is not poisoned.call])
+        except StoreRejected as error:
+            if len(calls) == 1:
+                log.warning("batch_rejected", error=str(error))
+                calls[0].again()
+                calls[0].end(_unavailable())
+            for call in calls if len(calls) > 1 else ():
+                self._run_rest([call])
+        except StoreError as error:
+            log.error("store_away", error=str(error))
+            self._refuse_writers(calls)
+
+    def _run_rest(self, calls: Sequence[Call]) -> None:
+        for call in calls:
+            call.again()
+        self.run(calls)
+
+    def _refuse_writers(self, calls: Sequence[Call]) -> None:
+        """The store cannot be written; it may still be readable."""
+        readers = [call for call in calls if call.reads]
+        alone = len(readers) == len(calls)
+        for call in calls:
+            call.again()
+            if alone or not call.reads:
+                call.end(_unavailable())
+        if readers and not alone:
+            self.run(readers)
+
+    def _attempt_repeatedly(self, calls: Sequence[Call]) -> None:
+        for _ in range(REPEATS):
+            try:
+                return self._attempt(calls)
+            except (StoreBusy, StoreRejected) as error:
+                if len(calls) > 1 and isinstance(error, StoreRejected):
+                    raise
+                log.info("batch_repeated", error=str(error))
+                for call in calls:
+                    call.again()
+        raise StoreRejected(f"given up after {REPEATS} repeats")
+
+    def _attempt(self, calls: Sequence[Call]) -> None:
+        work = self.work
+        work.begin(max(work.now, self._clock()))
+        try:
+            self.store.begin()
+            self._authorise(calls)
+            writers = [c for c in calls if not c.reads and not c.done]
+            self._advance(writers, lock=True)
+            self._take_turns(writers)
+            changes = work.changes()
+            if changes:
+                self.store.write(changes)
+            self._advance(
+                [c for c in calls if c.reads and not c.done], lock=False)
+            self.store.commit([finished(e, work) for e in work.events])
+        except BaseException:
+            work.abandon()
+            self.store.rollback()
+            raise
+        for event, fields in work.notes:
+            log.info(event, **fields)
+        work.settle()
+
+    def _authorise(self, calls: Sequence[Call]) -> None:
+        """Who calls; all tokens of the batch are looked up in one go."""
+        tokens = [(call, token_hash(call.token)) for call in calls]
+        keys = [digest for _, digest in tokens if digest]
+        unknown = self.work.unknown(USERS, BY_TOKEN, keys)
+        if unknown:
+            self._load(
+                [Source(USERS, BY_TOKEN, unknown)], [],
+                lock=not all(call.reads for call in calls))
+        for call, digest in tokens:
+            if digest is None and not call.needs_token:
+                self._start(call, None)
+                continue
+            user = digest and self.work.get_unique(USERS, BY_TOKEN, digest)
+            if user:
+                self._start(call, user.id)
+            else:
+                call.end(Refused(
+                    Code.UNAUTHORIZED, "This token is not known here; "
+                    "`connect` without a token gives you one."))
+
+    def _start(self, call: Call, caller_id: str | None) -> None:
+        call.caller_id = caller_id
+        call.coroutine = call.handler(self.work, caller_id, call.params)
+
+    def _advance(self, calls: Iterable[Call], lock: bool) -> None:
+        """Load what the calls wait for until none waits for rows."""
+        running = list(calls)
+        while running:
+            waiting: list[Call] = []
+            wanted: dict[tuple[str, int], Source] = {}
+            questions: list[Question] = []
+            for call in running:
+                want = self._step(call)
+                if want is None or want is TURN:
+                    continue
+                waiting.append(call)
+                if isinstance(want, Question):
+                    questions.append(want)
+                else:
+                    _gather(wanted, want)
+            if waiting:
+                self._load(list(wanted.values()), questions, lock)
+            running = waiting
+
+    def _load(
+            self, sources: list[Source], questions: list[Question],
+            lock: bool) -> None:
+        found, answers = self.store.load(
+            sources, [question.ask for question in questions], lock)
+        self.work.learn(sources, found)
+        for question, rows in zip(questions, answers):
+            question.rows = rows
+
+    def _step(self, call: Call) -> Any:
+        """Advance a call up to what it waits for; None: it has ended."""
+        assert call.coroutine is not None
+        try:
+            return call.coroutine.send(None)
+        except StopIteration as stop:
+            call.coroutine = None
+            call.end(stop.value)
+        except Refused as refused:
+            call.end(refused)
+        except Exception:
+            call.end(_fault(self.work))
+        return None
+
+    def _take_turns(self, calls: Iterable[Call]) -> None:
+        """The rest of each rule, in the order of arrival.
+
+        One whose answers from the store were overtaken in this batch
+        waits for the next, and its connection's later ones with it.
+        """
+        late: set[Any] = set()
+        for call in calls:
+            if call.done:
+                continue
+            if late and call.origin in late:
+                call.again()
+            elif not self._take_turn(call):
+                call.again()
+                if call.origin is not None:
+                    late.add(call.origin)
+
+    def _take_turn(self, call: Call) -> bool:
+        """The rest of a rule, which checks and changes; False: later."""
+        assert call.coroutine is not None
+        try:
+            call.coroutine.send(None)
+        except StopIteration as stop:
+            call.coroutine = None
+            call.end(stop.value)
+        except Overtaken:
+            return False
+        except Refused as refused:
+            call.end(refused)
+        except Exception as error:
+            raise _Poisoned(call) from error
+        else:
+            raise _Poisoned(call)
+        return True
+
+
+def _gather(
+        wanted: dict[tuple[str, int], Source], want: Want) -> None:
+    """Add what one rule waits for to what the batch wants."""
+    for table, index, key in want.entries:
+        source = wanted.get((table.name, index))
+        if source is None:
+            wanted[table.name, index] = Source(table, index, {key: None})
+        else:
+            source.keys[key] = None
+
+
+def finished(event: Event, work: Work) -> Outgoing:
+    """The event as it goes onto the socket."""
+    body = pack(event.body)
+    if event.key is not None:
+        body = seal(
+            event.key.number, event.key.secret, event.topic, body,
+            work.fresh.secret(NONCE_BYTES))
+    return Outgoing(
+        event.topic, body, event.chat_id, event.seq, event.local)
+
+
+def _fault(work: Work) -> Refused:
+    incident = work.fresh.token()
+    log.exception("internal_fault", incident=incident)
+    return Refused(
+        Code.INTERNAL, "A fault of the server; nothing was changed. Tell "
+        "its operator the incident number.", incident=incident)
+
+
+def _unavailable() -> Refused:
+    return Refused(
+        Code.UNAVAILABLE, "The store is away; nothing was changed. Try "
+        "again shortly.", retry_after=RETRY_AFTER_SECONDS)

@@ -1,0 +1,1 @@
+"""The rules, pure: one module per subject over a unit of work."""

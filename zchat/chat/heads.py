@@ -1,0 +1,37 @@
+"""The heads of chats, told again after their last message."""
+
+from typing import Final, NamedTuple
+
+from zchat.chat.work import Work
+from zchat.lookups import RECENT_CHATS
+from zchat.model import CHATS, SECOND, first_id_at
+
+
+MISSED_SECONDS: Final = 600
+
+
+class Quiet(NamedTuple):
+    """Chats whose last message was some seconds ago."""
+
+    chat_ids: tuple[str, ...]
+
+
+async def tell_heads(work: Work, caller_id: None, p: Quiet) -> None:
+    """Tell each chat's head, so that even a lost last message shows."""
+    await work.load_all(CHATS, p.chat_ids)
+    for chat_id in p.chat_ids:
+        chat = work.get(CHATS, chat_id)
+        if chat is not None:
+            work.tell_head(chat)
+
+
+async def tell_missed_heads(work: Work, caller_id: None, p: object) -> None:
+    """Tell the heads of all chats that lately had messages.
+
+    For a broker that may have missed events of others; who holds less
+    than a head says, fetches the rest.
+    """
+    recent = await work.ask(RECENT_CHATS, first_id=first_id_at(
+        work.now - MISSED_SECONDS * SECOND))
+    await tell_heads(
+        work, None, Quiet(tuple(found.id for found in recent)))

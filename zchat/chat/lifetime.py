@@ -1,0 +1,93 @@
+"""Lifetime: a delivered message is visible for so many seconds more.
+
+A message is delivered to a member when the read position passes it.
+What nobody may see any longer is deleted (mission.md, "Lifetime").
+"""
+
+from typing import Final, NamedTuple
+
+from zchat.chat.work import Work
+from zchat.lookups import (
+    DELETE_MESSAGE_CHUNKS, DELETE_MESSAGE_FILES, DELETE_MESSAGES,
+    EXPIRED_CHATS, EXPIRED_FOR, EXPIRED_MEMBERS, FORGET_DELIVERIES,
+    START_LIFETIME)
+from zchat.model import (
+    CHATS, DELIVERIES, MEMBERS, SECOND, Delivery, Member)
+
+UNDELIVERED_SECONDS: Final = 30 * 86_400
+EXPIRY_PAGE: Final = 256
+
+
+def begin_delivery(
+        work: Work, chat_id: str, user_id: str, seq: int) -> None:
+    """All up to `seq` is delivered to the member now."""
+    if work.rules.message_ttl_seconds is not None and seq:
+        work.put(DELIVERIES, Delivery(chat_id, user_id, seq, work.now))
+
+
+def _expired_before(work: Work) -> int | None:
+    """What was delivered at or before this time is expired."""
+    if work.rules.message_ttl_seconds is None:
+        return None
+    return work.now - work.rules.message_ttl_seconds * SECOND
+
+
+async def visible_after(work: Work, member: Member) -> int:
+    """The seq after which the member sees messages at this moment."""
+    at = _expired_before(work)
+    if at is None:
+        return member.visible_after
+    expired = await work.ask(
+        EXPIRED_FOR, chat_id=member.chat_id, user_id=member.user_id, at=at)
+    return max(member.visible_after, expired[0].seq or 0)
+
+
+class NoParams(NamedTuple):
+    """For the broker's own duties, which take nothing."""
+
+
+async def start(work: Work, caller_id: None, p: NoParams) -> None:
+    """At the start: what was read before counts as delivered now."""
+    await work.turn()
+    if work.rules.message_ttl_seconds is not None:
+        work.run(START_LIFETIME, at=work.now)
+
+
+async def expire_members(work: Work, caller_id: None, p: NoParams) -> None:
+    """Note for a page of members up to where they see nothing more."""
+    at = _expired_before(work)
+    if at is None:
+        return
+    expired = await work.ask(EXPIRED_MEMBERS, at=at, limit=EXPIRY_PAGE)
+    await work.load_all(
+        MEMBERS, [(found.chat_id, found.user_id) for found in expired])
+    await work.turn()
+    for found in expired:
+        member = work.get(MEMBERS, (found.chat_id, found.user_id))
+        if member is not None and found.seq > member.expired_through:
+            work.change(MEMBERS, member, expired_through=found.seq)
+        work.run(
+            FORGET_DELIVERIES, chat_id=found.chat_id,
+            user_id=found.user_id, seq=found.seq)
+
+
+async def delete_expired(work: Work, caller_id: None, p: NoParams) -> None:
+    """Delete what no member of a chat may see any longer."""
+    if work.rules.message_ttl_seconds is None:
+        return
+    expired = await work.ask(
+        EXPIRED_CHATS, aged=work.now - UNDELIVERED_SECONDS * SECOND,
+        limit=EXPIRY_PAGE)
+    await work.load_all(CHATS, [found.chat_id for found in expired])
+    await work.turn()
+    for found in expired:
+        chat = work.get(CHATS, found.chat_id)
+        if chat is None or found.seq <= chat.gone_through \
+                or work.touched("members", chat.id):
+            continue
+        for statement in (
+                DELETE_MESSAGE_CHUNKS, DELETE_MESSAGE_FILES,
+                DELETE_MESSAGES):
+            work.run(statement, chat_id=chat.id, seq=found.seq)
+        chat = work.change(CHATS, chat, gone_through=found.seq)
+        work.tell_chat(chat, "expired", seq=found.seq)

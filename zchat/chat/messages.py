@@ -1,0 +1,305 @@
+"""Messages: sending, commenting, and reading pages of them."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from zchat.chat.lifetime import visible_after
+from zchat.chat.moderation import refuse_banned, spend_quota
+from zchat.chat.refusals import no_chat, no_message
+from zchat.chat.work import Work
+from zchat.errors import Code, Refused
+from zchat.lookups import COMMENTS_ON, MESSAGES_AFTER, MESSAGES_BEFORE
+from zchat.model import (
+    CHATS, COMMON, FILES, MEMBERS, MESSAGES, AuthoredMessage, Chat,
+    Member, Message, StoredFile, Table, User, time_text)
+from zchat.rpc import params, results
+from zchat.rpc.filetypes import file_type
+
+BY_KEY: Final = 0
+NEWEST: Final = 2**53
+_decode_files = msgspec.json.Decoder(list[results.FileInfo]).decode
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """A message as somebody wants it sent."""
+
+    author_id: str
+    chat_id: str
+    text: str
+    comment_on: str | None
+    file_ids: tuple[str, ...] = ()
+    key: str | None = None
+    scheduled_id: str | None = None
+
+
+async def send(
+        work: Work, caller_id: str, p: params.Send) -> results.Sent:
+    """Send a message to a chat; by default the common one."""
+    draft = draft_of(work, caller_id, p)
+    await load_draft(work, draft)
+    await work.turn()
+    return deliver(work, draft)
+
+
+async def comment(
+        work: Work, caller_id: str, p: params.Comment) -> results.Sent:
+    """Put a message on another one of the same chat."""
+    target_id = p.message_id.lower()
+    target = await work.load(MESSAGES, target_id)
+    if target is None:
+        raise no_message()
+    draft = Draft(
+        author_id=caller_id, chat_id=target.chat_id, text=p.text,
+        comment_on=target_id, key=p.idempotency_key)
+    await load_draft(work, draft)
+    await work.turn()
+    if not work.is_member(target.chat_id, caller_id):
+        raise no_message()
+    return deliver(work, draft)
+
+
+def draft_of(
+        work: Work, caller_id: str, p: params.Send | params.Schedule) \
+        -> Draft:
+    """The draft that the parameters of `send` or `schedule` describe."""
+    return Draft(
+        author_id=caller_id,
+        chat_id=p.chat_id.lower() if p.chat_id else work.common_id,
+        text=p.text,
+        comment_on=p.comment_on.lower() if p.comment_on else None,
+        file_ids=tuple(i.lower() for i in p.files) if p.files else (),
+        key=p.idempotency_key)
+
+
+async def load_draft(work: Work, draft: Draft) -> None:
+    """Load what `deliver` looks at."""
+    await work.load_each(rows_of(draft))
+    if draft.key is not None:
+        await work.load_unique(
+            MESSAGES, BY_KEY, (draft.author_id, draft.key))
+
+
+def rows_of(draft: Draft) -> list[tuple[Table[Any], Any]]:
+    """The rows that a draft's checks look at, but for its key's."""
+    rows: list[tuple[Table[Any], Any]] = [
+        (CHATS, draft.chat_id),
+        (MEMBERS, (draft.chat_id, draft.author_id))]
+    if draft.comment_on is not None:
+        rows.append((MESSAGES, draft.comment_on))
+    rows.extend((FILES, file_id) for file_id in draft.file_ids)
+    return rows
+
+
+def deliver(work: Work, draft: Draft) -> results.Sent:
+    """Check and append a loaded draft, or answer its repeat."""
+    if draft.key is not None:
+        earlier = work.get_unique(
+            MESSAGES, BY_KEY, (draft.author_id, draft.key))
+        if earlier is not None:
+            return _repeated(earlier, draft)
+    author = work.user(draft.author_id)
+    chat, target, files = check_draft(work, author, draft)
+    if chat.kind == COMMON:
+        spend_quota(work, author)
+    return _append(work, chat, author, draft, target, files)
+
+
+def _repeated(earlier: Message, draft: Draft) -> results.Sent:
+    """The first answer again, where the content is the same."""
+    same = (
+        earlier.chat_id == draft.chat_id and earlier.text == draft.text
+        and earlier.is_comment_on == draft.comment_on
+        and tuple(f.file_id for f in files_of(earlier)) == draft.file_ids)
+    if not same:
+        raise other_content()
+    return results.Sent(
+        id=earlier.id, seq=earlier.seq, chat_id=earlier.chat_id,
+        created=time_text(earlier.created))
+
+
+def other_content() -> Refused:
+    """A key was used again for something else."""
+    return Refused(
+        Code.CONFLICT, "This idempotency_key was used for other content; "
+        "use a new one.", field="idempotency_key")
+
+
+def check_draft(work: Work, author: User, draft: Draft) \
+        -> tuple[Chat, Message | None, list[StoredFile]]:
+    """Whether the author may send this now; changes nothing."""
+    found = work.membership(draft.chat_id, author.id)
+    if found is None:
+        raise no_chat()
+    chat, member = found
+    refuse_banned(work, author)
+    if len(draft.text) > work.rules.max_text:
+        raise Refused(
+            Code.TOO_LARGE, f"The text has {len(draft.text)} characters; "
+            f"{work.rules.max_text} are allowed.",
+            limit=work.rules.max_text, field="text")
+    return (
+        chat, _target(work, member, draft.comment_on),
+        [_attachable(work, draft, id) for id in draft.file_ids])
+
+
+def _target(
+        work: Work, member: Member, message_id: str | None) \
+        -> Message | None:
+    """The message commented on; it must be visible to the member."""
+    if message_id is None:
+        return None
+    target = work.get(MESSAGES, message_id)
+    if target is None or target.chat_id != member.chat_id \
+            or target.seq <= member.visible_after:
+        raise no_message()
+    return target
+
+
+def _attachable(work: Work, draft: Draft, file_id: str) -> StoredFile:
+    """A complete file of the author's that is on no message yet."""
+    file = work.get(FILES, file_id)
+    if file is None or file.chat_id != draft.chat_id \
+            or file.uploader_id != draft.author_id:
+        raise Refused(
+            Code.NOT_FOUND, f"There is no file {file_id} of yours in this "
+            "chat; upload it there first.", field="files")
+    taken = file.message_id is not None \
+        or file.scheduled_id != draft.scheduled_id
+    if not file.complete or taken \
+            or draft.file_ids.count(file_id) > 1:
+        raise Refused(
+            Code.CONFLICT, f"The file {file_id} is not complete, or is on "
+            "a message already.", field="files")
+    return file
+
+
+def _append(
+        work: Work, chat: Chat, author: User, draft: Draft,
+        target: Message | None, files: Sequence[StoredFile]) \
+        -> results.Sent:
+    """The message takes the chat's next seq."""
+    seq = chat.head + 1
+    message_id = work.fresh.id(work.now)
+    infos = [
+        {"file_id": file.id, "name": file.name, "size": file.size,
+         "type": file_type(file.name), "sha256": file.sha256}
+        for file in files]
+    work.put(MESSAGES, Message(
+        message_id, chat.id, seq, author.id, work.now, draft.text,
+        draft.comment_on, 0,
+        msgspec.json.encode(infos).decode() if infos else None,
+        draft.key))
+    chat = work.change(CHATS, chat, head=seq)
+    for file in files:
+        work.change(
+            FILES, file, message_id=message_id, scheduled_id=None)
+    if target is not None:
+        work.change(MESSAGES, target, comments=target.comments + 1)
+    created = time_text(work.now)
+    work.tell_message(chat, seq, {
+        "id": message_id, "seq": seq, "created": created,
+        "author": {"id": author.id, "name": author.name},
+        "text": draft.text, "is_comment_on": draft.comment_on,
+        "comments": 0, "files": infos})
+    return results.Sent(
+        id=message_id, seq=seq, chat_id=chat.id, created=created)
+
+
+def files_of(message: Message) -> list[results.FileInfo]:
+    """What is attached to a message."""
+    return _decode_files(message.files) if message.files else []
+
+
+def shown(message: AuthoredMessage) -> results.Message:
+    """The message as it is answered."""
+    return results.Message(
+        id=message.id, seq=message.seq,
+        created=time_text(message.created),
+        author=results.Person(
+            id=message.author_id, name=message.author_name),
+        text=message.text, is_comment_on=message.is_comment_on,
+        comments=message.comments, files=files_of(message))
+
+
+async def history(
+        work: Work, caller_id: str, p: params.History) -> results.History:
+    """A page of a chat's messages: before, after, around, or newest."""
+    if sum(x is not None for x in (p.before, p.after, p.around)) > 1:
+        raise Refused(
+            Code.BAD_REQUEST, "Give one of before, after and around.",
+            field="before")
+    chat_id = p.chat_id.lower()
+    await work.load_membership(chat_id, caller_id)
+    found = work.membership(chat_id, caller_id)
+    if found is None:
+        raise no_chat()
+    chat, member = found
+    floor = max(await visible_after(work, member), chat.gone_through)
+    limit = p.limit or work.rules.history_depth or 20
+    rows = await _page(work, chat_id, floor, p, limit)
+    last = rows[-1].seq if rows else min(_pivot(p), chat.head)
+    first = rows[0].seq if rows else last + 1
+    return results.History(
+        messages=[shown(row) for row in rows],
+        has_older=first > floor + 1, has_newer=last < chat.head,
+        head=chat.head)
+
+
+def _pivot(p: params.History) -> int:
+    """Where an empty page stands."""
+    if p.after is not None:
+        return p.after
+    if p.before is not None:
+        return max(0, p.before - 1)
+    return NEWEST
+
+
+async def _page(
+        work: Work, chat_id: str, floor: int, p: params.History,
+        limit: int) -> Sequence[AuthoredMessage]:
+    """The rows of a page, oldest first."""
+    if p.after is not None:
+        return await work.ask(
+            MESSAGES_AFTER, chat_id=chat_id, after=max(p.after, floor),
+            limit=limit)
+    if p.around is not None:
+        older = await newest(
+            work, chat_id, floor, limit // 2, p.around)
+        newer = await work.ask(
+            MESSAGES_AFTER, chat_id=chat_id,
+            after=max(p.around - 1, floor), limit=limit - len(older))
+        return [*reversed(older), *newer]
+    before = NEWEST if p.before is None else p.before
+    return (await newest(work, chat_id, floor, limit, before))[::-1]
+
+
+async def newest(
+        work: Work, chat_id: str, floor: int, limit: int,
+        before: int = NEWEST) -> list[AuthoredMessage]:
+    """The newest visible messages, newest first."""
+    return await work.ask(
+        MESSAGES_BEFORE, chat_id=chat_id, floor=floor, before=before,
+        limit=limit)
+
+
+async def comments(
+        work: Work, caller_id: str, p: params.Comments) \
+        -> results.Messages:
+    """The comments on a message, oldest first."""
+    target: Any = await work.load(MESSAGES, p.message_id.lower())
+    if target is None:
+        raise no_message()
+    await work.load_membership(target.chat_id, caller_id)
+    found = work.membership(target.chat_id, caller_id)
+    if found is None:
+        raise no_message()
+    floor = max(
+        await visible_after(work, found[1]), found[0].gone_through)
+    if target.seq <= floor:
+        raise no_message()
+    rows = await work.ask(
+        COMMENTS_ON, message_id=target.id, after=max(p.after or 0, floor),
+        limit=p.limit or 200)
+    return results.Messages(messages=[shown(row) for row in rows])

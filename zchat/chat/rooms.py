@@ -1,0 +1,474 @@
+"""Who is in which chat: private chats, groups, links, leaving."""
+
+from typing import Final
+
+from zchat.chat.lifetime import begin_delivery
+from zchat.chat.moderation import refuse_banned
+from zchat.chat.refusals import no_chat, no_user, owner_only
+from zchat.chat.work import Work
+from zchat.errors import Code, Refused
+from zchat.lookups import (
+    DELETE_CHAT_CHUNKS, DELETE_CHAT_DELIVERIES, DELETE_CHAT_FILES,
+    DELETE_CHAT_LINKS, DELETE_CHAT_MESSAGES, DELETE_CHAT_REQUESTS,
+    DELETE_MEMBER_DELIVERIES, JOIN_REQUESTS_OF, LINKS_OF, MEMBERS_PAGE,
+    NEXT_OWNER, SHARED_CHATS)
+from zchat.model import (
+    CHATS, COMMON, GROUP, JOIN_REQUESTS, LINKS, MEMBERS, P2P, SECOND,
+    USERS, Chat, JoinRequest, Link, Member, User, time_text)
+from zchat.rpc import PAGE_LIMIT, params, results
+from zchat.rpc.credentials import link_hash
+from zchat.rpc.sealing import SECRET_BYTES
+
+BY_PAIR: Final = 0
+BY_HASH: Final = 0
+LINK_SECONDS: Final = 86_400
+LIVE_LINKS: Final = 100
+NIL_ID: Final = "00000000-0000-0000-0000-000000000000"
+
+
+def pair_of(one: str, other: str) -> str:
+    """What makes the one private chat of two users unique."""
+    return ":".join(sorted((one, other)))
+
+
+def partner_id(chat: Chat, user_id: str) -> str:
+    """The other user of a private chat."""
+    one, _, other = (chat.pair or "").partition(":")
+    return other if one == user_id else one
+
+
+async def name_for(work: Work, chat: Chat, user_id: str) -> str:
+    """The chat's name as this user sees it: a private chat has the
+    other's."""
+    if chat.kind != P2P:
+        return chat.name
+    other = await work.load(USERS, partner_id(chat, user_id))
+    return other.name if other else ""
+
+
+def person(user: User) -> dict[str, str]:
+    """The user as events show it."""
+    return {"id": user.id, "name": user.name}
+
+
+def enter(work: Work, chat: Chat, user: User, first_seq: int) -> Chat:
+    """The user becomes a member; nothing from before is unread."""
+    work.touch("members", chat.id)
+    work.put(MEMBERS, Member(
+        chat_id=chat.id, user_id=user.id, joined=work.now,
+        first_seq=first_seq, read_seq=chat.head))
+    begin_delivery(work, chat.id, user.id, chat.head)
+    chat = work.change(CHATS, chat, size=chat.size + 1)
+    work.tell_chat(chat, "member_joined", user=person(user))
+    name = chat.name
+    if chat.kind == P2P:
+        name = work.user(partner_id(chat, user.id)).name
+    work.tell_user(
+        user, "chat_added", chat_id=chat.id, name=name, kind=chat.kind)
+    return chat
+
+
+def leave(work: Work, chat: Chat, member: Member, user: User) -> None:
+    """The user is no member any more, and cannot read what follows."""
+    work.touch("members", chat.id)
+    work.delete(MEMBERS, member)
+    work.run(
+        DELETE_MEMBER_DELIVERIES, chat_id=chat.id, user_id=user.id)
+    work.tell_user(user, "chat_removed", chat_id=chat.id)
+    chat = work.change(CHATS, chat, size=chat.size - 1)
+    if chat.kind == COMMON:
+        work.tell_chat(chat, "member_left", user=person(user))
+    elif chat.size:
+        work.tell_chat(chat, "key_changed")
+        chat = work.change(
+            CHATS, chat, key_number=chat.key_number + 1,
+            key_secret=work.fresh.secret(SECRET_BYTES))
+        work.tell_chat(chat, "member_left", user=person(user))
+    else:
+        _delete_chat(work, chat)
+
+
+def _delete_chat(work: Work, chat: Chat) -> None:
+    """A private chat that everybody left."""
+    work.note("chat_deleted", chat_id=chat.id)
+    work.delete(CHATS, chat)
+    for statement in (
+            DELETE_CHAT_CHUNKS, DELETE_CHAT_FILES, DELETE_CHAT_MESSAGES,
+            DELETE_CHAT_LINKS, DELETE_CHAT_REQUESTS,
+            DELETE_CHAT_DELIVERIES):
+        work.run(statement, chat_id=chat.id)
+
+
+def _new_chat(
+        work: Work, kind: str, name: str, owner_id: str | None,
+        pair: str | None) -> Chat:
+    chat = work.put(CHATS, Chat(
+        id=work.fresh.id(work.now), kind=kind, name=name,
+        owner_id=owner_id, pair=pair, created=work.now, head=0,
+        gone_through=0, size=0, key_number=1,
+        key_secret=work.fresh.secret(SECRET_BYTES)))
+    work.note("chat_made", chat_id=chat.id, kind=kind)
+    return chat
+
+
+async def p2p(
+        work: Work, caller_id: str, p: params.P2P) -> results.ChatId:
+    """The one private chat of the caller and the other."""
+    other_id = p.user_id.lower()
+    if other_id == caller_id:
+        raise Refused(
+            Code.BAD_REQUEST, "A private chat needs another user than "
+            "yourself.", field="user_id")
+    await _require_acquaintance(work, caller_id, other_id)
+    pair = pair_of(caller_id, other_id)
+    chat = await work.load_unique(CHATS, BY_PAIR, pair)
+    if chat is not None:
+        await work.load_all(
+            MEMBERS, [(chat.id, caller_id), (chat.id, other_id)])
+    await work.turn()
+    chat = work.get_unique(CHATS, BY_PAIR, pair)
+    if chat is None:
+        refuse_banned(work, work.user(caller_id))
+        chat = _new_chat(work, P2P, "", None, pair)
+    for user_id in (caller_id, other_id):
+        if not work.is_member(chat.id, user_id):
+            chat = enter(work, chat, work.user(user_id), first_seq=1)
+    return results.ChatId(chat_id=chat.id)
+
+
+async def _require_acquaintance(
+        work: Work, caller_id: str, other_id: str) -> None:
+    """Refuse a user who shares no chat with the caller."""
+    other = await work.load(USERS, other_id)
+    await work.load_all(MEMBERS, [
+        (work.common_id, caller_id), (work.common_id, other_id)])
+    if other is None:
+        raise no_user()
+    if work.is_member(work.common_id, caller_id) \
+            and work.is_member(work.common_id, other_id):
+        return
+    shared = await work.ask(
+        SHARED_CHATS, user_id=caller_id, other_id=other_id)
+    if not shared[0].count:
+        raise no_user()
+
+
+async def exit_chat(
+        work: Work, caller_id: str, p: params.Exit) -> results.Empty:
+    """Leave a chat; an owner hands it to the longest-standing member."""
+    chat_id = p.chat_id.lower()
+    await work.load_membership(chat_id, caller_id)
+    chat = work.get(CHATS, chat_id)
+    heirs = []
+    if chat is not None and chat.kind == GROUP:
+        heirs = await work.ask(
+            NEXT_OWNER, chat_id=chat_id, user_id=caller_id)
+        await work.load_all(USERS, [heir.id for heir in heirs])
+    await work.turn()
+    found = work.membership(chat_id, caller_id)
+    if found is None:
+        raise no_chat()
+    chat, member = found
+    if chat.owner_id == caller_id:
+        work.rely("members", chat_id)
+        if heirs:
+            chat = work.change(CHATS, chat, owner_id=heirs[0].id)
+    leave(work, chat, member, work.user(caller_id))
+    return results.Empty()
+
+
+async def users(
+        work: Work, caller_id: str, p: params.Users) -> results.Users:
+    """A page of a chat's members by user id."""
+    chat_id = p.chat_id.lower()
+    await work.load_membership(chat_id, caller_id)
+    if work.membership(chat_id, caller_id) is None:
+        raise no_chat()
+    found = await work.ask(
+        MEMBERS_PAGE, chat_id=chat_id, after=(p.after or NIL_ID).lower(),
+        limit=p.limit or PAGE_LIMIT)
+    return results.Users(users=[
+        results.Person(id=user.id, name=user.name) for user in found])
+
+
+# Groups
+
+
+async def create_chat(
+        work: Work, caller_id: str, p: params.CreateChat) \
+        -> results.ChatId:
+    """Make a group; the caller is its owner."""
+    await work.turn()
+    caller = work.user(caller_id)
+    refuse_banned(work, caller)
+    chat = _new_chat(work, GROUP, _chat_name(p.name), caller_id, None)
+    return results.ChatId(
+        chat_id=enter(work, chat, caller, first_seq=1).id)
+
+
+def _chat_name(name: str) -> str:
+    if name != name.strip() or not name.isprintable():
+        raise Refused(
+            Code.BAD_REQUEST, "A chat's name must not begin or end with a "
+            "blank, nor hold control characters.", field="name")
+    return name
+
+
+def _owned(work: Work, chat_id: str, caller_id: str) -> Chat:
+    """The caller's own group; to strangers it is not there."""
+    found = work.membership(chat_id, caller_id)
+    if found is None:
+        raise no_chat()
+    if found[0].owner_id != caller_id:
+        raise owner_only()
+    return found[0]
+
+
+async def rename_chat(
+        work: Work, caller_id: str, p: params.RenameChat) \
+        -> results.Empty:
+    """Change the name of the caller's group."""
+    chat_id = p.chat_id.lower()
+    await work.load_membership(chat_id, caller_id)
+    await work.turn()
+    chat = _owned(work, chat_id, caller_id)
+    name = _chat_name(p.name)
+    if name != chat.name:
+        chat = work.change(CHATS, chat, name=name)
+        work.tell_chat(chat, "chat_renamed", name=name)
+    return results.Empty()
+
+
+async def invite(
+        work: Work, caller_id: str, p: params.ChatAndUser) \
+        -> results.Empty:
+    """Add an acquaintance to the caller's group."""
+    chat_id, user_id = p.chat_id.lower(), p.user_id.lower()
+    await work.load_membership(chat_id, caller_id)
+    await work.load_all(MEMBERS, [(chat_id, user_id)])
+    await work.load(JOIN_REQUESTS, (chat_id, user_id))
+    _owned(work, chat_id, caller_id)
+    if user_id != caller_id:
+        await _require_acquaintance(work, caller_id, user_id)
+    await work.turn()
+    chat = _owned(work, chat_id, caller_id)
+    if work.is_member(chat_id, user_id):
+        return results.Empty()
+    _admit(work, chat, work.user(user_id))
+    return results.Empty()
+
+
+def _admit(work: Work, chat: Chat, user: User) -> None:
+    """A user comes into a group and sees what is sent from now on."""
+    waiting = work.get(JOIN_REQUESTS, (chat.id, user.id))
+    if waiting is not None:
+        work.delete(JOIN_REQUESTS, waiting)
+    enter(work, chat, user, first_seq=chat.head + 1)
+
+
+async def remove(
+        work: Work, caller_id: str, p: params.ChatAndUser) \
+        -> results.Empty:
+    """Remove a member from the caller's group."""
+    chat_id, user_id = p.chat_id.lower(), p.user_id.lower()
+    await work.load_membership(chat_id, caller_id)
+    await work.load_all(MEMBERS, [(chat_id, user_id)])
+    await work.load(USERS, user_id)
+    await work.turn()
+    chat = _owned(work, chat_id, caller_id)
+    if user_id == caller_id:
+        raise Refused(
+            Code.BAD_REQUEST, "To leave your own group, use `exit`.",
+            field="user_id")
+    member = work.get(MEMBERS, (chat_id, user_id))
+    if member is None:
+        raise Refused(
+            Code.NOT_FOUND, "This user is not in the group.")
+    leave(work, chat, member, work.user(user_id))
+    return results.Empty()
+
+
+# Links
+
+
+async def invite_link(
+        work: Work, caller_id: str, p: params.InviteLink) \
+        -> results.NewLink:
+    """Make a link into the caller's group; it is shown once."""
+    chat_id = p.chat_id.lower()
+    await work.load_membership(chat_id, caller_id)
+    live = await work.ask(
+        LINKS_OF, chat_id=chat_id, at=work.now, limit=LIVE_LINKS)
+    await work.turn()
+    _owned(work, chat_id, caller_id)
+    work.rely("links", chat_id)
+    if len(live) >= LIVE_LINKS:
+        raise Refused(
+            Code.CONFLICT, f"This group has {LIVE_LINKS} live links; "
+            "revoke one first.")
+    work.touch("links", chat_id)
+    text = work.fresh.token()
+    lasts = LINK_SECONDS if p.expires_in is None else p.expires_in
+    link = work.put(LINKS, Link(
+        id=work.fresh.id(work.now), link_hash=link_hash(text),
+        chat_id=chat_id, created=work.now,
+        expires_at=work.now + lasts * SECOND, max_uses=p.max_uses,
+        uses=0, revoked_at=None))
+    return results.NewLink(
+        link=text, link_id=link.id, expires_at=time_text(link.expires_at))
+
+
+async def invite_links(
+        work: Work, caller_id: str, p: params.OneChat) -> results.Links:
+    """The live links of the caller's group, newest first."""
+    chat_id = p.chat_id.lower()
+    await work.load_membership(chat_id, caller_id)
+    _owned(work, chat_id, caller_id)
+    found = await work.ask(
+        LINKS_OF, chat_id=chat_id, at=work.now, limit=LIVE_LINKS)
+    return results.Links(links=[
+        results.LinkInfo(
+            link_id=link.id, expires_at=time_text(link.expires_at),
+            max_uses=link.max_uses, uses=link.uses) for link in found])
+
+
+def _dead_link() -> Refused:
+    """The one answer for every kind of link that is of no use."""
+    return Refused(
+        Code.NOT_FOUND, "This link is of no use; ask for a new one.")
+
+
+def _alive(work: Work, link: Link | None) -> Link:
+    if link is None or link.revoked_at is not None \
+            or link.expires_at <= work.now \
+            or link.uses == link.max_uses:
+        raise _dead_link()
+    return link
+
+
+async def revoke_link(
+        work: Work, caller_id: str, p: params.OneLink) -> results.Empty:
+    """Make a link useless, named by itself or by its id."""
+    digest = link_hash(p.link)
+    link = await work.load_unique(LINKS, BY_HASH, digest)
+    if link is None:
+        link = await work.load(LINKS, p.link.lower()) \
+            if _is_id(p.link) else None
+    if link is None:
+        raise _dead_link()
+    await work.load_membership(link.chat_id, caller_id)
+    await work.turn()
+    found = work.membership(link.chat_id, caller_id)
+    now = work.get(LINKS, link.id)
+    if found is None or found[0].owner_id != caller_id or now is None:
+        raise _dead_link()
+    if now.revoked_at is None:
+        work.change(LINKS, now, revoked_at=work.now)
+    return results.Empty()
+
+
+def _is_id(text: str) -> bool:
+    return len(text) == len(NIL_ID) and text.count("-") == 4 \
+        and not text.strip("-0123456789abcdefABCDEF")
+
+
+async def join(
+        work: Work, caller_id: str, p: params.OneLink) -> results.Joined:
+    """Present a link; the owner is told and decides."""
+    link = await work.load_unique(LINKS, BY_HASH, link_hash(p.link))
+    link = _alive(work, link)
+    await work.load_membership(link.chat_id, caller_id)
+    await work.load(JOIN_REQUESTS, (link.chat_id, caller_id))
+    chat = work.get(CHATS, link.chat_id)
+    if chat is not None and chat.owner_id is not None:
+        await work.load(USERS, chat.owner_id)
+    await work.turn()
+    chat = work.get(CHATS, link.chat_id)
+    link = _alive(work, work.get(LINKS, link.id))
+    if chat is None:
+        raise _dead_link()
+    if work.is_member(chat.id, caller_id):
+        return results.Joined(state="member", chat_id=chat.id)
+    if work.get(JOIN_REQUESTS, (chat.id, caller_id)) is None:
+        work.put(JOIN_REQUESTS, JoinRequest(
+            chat.id, caller_id, link.id, work.now))
+        work.tell_user(
+            work.user(chat.owner_id or ""), "join_requested",
+            chat_id=chat.id, user=person(work.user(caller_id)))
+    return results.Joined(state="pending")
+
+
+async def join_requests(
+        work: Work, caller_id: str, p: params.OneChat) \
+        -> results.JoinRequests:
+    """Who waits to come into the caller's group, longest first."""
+    chat_id = p.chat_id.lower()
+    await work.load_membership(chat_id, caller_id)
+    _owned(work, chat_id, caller_id)
+    waiting = await work.ask(
+        JOIN_REQUESTS_OF, chat_id=chat_id, limit=PAGE_LIMIT)
+    await work.load_all(USERS, [request.user_id for request in waiting])
+    return results.JoinRequests(requests=[
+        results.JoinRequest(
+            user=results.Person(
+                id=request.user_id, name=work.user(request.user_id).name),
+            created=time_text(request.created)) for request in waiting])
+
+
+async def _load_request(
+        work: Work, caller_id: str, p: params.ChatAndUser) -> None:
+    """What approving and denying need."""
+    chat_id, user_id = p.chat_id.lower(), p.user_id.lower()
+    await work.load_membership(chat_id, caller_id)
+    await work.load_all(MEMBERS, [(chat_id, user_id)])
+    await work.load(USERS, user_id)
+    request = await work.load(JOIN_REQUESTS, (chat_id, user_id))
+    if request is not None:
+        await work.load(LINKS, request.link_id)
+
+
+def _waiting(
+        work: Work, caller_id: str, p: params.ChatAndUser) \
+        -> tuple[Chat, JoinRequest, Link | None]:
+    """The caller's group, who waits, and the link it came by."""
+    chat_id, user_id = p.chat_id.lower(), p.user_id.lower()
+    chat = _owned(work, chat_id, caller_id)
+    request = work.get(JOIN_REQUESTS, (chat_id, user_id))
+    if request is None:
+        raise Refused(
+            Code.NOT_FOUND, "This user does not wait to come in.")
+    return chat, request, work.find(LINKS, request.link_id)
+
+
+async def approve(
+        work: Work, caller_id: str, p: params.ChatAndUser) \
+        -> results.Empty:
+    """Let somebody in who waits; this is what uses the link."""
+    await _load_request(work, caller_id, p)
+    await work.turn()
+    chat, request, link = _waiting(work, caller_id, p)
+    if link is None or link.uses == link.max_uses:
+        raise Refused(
+            Code.CONFLICT, "The link that this user came by is used up; "
+            "`invite` lets the user in all the same.")
+    work.change(LINKS, link, uses=link.uses + 1)
+    user = work.user(request.user_id)
+    _admit(work, chat, user)
+    work.tell_user(
+        user, "join_decided", chat_id=chat.id, link_id=link.id,
+        approved=True)
+    return results.Empty()
+
+
+async def deny(
+        work: Work, caller_id: str, p: params.ChatAndUser) \
+        -> results.Empty:
+    """Turn somebody away who waits."""
+    await _load_request(work, caller_id, p)
+    await work.turn()
+    _, request, _ = _waiting(work, caller_id, p)
+    work.delete(JOIN_REQUESTS, request)
+    work.tell_user(
+        work.user(request.user_id), "join_decided", chat_id=None,
+        link_id=request.link_id, approved=False)
+    return results.Empty()

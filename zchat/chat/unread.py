@@ -1,0 +1,194 @@
+"""What came while away: chats, read positions, unread, sync."""
+
+from typing import NamedTuple
+
+from zchat.chat.lifetime import begin_delivery, visible_after
+from zchat.chat.messages import newest, shown
+from zchat.chat.refusals import no_chat
+from zchat.chat.rooms import NIL_ID, name_for
+from zchat.chat.work import Work
+from zchat.lookups import (
+    CHATS_OF_USER, COUNT_OWN, MEMBERS_PAGE, UNREAD_AFTER)
+from zchat.model import CHATS, MEMBERS, AuthoredMessage, Chat, Member
+from zchat.rpc import AUTHORS_LIMIT, PAGE_LIMIT, params, results
+
+EVERY_CHAT = 1_000_000
+
+
+class Place(NamedTuple):
+    """A chat and the caller's membership in it."""
+
+    chat: Chat
+    member: Member
+
+
+async def _places(
+        work: Work, user_id: str, after: str | None = None,
+        limit: int = EVERY_CHAT) -> list[Place]:
+    """The user's chats, the common one first, then by id."""
+    others = await work.ask(
+        CHATS_OF_USER, user_id=user_id, common_id=work.common_id,
+        after=(after if after and after != work.common_id else NIL_ID),
+        limit=limit)
+    ids = [found.id for found in others]
+    if after is None:
+        ids.insert(0, work.common_id)
+    await work.load_all(CHATS, ids)
+    await work.load_all(MEMBERS, [(chat_id, user_id) for chat_id in ids])
+    found = [work.membership(chat_id, user_id) for chat_id in ids]
+    return [Place(*place) for place in found if place][:limit]
+
+
+async def unread_count(work: Work, place: Place) -> int:
+    """How many messages of others came after the read position."""
+    chat, member = place
+    after = max(member.read_seq, chat.gone_through, member.first_seq - 1)
+    if chat.head <= after:
+        return 0
+    own = await work.ask(
+        COUNT_OWN, chat_id=chat.id, user_id=member.user_id, after=after)
+    return chat.head - after - own[0].count
+
+
+async def chats(
+        work: Work, caller_id: str, p: params.Chats) -> results.Chats:
+    """The caller's chats with their newest messages, or one of them."""
+    depth = work.rules.history_depth if p.depth is None else p.depth
+    if p.chat_id is not None:
+        chat_id = p.chat_id.lower()
+        await work.load_membership(chat_id, caller_id)
+        found = work.membership(chat_id, caller_id)
+        if found is None:
+            raise no_chat()
+        return results.Chats(
+            history=await _shown_chat(work, Place(*found), depth))
+    places = await _places(
+        work, caller_id, p.after and p.after.lower(),
+        p.limit or PAGE_LIMIT)
+    return results.Chats(
+        chats=[await _shown_chat(work, place, depth) for place in places])
+
+
+async def _shown_chat(
+        work: Work, place: Place, depth: int) -> results.Chat:
+    chat, member = place
+    floor = max(await visible_after(work, member), chat.gone_through)
+    messages = await newest(work, chat.id, floor, depth)
+    people = await work.ask(
+        MEMBERS_PAGE, chat_id=chat.id, after=NIL_ID, limit=AUTHORS_LIMIT)
+    return results.Chat(
+        id=chat.id, name=await name_for(work, chat, member.user_id),
+        kind=chat.kind, messages=[shown(row) for row in messages],
+        authors=[
+            results.Person(id=user.id, name=user.name) for user in people],
+        size=chat.size, head=chat.head, read=member.read_seq,
+        unread=await unread_count(work, place))
+
+
+async def sync(
+        work: Work, caller_id: str, p: params.Sync) -> results.Sync:
+    """All that a device needs to start or to catch up."""
+    user = work.user(caller_id)
+    return results.Sync(
+        epoch=work.facts.epoch,
+        inbox_key=results.EventKey(
+            id=user.inbox_number, secret=user.inbox_secret),
+        chats=[await _synced(work, place)
+               for place in await _places(work, caller_id)])
+
+
+async def _synced(work: Work, place: Place) -> results.SyncChat:
+    chat, member = place
+    key = None
+    if chat.event_key is not None:
+        key = results.EventKey(
+            id=chat.event_key.number, secret=chat.event_key.secret)
+    return results.SyncChat(
+        id=chat.id, name=await name_for(work, chat, member.user_id),
+        kind=chat.kind, head=chat.head, read=member.read_seq,
+        unread=await unread_count(work, place),
+        event_key=key)
+
+
+async def read(
+        work: Work, caller_id: str, p: params.Read) \
+        -> results.ReadPosition:
+    """Move the read position forward; the other devices are told."""
+    chat_id = p.chat_id.lower()
+    await work.load_membership(chat_id, caller_id)
+    await work.turn()
+    found = work.membership(chat_id, caller_id)
+    if found is None:
+        raise no_chat()
+    return results.ReadPosition(
+        seq=_move(work, Place(*found), p.seq).read_seq)
+
+
+def _move(work: Work, place: Place, seq: int) -> Member:
+    """The read position goes to `seq` at most, and never back."""
+    chat, member = place
+    seq = min(seq, chat.head)
+    if seq <= member.read_seq:
+        return member
+    work.touch("unread", member.user_id)
+    begin_delivery(work, chat.id, member.user_id, seq)
+    work.tell_user(
+        work.user(member.user_id), "read", chat_id=chat.id, seq=seq)
+    return work.change(MEMBERS, member, read_seq=seq)
+
+
+class _Came(NamedTuple):
+    """What came in one chat, and how far that goes."""
+
+    chat: Chat
+    name: str
+    messages: list[AuthoredMessage]
+    through: int
+
+
+async def unread(
+        work: Work, caller_id: str, p: params.Unread) -> results.Unread:
+    """What came since the read positions, oldest first, in pages.
+
+    With `ack` the positions move past what is returned; so of two that
+    poll at once, each message goes to one.
+    """
+    left = p.limit or PAGE_LIMIT
+    came: list[_Came] = []
+    more = False
+    for place in await _places(work, caller_id):
+        if place.chat.head <= place.member.read_seq:
+            continue
+        if left == 0:
+            more = more or await unread_count(work, place) > 0
+            continue
+        part, more = await _came(work, place, left)
+        came.append(part)
+        left -= len(part.messages)
+    if p.ack:
+        await work.turn()
+        work.rely("unread", caller_id)
+        for part in came:
+            found = work.membership(part.chat.id, caller_id)
+            if found is not None:
+                _move(work, Place(*found), part.through)
+    return results.Unread(more=more, chats=[
+        results.UnreadChat(
+            id=part.chat.id, name=part.name,
+            messages=[shown(row) for row in part.messages])
+        for part in came if part.messages])
+
+
+async def _came(
+        work: Work, place: Place, limit: int) -> tuple[_Came, bool]:
+    """The oldest unread messages of a chat, and whether there are more."""
+    chat, member = place
+    after = max(member.read_seq, chat.gone_through, member.first_seq - 1)
+    rows = await work.ask(
+        UNREAD_AFTER, chat_id=chat.id, user_id=member.user_id,
+        after=after, limit=limit + 1)
+    more = len(rows) > limit
+    rows = rows[:limit]
+    name = await name_for(work, chat, member.user_id)
+    through = rows[-1].seq if more else chat.head
+    return _Came(chat, name, rows, through), more

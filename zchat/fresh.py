@@ -1,0 +1,64 @@
+"""New ids, tokens and secrets, from the system's randomness."""
+
+import os
+import secrets
+from typing import Final
+from uuid import uuid4
+
+_WORD_LETTERS: Final = "23456789abcdefghjkmnpqrstuvwxyz"
+_WORD_LENGTH: Final = 6
+_POOL_BYTES: Final = 8192
+_COUNTER_MOST: Final = 0xFFF
+
+
+class SystemFresh:
+    """The broker's source of what must never come twice.
+
+    Randomness is drawn in pools, so that one system call serves many
+    ids; a pool's bytes are given out once.
+    """
+
+    def __init__(self) -> None:
+        self._pool = b""
+        self._at = 0
+        self._millisecond = 0
+        self._counter = 0
+
+    def id(self, now: int) -> str:
+        """A UUID version 7 (RFC 9562); each is larger than the last.
+
+        Within a millisecond twelve bits count; where they run out, the
+        next millisecond is begun ahead of the clock.
+        """
+        millisecond = now // 1000
+        if millisecond > self._millisecond:
+            self._millisecond = millisecond
+            self._counter = 0
+        elif self._counter < _COUNTER_MOST:
+            self._counter += 1
+        else:
+            self._millisecond += 1
+            self._counter = 0
+        time = f"{self._millisecond:012x}"
+        tail = f"{0x80 | self.secret(1)[0] & 0x3F:02x}" \
+            + self.secret(7).hex()
+        return (f"{time[:8]}-{time[8:]}-7{self._counter:03x}-"
+                f"{tail[:4]}-{tail[4:]}")
+
+    def token(self) -> str:
+        """A UUID version 4."""
+        return str(uuid4())
+
+    def secret(self, size: int) -> bytes:
+        """So many random bytes."""
+        start = self._at
+        if start + size > len(self._pool):
+            self._pool = os.urandom(max(size, _POOL_BYTES))
+            start = 0
+        self._at = start + size
+        return self._pool[start:self._at]
+
+    def word(self) -> str:
+        """A few letters and digits that are not taken for each other."""
+        return "".join(
+            secrets.choice(_WORD_LETTERS) for _ in range(_WORD_LENGTH))
