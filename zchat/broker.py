@@ -1,0 +1,294 @@
+"""The broker: the sockets and the one loop.
+
+One thread takes what has arrived, runs it as one batch, answers, and
+publishes; while a batch is made durable the next one piles up in the
+socket (architecture.md, "One batch").
+"""
+
+import os
+import resource
+import signal
+import socket
+import time
+from contextlib import ExitStack
+from types import FrameType
+from typing import Any, Final, NamedTuple
+
+import structlog
+import zmq
+
+from zchat import __version__, sockets
+from zchat.banner import banner
+from zchat.batch import Batches, Call
+from zchat.chat.handlers import HANDLERS
+from zchat.chat.lifetime import NoParams, start
+from zchat.chat.work import Facts, Work
+from zchat.child import GatewayChild
+from zchat.config import Settings
+from zchat.duties import Duties
+from zchat.errors import ConfigError, Refused, StoreUnusable
+from zchat.fresh import SystemFresh
+from zchat.model import SECOND, time_text
+from zchat.rpc.codec import (
+    Unreadable, decode_request, encode_answer, encode_error, pack)
+from zchat.rpc.topics import HEARTBEAT, is_barrier
+from zchat.storage import open_store
+from zchat.storage.base import Outgoing, Store
+
+BATCH_REQUESTS: Final = 512
+BATCH_BYTES: Final = 2_097_152
+SUBSCRIPTIONS_A_TURN: Final = 4_096
+ENVELOPE_FRAMES: Final = 16
+WATCH_SECONDS: Final = 0.5
+_SUBSCRIBE: Final = 1
+_WRONG_START: Final = 2
+
+log = structlog.get_logger()
+
+
+def clock() -> int:
+    """The time in microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
+class Pending(NamedTuple):
+    """A request that waits for its answer."""
+
+    envelope: list[bytes]
+    id: int | None
+    method: str
+    call: Call
+
+
+class Broker:
+    """A store served on a ROUTER and an XPUB, until it is stopped."""
+
+    def __init__(
+            self, store: Store, batches: Batches, duties: Duties,
+            rpc: Any, events: Any, wake: socket.socket) -> None:
+        self._store = store
+        self._batches = batches
+        self._duties = duties
+        self._rpc = rpc
+        self._events = events
+        self._wake = wake
+        self._stopping = False
+        self._lost_answers = 0
+        self._debug = structlog.get_logger().is_enabled_for(10)
+        self._poller = zmq.Poller()
+        for readable in (rpc, events, wake, store.feed_fd()):
+            if readable is not None:
+                self._poller.register(readable, zmq.POLLIN)
+
+    def stop(self) -> None:
+        """Finish the batch at hand, answer it, and return from `run`."""
+        self._stopping = True
+
+    def run(self, child: GatewayChild | None) -> None:
+        """Serve until stopped."""
+        watch_at = 0
+        while not self._stopping:
+            now = clock()
+            if child is not None and now >= watch_at:
+                watch_at = now + int(WATCH_SECONDS * SECOND)
+                child.watch()
+            self._take_turn(min(
+                self._duties.next_at(), now + int(WATCH_SECONDS * SECOND)))
+
+    def _take_turn(self, until: int) -> None:
+        """Wait for something to do, and do it."""
+        pause = max(0, -(-(until - clock()) // 1000))
+        ready = dict(self._poller.poll(pause))
+        if self._wake.fileno() in ready:
+            self._wake.recv(4096)
+        pending = self._take_requests() if self._rpc in ready else []
+        now = clock()
+        calls = self._duties.calls(now)
+        calls += [request.call for request in pending]
+        if calls:
+            self._batches.run([call for call in calls if not call.done])
+            for request in pending:
+                self._answer(request)
+        self._publish_feed(now)
+        if self._events in ready:
+            self._take_subscriptions()
+        if self._duties.heartbeat.ripe(now):
+            self._beat(now)
+
+    # Requests
+
+    def _take_requests(self) -> list[Pending]:
+        """What has arrived, up to a batch."""
+        taken: list[Pending] = []
+        room = BATCH_BYTES
+        while len(taken) < BATCH_REQUESTS and room > 0:
+            try:
+                frames = self._rpc.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                break
+            room -= len(frames[-1])
+            taken.append(_pending(frames))
+        return taken
+
+    def _answer(self, request: Pending) -> None:
+        """Send the outcome back the way the request came."""
+        outcome = request.call.outcome
+        if isinstance(outcome, Refused):
+            log.info(
+                "refused", method=request.method, code=outcome.code.wire,
+                user_id=request.call.caller_id)
+            body = encode_error(request.id, outcome)
+        else:
+            assert outcome is not None
+            assert request.id is not None
+            if self._debug:
+                log.debug(
+                    "answered", method=request.method,
+                    user_id=request.call.caller_id)
+            body = encode_answer(request.id, outcome)
+        self._send(request.envelope, body)
+
+    def _send(self, envelope: list[bytes], body: bytes) -> None:
+        """Send an answer; who went away or does not read loses it."""
+        try:
+            for frame in envelope:
+                self._rpc.send(frame, zmq.SNDMORE | zmq.NOBLOCK)
+            self._rpc.send(body, zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            self._lost_answers += 1
+            log.debug(
+                "answer_lost", reason=str(error), all=self._lost_answers)
+
+    # Events
+
+    def _publish_feed(self, now: int) -> None:
+        """Publish what was committed, here and by other brokers."""
+        outgoing, lost = self._store.feed()
+        for event in outgoing:
+            self._publish(event)
+            if event.chat_id is not None:
+                self._duties.heads.note(event.chat_id, now)
+        if lost:
+            log.warning("feed_lost")
+            self._duties.feed_lost()
+
+    def _publish(self, event: Outgoing) -> None:
+        self._events.send(event.topic, zmq.SNDMORE | zmq.NOBLOCK)
+        self._events.send(event.body, zmq.NOBLOCK)
+
+    def _beat(self, now: int) -> None:
+        self._publish(Outgoing(HEARTBEAT, pack(
+            {"epoch": self._store.epoch, "time": time_text(now)})))
+
+    def _take_subscriptions(self) -> None:
+        """Answer barriers; whatever else subscribers send is nothing."""
+        for _ in range(SUBSCRIPTIONS_A_TURN):
+            try:
+                frames = self._events.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            frame = frames[0]
+            if len(frames) == 1 and frame and frame[0] == _SUBSCRIBE \
+                    and is_barrier(frame[1:]):
+                self._publish(Outgoing(frame[1:], b""))
+
+
+def _pending(frames: list[bytes]) -> Pending:
+    """The request in these frames; a bad one has its outcome already."""
+    envelope, body = frames[:-1], frames[-1]
+    try:
+        request = decode_request(body)
+    except Unreadable as unreadable:
+        call = Call(HANDLERS["hello"], None, origin=envelope[0])
+        call.end(unreadable.refused)
+        return Pending(
+            envelope[:ENVELOPE_FRAMES], unreadable.id, "", call)
+    method = request.method
+    return Pending(envelope, request.id, method.name, Call(
+        HANDLERS[method.name], request.params,
+        reads=method.only_reads(request.params),
+        needs_token=method.needs_token,
+        token=request.token if method.takes_token else None,
+        origin=envelope[0]))
+
+
+def serve(settings: Settings) -> int:
+    """Run a broker, and its gateway, until SIGTERM or Ctrl-C.
+
+    Returns the exit status: 2 where it could not start.
+    """
+    with ExitStack() as stack:
+        try:
+            broker = _open(settings, stack)
+        except (ConfigError, StoreUnusable) as error:
+            log.error("cannot_start", reason=str(error))
+            print(f"zchat: {error}", flush=True)
+            return _WRONG_START
+        child = None
+        if not settings.no_http:
+            child = GatewayChild(settings)
+            stack.callback(child.stop)
+        log.info("started", version=__version__, pid=os.getpid(),
+                 store=settings.shown_store(), rpc=settings.rpc,
+                 events=settings.events)
+        print(banner(settings), flush=True)
+        broker.run(child)
+        log.info("stopping")
+    log.info("stopped")
+    return 0
+
+
+def _open(settings: Settings, stack: ExitStack) -> Broker:
+    """Everything a broker needs; the stack gives it back in order."""
+    fresh = SystemFresh()
+    store = open_store(
+        settings.store, clock(), lambda: fresh.id(clock()),
+        settings.durability)
+    stack.callback(store.close)
+    ctx = sockets.context()
+    stack.callback(ctx.term)
+    rpc = sockets.rpc_socket(ctx, settings.rpc)
+    stack.callback(rpc.close)
+    events = sockets.events_socket(ctx, settings.events)
+    stack.callback(events.close)
+    rules = settings.rules()
+    work = Work(
+        rules, Facts(__version__, store.epoch, settings.events,
+                     store.connections),
+        fresh, store.common_id, lasting=store.lasting)
+    batches = Batches(store, work, clock)
+    batches.run([Call(start, NoParams())])
+    wake, waker = socket.socketpair()
+    for end in (wake, waker):
+        end.setblocking(False)
+        stack.callback(end.close)
+    broker = Broker(
+        store, batches,
+        Duties(clock(), rules.message_ttl_seconds is not None), rpc,
+        events, wake)
+    _stop_on_signals(broker, waker, stack)
+    return broker
+
+
+def _stop_on_signals(
+        broker: Broker, waker: socket.socket, stack: ExitStack) -> None:
+    """SIGTERM and Ctrl-C end the loop; a dead child wakes it."""
+    def stop(number: int, frame: FrameType | None) -> None:
+        broker.stop()
+
+    def ignore(number: int, frame: FrameType | None) -> None:
+        """The wake-up descriptor is all that is wanted."""
+
+    for number, handler in (
+            (signal.SIGTERM, stop), (signal.SIGINT, stop),
+            (signal.SIGCHLD, ignore)):
+        stack.callback(signal.signal, number, signal.signal(
+            number, handler))
+    stack.callback(
+        signal.set_wakeup_fd, signal.set_wakeup_fd(waker.fileno()))
+
+
+def open_files_share() -> float:
+    """What share of the allowed descriptors is in use, 0 to 1."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return len(os.listdir("/proc/self/fd")) / limit

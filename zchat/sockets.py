@@ -1,0 +1,76 @@
+"""The broker's two sockets, set up against what strangers may send.
+
+Each option answers a trap of safety.md, "ZeroMQ traps".
+"""
+
+import resource
+from typing import Any, Final
+
+import zmq
+
+from zchat.errors import ConfigError
+from zchat.rpc import REQUEST_BYTES, TOPIC_LIMIT_BYTES
+
+HANDSHAKE_MILLISECONDS: Final = 5_000
+BACKLOG: Final = 1_024
+LINGER_MILLISECONDS: Final = 1_000
+ANSWERS_WAITING: Final = 1_000
+EVENTS_WAITING: Final = 10_000
+MAX_SOCKETS: Final = 65_000
+_HEARTBEAT_MILLISECONDS: Final = 10_000
+_ENVELOPE_BYTES: Final = 1_024
+
+
+def context() -> "zmq.Context[zmq.Socket[bytes]]":
+    """A context for as many connections as the system lets us have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    made: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    made.set(zmq.MAX_SOCKETS, min(
+        MAX_SOCKETS, made.get(zmq.SOCKET_LIMIT)))
+    return made
+
+
+def _guard(socket: "zmq.Socket[bytes]") -> None:
+    """What both sockets have in common."""
+    for option, value in (
+            (zmq.HANDSHAKE_IVL, HANDSHAKE_MILLISECONDS),
+            (zmq.BACKLOG, BACKLOG),
+            (zmq.LINGER, LINGER_MILLISECONDS),
+            (zmq.HEARTBEAT_IVL, _HEARTBEAT_MILLISECONDS),
+            (zmq.HEARTBEAT_TIMEOUT, 3 * _HEARTBEAT_MILLISECONDS),
+            (zmq.TCP_KEEPALIVE, 1),
+            (zmq.TCP_KEEPALIVE_IDLE, 60),
+            (zmq.TCP_KEEPALIVE_INTVL, 15),
+            (zmq.TCP_KEEPALIVE_CNT, 4)):
+        socket.setsockopt(option, value)
+
+
+def rpc_socket(ctx: "zmq.Context[Any]", endpoint: str) -> Any:
+    """The bound ROUTER; an answer to nobody is an error, not silence."""
+    socket = ctx.socket(zmq.ROUTER)
+    _guard(socket)
+    socket.setsockopt(zmq.MAXMSGSIZE, REQUEST_BYTES + _ENVELOPE_BYTES)
+    socket.setsockopt(zmq.SNDHWM, ANSWERS_WAITING)
+    socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+    return _bound(socket, endpoint)
+
+
+def events_socket(ctx: "zmq.Context[Any]", endpoint: str) -> Any:
+    """The bound XPUB; what subscribers send is small."""
+    socket = ctx.socket(zmq.XPUB)
+    _guard(socket)
+    socket.setsockopt(zmq.MAXMSGSIZE, TOPIC_LIMIT_BYTES)
+    socket.setsockopt(zmq.SNDHWM, EVENTS_WAITING)
+    return _bound(socket, endpoint)
+
+
+def _bound(socket: Any, endpoint: str) -> Any:
+    try:
+        socket.bind(endpoint)
+    except zmq.ZMQError as error:
+        raise ConfigError(
+            f"cannot listen on {endpoint}: {error}; stop what is there, or "
+            "choose another --port") from None
+    return socket
