@@ -103,15 +103,22 @@ class Batches:
             poisoned.call.end(_fault(self.work))
             self._run_rest([c for c in calls if c is not poisoned.call])
         except StoreRejected as error:
-            if len(calls) == 1:
-                log.warning("batch_rejected", error=str(error))
-                calls[0].again()
-                calls[0].end(_unavailable())
-            for call in calls if len(calls) > 1 else ():
-                self._run_rest([call])
+            log.warning("batch_rejected", error=str(error))
+            self._run_singly(calls, _unavailable())
         except StoreError as error:
             log.error("store_away", error=str(error))
             self._refuse_writers(calls)
+        except Exception:
+            self._run_singly(calls, _fault(self.work))
+
+    def _run_singly(self, calls: Sequence[Call], alone: Refused) -> None:
+        """One by one, so that one harms none; `alone` if it was one."""
+        if len(calls) == 1:
+            calls[0].again()
+            calls[0].end(alone)
+            return
+        for call in calls:
+            self._run_rest([call])
 
     def _run_rest(self, calls: Sequence[Call]) -> None:
         for call in calls:

@@ -20,8 +20,9 @@ import zmq
 from zchat import __version__, sockets
 from zchat.banner import banner
 from zchat.batch import Batches, Call
+from zchat.chat.duty import NoParams
 from zchat.chat.handlers import HANDLERS
-from zchat.chat.lifetime import NoParams, start
+from zchat.chat.lifetime import start
 from zchat.chat.work import Facts, Work
 from zchat.child import GatewayChild
 from zchat.config import Settings

@@ -3,21 +3,22 @@
 Each duty is a call like any other, put into the next batch.
 """
 
-from collections.abc import Iterator
 from typing import Final
 
 from zchat.batch import Call
+from zchat.chat.duty import NoParams, Progress
 from zchat.chat.files import drop_stale
 from zchat.chat.handlers import Handler
 from zchat.chat.heads import Quiet, tell_heads, tell_missed_heads
-from zchat.chat.lifetime import NoParams, delete_expired, expire_members
-from zchat.chat.schedule import Sending, send_due
+from zchat.chat.lifetime import delete_expired, expire_members
+from zchat.chat.schedule import send_due
 from zchat.model import SECOND
 from zchat.rpc import HEARTBEAT_SECONDS
 
 HEAD_SECONDS: Final = (1, 5, 30)
 DUE_SECONDS: Final = 0.25
 EXPIRY_SECONDS: Final = 5
+DELETION_SECONDS: Final = 20
 STALE_SECONDS: Final = 60
 HEADS_PAGE: Final = 256
 
@@ -74,16 +75,44 @@ class Heads:
         return ripe
 
 
+class Task:
+    """A duty that comes every so many seconds, or at once for more."""
+
+    def __init__(self, handler: Handler, seconds: float, now: int) -> None:
+        self._handler = handler
+        self._every = Every(seconds, now)
+        self._last: Call | None = None
+
+    def next_at(self) -> int:
+        """When it is to be done next."""
+        return 0 if self._unfinished() else self._every.at
+
+    def _unfinished(self) -> bool:
+        outcome = self._last and self._last.outcome
+        return isinstance(outcome, Progress) and outcome.more
+
+    def call(self, now: int) -> Call | None:
+        """The call, if it is time for it."""
+        ripe = self._every.ripe(now)
+        if not ripe and not self._unfinished():
+            return None
+        self._last = Call(self._handler, NoParams())
+        return self._last
+
+
 class Duties:
     """When the broker does what; times are microseconds."""
 
     def __init__(self, now: int, lifetime: bool) -> None:
         self.heads = Heads()
         self.heartbeat = Every(HEARTBEAT_SECONDS, now)
-        self._due = Every(DUE_SECONDS, now)
-        self._stale = Every(STALE_SECONDS, now)
-        self._expiry = Every(EXPIRY_SECONDS, now) if lifetime else None
-        self._sending: Call | None = None
+        self._tasks = [
+            Task(send_due, DUE_SECONDS, now),
+            Task(drop_stale, STALE_SECONDS, now)]
+        if lifetime:
+            self._tasks += [
+                Task(expire_members, EXPIRY_SECONDS, now),
+                Task(delete_expired, DELETION_SECONDS, now)]
         self._missed = False
 
     def feed_lost(self) -> None:
@@ -92,42 +121,23 @@ class Duties:
 
     def next_at(self) -> int:
         """When there is something to do."""
-        if self._missed or self._more_due():
+        if self._missed:
             return 0
-        times = [self.heartbeat.at, self._due.at, self._stale.at]
-        if self._expiry is not None:
-            times.append(self._expiry.at)
+        times = [task.next_at() for task in self._tasks]
         head = self.heads.next_at()
-        return min(times if head is None else [*times, head])
-
-    def _more_due(self) -> bool:
-        outcome = self._sending and self._sending.outcome
-        return isinstance(outcome, Sending) and outcome.more
+        if head is not None:
+            times.append(head)
+        return min(self.heartbeat.at, *times)
 
     def calls(self, now: int) -> list[Call]:
         """What is to be done now."""
-        return list(self._calls(now))
-
-    def _calls(self, now: int) -> Iterator[Call]:
-        more = self._more_due()
-        self._sending = None
-        if self._due.ripe(now) or more:
-            self._sending = _duty(send_due)
-            yield self._sending
-        if self._stale.ripe(now):
-            yield _duty(drop_stale)
-        if self._expiry is not None and self._expiry.ripe(now):
-            yield _duty(expire_members)
-            yield _duty(delete_expired)
+        calls = [
+            call for task in self._tasks if (call := task.call(now))]
         if self._missed:
             self._missed = False
-            yield Call(tell_missed_heads, NoParams(), reads=True)
+            calls.append(Call(tell_missed_heads, NoParams(), reads=True))
         quiet = self.heads.take(now)
         for start in range(0, len(quiet), HEADS_PAGE):
-            yield Call(
-                tell_heads, Quiet(tuple(quiet[start:start + HEADS_PAGE])),
-                reads=True)
-
-
-def _duty(handler: Handler) -> Call:
-    return Call(handler, NoParams())
+            page = Quiet(tuple(quiet[start:start + HEADS_PAGE]))
+            calls.append(Call(tell_heads, page, reads=True))
+        return calls

@@ -3,6 +3,7 @@
 from hashlib import sha256
 from typing import Any, Final
 
+from zchat.chat.duty import NoParams, Progress
 from zchat.chat.moderation import refuse_banned
 from zchat.chat.refusals import no_chat
 from zchat.chat.work import Work
@@ -183,7 +184,8 @@ async def _require_sight(
         raise _no_file()
 
 
-async def drop_stale(work: Work, caller_id: None, p: object) -> None:
+async def drop_stale(
+        work: Work, caller_id: None, p: NoParams) -> Progress:
     """Delete what was uploaded and not attached within a day."""
     stale = await work.ask(
         STALE_UPLOADS, at=work.now - UNATTACHED_SECONDS * SECOND,
@@ -196,3 +198,4 @@ async def drop_stale(work: Work, caller_id: None, p: object) -> None:
             work.hashes.forget(file.id)
             work.delete(FILES, file)
             work.run(DELETE_CHUNKS_OF_FILE, file_id=file.id)
+    return Progress(more=len(stale) == STALE_PAGE)

@@ -2,6 +2,7 @@
 
 from typing import Final, NamedTuple
 
+from zchat.chat.duty import NoParams
 from zchat.chat.work import Work
 from zchat.lookups import RECENT_CHATS
 from zchat.model import CHATS, SECOND, first_id_at
@@ -25,7 +26,8 @@ async def tell_heads(work: Work, caller_id: None, p: Quiet) -> None:
             work.tell_head(chat)
 
 
-async def tell_missed_heads(work: Work, caller_id: None, p: object) -> None:
+async def tell_missed_heads(
+        work: Work, caller_id: None, p: NoParams) -> None:
     """Tell the heads of all chats that lately had messages.
 
     For a broker that may have missed events of others; who holds less

@@ -4,18 +4,19 @@ A message is delivered to a member when the read position passes it.
 What nobody may see any longer is deleted (mission.md, "Lifetime").
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
+from zchat.chat.duty import NoParams, Progress
 from zchat.chat.work import Work
 from zchat.lookups import (
     DELETE_MESSAGE_CHUNKS, DELETE_MESSAGE_FILES, DELETE_MESSAGES,
     EXPIRED_CHATS, EXPIRED_FOR, EXPIRED_MEMBERS, FORGET_DELIVERIES,
     START_LIFETIME)
 from zchat.model import (
-    CHATS, DELIVERIES, MEMBERS, SECOND, Delivery, Member)
+    CHATS, DELIVERIES, MEMBERS, SECOND, Delivery, Member, first_id_at)
 
 UNDELIVERED_SECONDS: Final = 30 * 86_400
-EXPIRY_PAGE: Final = 256
+EXPIRY_PAGE: Final = 1_000
 
 
 def begin_delivery(
@@ -42,10 +43,6 @@ async def visible_after(work: Work, member: Member) -> int:
     return max(member.visible_after, expired[0].seq or 0)
 
 
-class NoParams(NamedTuple):
-    """For the broker's own duties, which take nothing."""
-
-
 async def start(work: Work, caller_id: None, p: NoParams) -> None:
     """At the start: what was read before counts as delivered now."""
     await work.turn()
@@ -53,11 +50,12 @@ async def start(work: Work, caller_id: None, p: NoParams) -> None:
         work.run(START_LIFETIME, at=work.now)
 
 
-async def expire_members(work: Work, caller_id: None, p: NoParams) -> None:
+async def expire_members(
+        work: Work, caller_id: None, p: NoParams) -> Progress:
     """Note for a page of members up to where they see nothing more."""
     at = _expired_before(work)
     if at is None:
-        return
+        return Progress(more=False)
     expired = await work.ask(EXPIRED_MEMBERS, at=at, limit=EXPIRY_PAGE)
     await work.load_all(
         MEMBERS, [(found.chat_id, found.user_id) for found in expired])
@@ -69,6 +67,7 @@ async def expire_members(work: Work, caller_id: None, p: NoParams) -> None:
         work.run(
             FORGET_DELIVERIES, chat_id=found.chat_id,
             user_id=found.user_id, seq=found.seq)
+    return Progress(more=len(expired) == EXPIRY_PAGE)
 
 
 async def delete_expired(work: Work, caller_id: None, p: NoParams) -> None:
@@ -76,8 +75,8 @@ async def delete_expired(work: Work, caller_id: None, p: NoParams) -> None:
     if work.rules.message_ttl_seconds is None:
         return
     expired = await work.ask(
-        EXPIRED_CHATS, aged=work.now - UNDELIVERED_SECONDS * SECOND,
-        limit=EXPIRY_PAGE)
+        EXPIRED_CHATS, limit=EXPIRY_PAGE, aged_id=first_id_at(
+            work.now - UNDELIVERED_SECONDS * SECOND))
     await work.load_all(CHATS, [found.chat_id for found in expired])
     await work.turn()
     for found in expired:

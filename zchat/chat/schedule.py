@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from zchat.chat.duty import NoParams, Progress
 from zchat.chat.messages import (
     Draft, check_draft, deliver, draft_of, load_draft, other_content,
     rows_of)
@@ -155,13 +156,8 @@ async def cancel(
     return results.Empty()
 
 
-class Sending(msgspec.Struct, frozen=True):
-    """For the loop: whether more are due at once."""
-
-    more: bool
-
-
-async def send_due(work: Work, caller_id: None, p: object) -> Sending:
+async def send_due(
+        work: Work, caller_id: None, p: NoParams) -> Progress:
     """Send a page of the messages whose time has come.
 
     Ban, membership and quota are judged now; if they forbid it the
@@ -178,7 +174,7 @@ async def send_due(work: Work, caller_id: None, p: object) -> Sending:
         now = work.get(SCHEDULED, row.id)
         if now is not None and now.state == PENDING:
             _send_one(work, now, draft)
-    return Sending(more=len(due) == DUE_PAGE)
+    return Progress(more=len(due) == DUE_PAGE)
 
 
 def _send_one(work: Work, row: Scheduled, draft: Draft) -> None:

@@ -143,7 +143,7 @@ GROUP BY chat_id, user_id ORDER BY chat_id, user_id LIMIT :limit;
 
 -- name: expired_chats
 -- Chats with messages that no member may see, and up to which seq.
--- What a member was not given yet stays until it is :aged old.
+-- What a member was not given yet stays while its id is not aged.
 SELECT chat_id, through FROM (
     SELECT c.id AS chat_id, c.gone_through, min(CASE
         WHEN m.expired_through < m.read_seq AND m.read_seq >= m.first_seq
@@ -156,7 +156,7 @@ SELECT chat_id, through FROM (
     JOIN members AS m ON m.chat_id = c.id
     LEFT JOIN (
         SELECT chat_id, max(seq) AS seq FROM messages
-        WHERE created <= :aged GROUP BY chat_id
+        WHERE id < :aged_id GROUP BY chat_id
     ) AS a ON a.chat_id = c.id
     WHERE c.head > c.gone_through
     GROUP BY c.id, c.gone_through
