@@ -3,7 +3,7 @@
 from typing import Final
 
 from zchat.chat.moderation import quota_of
-from zchat.chat.rooms import enter
+from zchat.chat.rooms import enter, refuse_to_return_yet
 from zchat.chat.work import Overtaken, Work
 from zchat.errors import Code, Refused
 from zchat.lookups import COUNT_CHATS, COUNT_CHATS_OF_USER
@@ -71,6 +71,7 @@ async def _come_back(
     await work.turn()
     user = work.user(caller_id)
     if work.membership(work.common_id, caller_id) is None:
+        refuse_to_return_yet(work, work.common_id, caller_id)
         _enter_common(work, work.chat(work.common_id), user)
     return results.Connected(
         token=token, user_id=user.id, name=user.name,

@@ -52,8 +52,14 @@ def person(user: User) -> dict[str, str]:
 
 
 def enter(work: Work, chat: Chat, user: User, first_seq: int) -> Chat:
-    """The user becomes a member; nothing from before is unread."""
+    """The user becomes a member; nothing from before is unread.
+
+    A group's key changes, lest a newcomer who recorded the events of
+    before can open them now.
+    """
     work.touch("members", chat.id)
+    if chat.kind == GROUP and chat.head:
+        chat = _change_key(work, chat)
     work.put(MEMBERS, Member(
         chat_id=chat.id, user_id=user.id, joined=work.now,
         first_seq=first_seq, read_seq=chat.head))
@@ -68,9 +74,26 @@ def enter(work: Work, chat: Chat, user: User, first_seq: int) -> Chat:
     return chat
 
 
+def _change_key(work: Work, chat: Chat) -> Chat:
+    """Who holds the old key learns that there is another; no more."""
+    work.tell_chat(chat, "key_changed")
+    return work.change(
+        CHATS, chat, key_number=chat.key_number + 1,
+        key_secret=work.fresh.secret(SECRET_BYTES))
+
+
+def refuse_to_return_yet(work: Work, chat_id: str, user_id: str) -> None:
+    """Who left in this batch comes back in the next.
+
+    What a leaver leaves behind is cleared when the batch is flushed.
+    """
+    work.rely("left", chat_id, user_id)
+
+
 def leave(work: Work, chat: Chat, member: Member, user: User) -> None:
     """The user is no member any more, and cannot read what follows."""
     work.touch("members", chat.id)
+    work.touch("left", chat.id, user.id)
     work.delete(MEMBERS, member)
     work.run(
         DELETE_MEMBER_DELIVERIES, chat_id=chat.id, user_id=user.id)
@@ -79,10 +102,7 @@ def leave(work: Work, chat: Chat, member: Member, user: User) -> None:
     if chat.kind == COMMON:
         work.tell_chat(chat, "member_left", user=person(user))
     elif chat.size:
-        work.tell_chat(chat, "key_changed")
-        chat = work.change(
-            CHATS, chat, key_number=chat.key_number + 1,
-            key_secret=work.fresh.secret(SECRET_BYTES))
+        chat = _change_key(work, chat)
         work.tell_chat(chat, "member_left", user=person(user))
     else:
         _delete_chat(work, chat)
@@ -130,6 +150,9 @@ async def p2p(
     if chat is None:
         refuse_banned(work, work.user(caller_id))
         chat = _new_chat(work, P2P, "", None, pair)
+    else:
+        for user_id in (caller_id, other_id):
+            refuse_to_return_yet(work, chat.id, user_id)
     for user_id in (caller_id, other_id):
         if not work.is_member(chat.id, user_id):
             chat = enter(work, chat, work.user(user_id), first_seq=1)
@@ -254,6 +277,7 @@ async def invite(
     chat = _owned(work, chat_id, caller_id)
     if work.is_member(chat_id, user_id):
         return results.Empty()
+    refuse_to_return_yet(work, chat_id, user_id)
     _admit(work, chat, work.user(user_id))
     return results.Empty()
 
@@ -451,6 +475,7 @@ async def approve(
         raise Refused(
             Code.CONFLICT, "The link that this user came by is used up; "
             "`invite` lets the user in all the same.")
+    refuse_to_return_yet(work, chat.id, request.user_id)
     work.change(LINKS, link, uses=link.uses + 1)
     user = work.user(request.user_id)
     _admit(work, chat, user)
