@@ -13,6 +13,7 @@ FIRST_PORT, LAST_PORT = 20_000, 32_000
 PORTS_OF_ONE_SERVER = 3
 
 settings.register_profile("zchat", deadline=None)
+settings.register_profile("thorough", deadline=None, max_examples=2_000)
 settings.load_profile("zchat")
 
 

@@ -6,7 +6,6 @@ arrival, then all changes are written at once (architecture.md).
 """
 
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
@@ -14,11 +13,11 @@ from msgspec import Struct
 
 from zchat.chat.handlers import Handler
 from zchat.chat.work import (
-    TURN, Event, Overtaken, Question, Want, Work)
+    TURN, Event, Overtaken, Question, Several, Want, Work)
 from zchat.errors import (
-    Code, Refused, StoreBusy, StoreError, StoreRejected)
-from zchat.lookups import Source
-from zchat.model import USERS
+    Code, Refused, StoreBusy, StoreDoubtful, StoreError, StoreRejected)
+from zchat.lookups import PRIMARY, Source
+from zchat.model import USERS, Table
 from zchat.rpc.codec import pack
 from zchat.rpc.credentials import token_hash
 from zchat.rpc.sealing import NONCE_BYTES, seal
@@ -31,8 +30,7 @@ RETRY_AFTER_SECONDS: Final = 1
 log = structlog.get_logger()
 
 
-@dataclass(slots=True, eq=False)
-class Call:
+class Call(Struct, eq=False):
     """A request in a batch, and after it its outcome.
 
     The broker's own duties are calls as well; they carry no token and
@@ -48,8 +46,7 @@ class Call:
     outcome: Struct | Refused | None = None
     done: bool = False
     caller_id: str | None = None
-    coroutine: Coroutine[Any, Any, Struct | Refused | None] | None = field(
-        default=None, repr=False)
+    coroutine: Coroutine[Any, Any, Struct | Refused | None] | None = None
     origin: Any = None
 
     def end(self, outcome: Struct | Refused | None) -> None:
@@ -65,14 +62,6 @@ class Call:
         self.end(None)
         self.done = False
         self.caller_id = None
-
-
-class _Poisoned(Exception):
-    """A rule broke down after its turn; the batch must go without it."""
-
-    def __init__(self, call: Call) -> None:
-        super().__init__()
-        self.call = call
 
 
 class Batches:
@@ -99,44 +88,49 @@ class Batches:
         """Run a batch; calls that must wait for the next are not done."""
         try:
             self._attempt_repeatedly(calls)
-        except _Poisoned as poisoned:
-            poisoned.call.end(_fault(self.work))
-            self._run_rest([c for c in calls if c is not poisoned.call])
         except StoreRejected as error:
             log.warning("batch_rejected", error=str(error))
-            self._run_singly(calls, _unavailable())
+            self._run_singly(calls, _unavailable)
         except StoreError as error:
             log.error("store_away", error=str(error))
-            self._refuse_writers(calls)
+            self._refuse_writers(
+                calls, _doubtful() if isinstance(error, StoreDoubtful)
+                else _unavailable())
         except Exception:
-            self._run_singly(calls, _fault(self.work))
+            self._run_singly(calls, lambda: _fault(self.work))
 
-    def _run_singly(self, calls: Sequence[Call], alone: Refused) -> None:
+    def _run_singly(
+            self, calls: Sequence[Call],
+            alone: Callable[[], Refused]) -> None:
         """One by one, so that one harms none; `alone` if it was one."""
         if len(calls) == 1:
+            refusal = alone()
             calls[0].again()
-            calls[0].end(alone)
+            calls[0].end(refusal)
             return
         for call in calls:
-            self._run_rest([call])
-
-    def _run_rest(self, calls: Sequence[Call]) -> None:
-        for call in calls:
             call.again()
-        self.run(calls)
+            self.run([call])
 
-    def _refuse_writers(self, calls: Sequence[Call]) -> None:
+    def _refuse_writers(
+            self, calls: Sequence[Call], refusal: Refused) -> None:
         """The store cannot be written; it may still be readable."""
         readers = [call for call in calls if call.reads]
         alone = len(readers) == len(calls)
         for call in calls:
             call.again()
             if alone or not call.reads:
-                call.end(_unavailable())
+                call.end(refusal)
         if readers and not alone:
             self.run(readers)
 
     def _attempt_repeatedly(self, calls: Sequence[Call]) -> None:
+        """Run the batch, again where other brokers were in its way.
+
+        What an attempt locked in steps, the next one locks at once, in
+        the order of all brokers; so two cannot hinder each other twice.
+        """
+        self._wanted: dict[tuple[str, int], Source] = {}
         for _ in range(REPEATS):
             try:
                 return self._attempt(calls)
@@ -153,15 +147,16 @@ class Batches:
         work.begin(max(work.now, self._clock()))
         try:
             self.store.begin()
+            if self._wanted:
+                self._load(list(self._wanted.values()), [], lock=True)
             self._authorise(calls)
             writers = [c for c in calls if not c.reads and not c.done]
             self._advance(writers, lock=True)
-            self._take_turns(writers)
+            late = self._take_turns(writers)
             changes = work.changes()
             if changes:
                 self.store.write(changes)
-            self._advance(
-                [c for c in calls if c.reads and not c.done], lock=False)
+            self._read([c for c in calls if c.reads and not c.done], late)
             self.store.commit([finished(e, work) for e in work.events])
         except BaseException:
             work.abandon()
@@ -196,6 +191,21 @@ class Batches:
         call.caller_id = caller_id
         call.coroutine = call.handler(self.work, caller_id, call.params)
 
+    def _read(self, calls: Sequence[Call], late: set[Any]) -> None:
+        """Run what only reads, after the changes were flushed.
+
+        A late connection's reads wait with its writes.
+        """
+        readers = []
+        for call in calls:
+            if late and call.origin in late:
+                call.again()
+            else:
+                readers.append(call)
+        self._advance(readers, lock=False)
+        if not all(call.done for call in readers):
+            raise RuntimeError("a rule that only reads waits for a turn")
+
     def _advance(self, calls: Iterable[Call], lock: bool) -> None:
         """Load what the calls wait for until none waits for rows."""
         running = list(calls)
@@ -208,10 +218,7 @@ class Batches:
                 if want is None or want is TURN:
                     continue
                 waiting.append(call)
-                if isinstance(want, Question):
-                    questions.append(want)
-                else:
-                    _gather(wanted, want)
+                _gather(wanted, questions, want)
             if waiting:
                 self._load(list(wanted.values()), questions, lock)
             running = waiting
@@ -219,8 +226,14 @@ class Batches:
     def _load(
             self, sources: list[Source], questions: list[Question],
             lock: bool) -> None:
+        shared = lock and not self.store.lasting
+        for source in sources if shared else ():
+            _want(self._wanted, *source)
         found, answers = self.store.load(
             sources, [question.ask for question in questions], lock)
+        for source, rows in zip(sources, found) if shared else ():
+            _want(self._wanted, source.table, PRIMARY,
+                  map(source.table.key_of, rows))
         self.work.learn(sources, found)
         for question, rows in zip(questions, answers):
             question.rows = rows
@@ -239,11 +252,12 @@ class Batches:
             call.end(_fault(self.work))
         return None
 
-    def _take_turns(self, calls: Iterable[Call]) -> None:
+    def _take_turns(self, calls: Iterable[Call]) -> set[Any]:
         """The rest of each rule, in the order of arrival.
 
         One whose answers from the store were overtaken in this batch
-        waits for the next, and its connection's later ones with it.
+        waits for the next, and its connection's later ones with it:
+        those connections are returned.
         """
         late: set[Any] = set()
         for call in calls:
@@ -255,6 +269,7 @@ class Batches:
                 call.again()
                 if call.origin is not None:
                     late.add(call.origin)
+        return late
 
     def _take_turn(self, call: Call) -> bool:
         """The rest of a rule, which checks and changes; False: later."""
@@ -268,22 +283,37 @@ class Batches:
             return False
         except Refused as refused:
             call.end(refused)
-        except Exception as error:
-            raise _Poisoned(call) from error
         else:
-            raise _Poisoned(call)
+            raise RuntimeError("a rule waits after its turn")
         return True
 
 
 def _gather(
-        wanted: dict[tuple[str, int], Source], want: Want) -> None:
+        wanted: dict[tuple[str, int], Source], questions: list[Question],
+        want: Want | Question | Several) -> None:
     """Add what one rule waits for to what the batch wants."""
+    if isinstance(want, Question):
+        questions.append(want)
+        return
+    if isinstance(want, Several):
+        for one in want.wants:
+            _gather(wanted, questions, one)
+        return
     for table, index, key in want.entries:
         source = wanted.get((table.name, index))
         if source is None:
             wanted[table.name, index] = Source(table, index, {key: None})
         else:
             source.keys[key] = None
+
+
+def _want(
+        wanted: dict[tuple[str, int], Source], table: Table[Any],
+        unique: int, keys: Iterable[Any]) -> None:
+    """Add rows of a table to what the batch wants."""
+    source = wanted.setdefault(
+        (table.name, unique), Source(table, unique, {}))
+    source.keys.update(dict.fromkeys(keys))
 
 
 def finished(event: Event, work: Work) -> Outgoing:
@@ -309,3 +339,10 @@ def _unavailable() -> Refused:
     return Refused(
         Code.UNAVAILABLE, "The store is away; nothing was changed. Try "
         "again shortly.", retry_after=RETRY_AFTER_SECONDS)
+
+
+def _doubtful() -> Refused:
+    return Refused(
+        Code.UNAVAILABLE, "The store went away while this was being "
+        "saved, so it may have happened. Look, or repeat it with the same "
+        "idempotency_key.", retry_after=RETRY_AFTER_SECONDS, in_doubt=True)

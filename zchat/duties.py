@@ -31,8 +31,11 @@ class Every:
         self.at = now + self._period
 
     def ripe(self, now: int) -> bool:
-        """Whether it is time; if so, the next time is set."""
-        if now < self.at:
+        """Whether it is time; if so, the next time is set.
+
+        A clock that was set back does not put it off.
+        """
+        if self.at - self._period <= now < self.at:
             return False
         self.at = now + self._period
         return True

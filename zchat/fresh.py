@@ -9,6 +9,9 @@ _WORD_LETTERS: Final = "23456789abcdefghjkmnpqrstuvwxyz"
 _WORD_LENGTH: Final = 6
 _POOL_BYTES: Final = 8192
 _COUNTER_MOST: Final = 0xFFF
+_TAIL_DIGITS: Final = 16
+_VARIANT: Final = dict(zip("0123456789abcdef", "89ab" * 4))
+"""A random digit to one whose upper bits are the variant, 10."""
 
 
 class SystemFresh:
@@ -21,7 +24,9 @@ class SystemFresh:
     def __init__(self) -> None:
         self._pool = b""
         self._at = 0
+        self._tails: list[str] = []
         self._millisecond = 0
+        self._moment = ""
         self._counter = 0
 
     def id(self, now: int) -> str:
@@ -32,18 +37,25 @@ class SystemFresh:
         """
         millisecond = now // 1000
         if millisecond > self._millisecond:
-            self._millisecond = millisecond
-            self._counter = 0
+            self._begin(millisecond)
         elif self._counter < _COUNTER_MOST:
             self._counter += 1
         else:
-            self._millisecond += 1
-            self._counter = 0
-        time = f"{self._millisecond:012x}"
-        tail = f"{0x80 | self.secret(1)[0] & 0x3F:02x}" \
-            + self.secret(7).hex()
-        return (f"{time[:8]}-{time[8:]}-7{self._counter:03x}-"
-                f"{tail[:4]}-{tail[4:]}")
+            self._begin(self._millisecond + 1)
+        if not self._tails:
+            digits = self.secret(_POOL_BYTES).hex()
+            self._tails = [
+                digits[start:start + _TAIL_DIGITS]
+                for start in range(0, len(digits), _TAIL_DIGITS)]
+        tail = self._tails.pop()
+        return (f"{self._moment}{self._counter:03x}-{_VARIANT[tail[0]]}"
+                f"{tail[1:4]}-{tail[4:]}")
+
+    def _begin(self, millisecond: int) -> None:
+        self._millisecond = millisecond
+        self._counter = 0
+        time = f"{millisecond:012x}"
+        self._moment = f"{time[:8]}-{time[8:]}-7"
 
     def token(self) -> str:
         """A UUID version 4."""

@@ -4,6 +4,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from zchat.chat.duty import NoParams, Progress
+from zchat.chat.lifetime import visible_after
 from zchat.chat.moderation import refuse_banned
 from zchat.chat.refusals import no_chat
 from zchat.chat.work import Work
@@ -48,12 +49,12 @@ async def upload(
             limit=limit, field="size")
     file = work.get_unique(FILES, BY_RESUME_KEY, resume_key)
     if file is None:
-        work.rely("uploads", caller_id)
-        if unattached[0].count >= UNATTACHED_FILES:
+        count = unattached[0].count + work.tallied("uploads", caller_id)
+        if count >= UNATTACHED_FILES:
             raise Refused(
                 Code.CONFLICT, f"{UNATTACHED_FILES} of your files are on "
                 "no message, which is the most; send some first.")
-        work.touch("uploads", caller_id)
+        work.tally(1, "uploads", caller_id)
         file = work.put(FILES, StoredFile(
             id=work.fresh.id(work.now), chat_id=chat_id,
             uploader_id=caller_id, name=p.name, size=p.size,
@@ -109,7 +110,8 @@ async def _digest_before(
         chunks = await work.ask(
             CHUNKS_OF, file_id=file.id, offset=start, limit=1)
         digest.update(chunks[0].data)
-    return digest
+    work.hashes.keep(file.id, offset, digest)
+    return work.hashes.at(file.id, offset)
 
 
 def _check_chunk(file: StoredFile, p: params.UploadChunk) -> None:
@@ -130,18 +132,19 @@ def _take_chunk(
     """The bytes are the file's next; those of a false file all go."""
     received = file.received + len(data)
     if received == file.size and digest.hexdigest() != file.sha256:
-        work.hashes.forget(file.id)
-        work.delete(FILES, file)
-        work.run(DELETE_CHUNKS_OF_FILE, file_id=file.id)
+        _drop(work, file)
         return Refused(
             Code.CONFLICT, "What came does not have the sha256 that was "
             "announced; upload it again from the start.", field="sha256")
     if data:
         work.put(FILE_CHUNKS, FileChunk(file.id, file.received, data))
-    work.hashes.keep(file.id, received, digest)
     file = work.change(
         FILES, file, received=received,
         resume_key=None if received == file.size else file.resume_key)
+    if file.complete:
+        work.hashes.forget(file.id)
+    else:
+        work.hashes.keep(file.id, received, digest)
     return results.Uploaded(offset=received, complete=file.complete)
 
 
@@ -175,13 +178,23 @@ async def _require_sight(
     found = work.membership(file.chat_id, caller_id)
     if found is None:
         raise _no_file()
+    chat, member = found
     if file.message_id is None:
         if file.uploader_id != caller_id:
             raise _no_file()
         return
     message = await work.load(MESSAGES, file.message_id)
-    if message is None or message.seq <= found[1].visible_after:
+    floor = max(await visible_after(work, member), chat.gone_through)
+    if message is None or message.seq <= floor:
         raise _no_file()
+
+
+def _drop(work: Work, file: StoredFile) -> None:
+    """A file that is on no message goes, and so do its bytes."""
+    work.hashes.forget(file.id)
+    work.tally(-1, "uploads", file.uploader_id)
+    work.delete(FILES, file)
+    work.run(DELETE_CHUNKS_OF_FILE, file_id=file.id)
 
 
 async def drop_stale(
@@ -195,7 +208,5 @@ async def drop_stale(
     for found in stale:
         file = work.get(FILES, found.id)
         if file is not None and not file.in_use:
-            work.hashes.forget(file.id)
-            work.delete(FILES, file)
-            work.run(DELETE_CHUNKS_OF_FILE, file_id=file.id)
+            _drop(work, file)
     return Progress(more=len(stale) == STALE_PAGE)

@@ -9,9 +9,9 @@ from typing import Final
 from zchat.chat.duty import NoParams, Progress
 from zchat.chat.work import Work
 from zchat.lookups import (
-    DELETE_MESSAGE_CHUNKS, DELETE_MESSAGE_FILES, DELETE_MESSAGES,
-    EXPIRED_CHATS, EXPIRED_FOR, EXPIRED_MEMBERS, FORGET_DELIVERIES,
-    START_LIFETIME)
+    DELETE_MESSAGE_CHUNKS, DELETE_MESSAGE_FILES,
+    DELETE_MESSAGE_SCHEDULES, DELETE_MESSAGES, EXPIRED_CHATS,
+    EXPIRED_FOR, EXPIRED_MEMBERS, FORGET_DELIVERIES, START_LIFETIME)
 from zchat.model import (
     CHATS, DELIVERIES, MEMBERS, SECOND, Delivery, Member, first_id_at)
 
@@ -84,9 +84,10 @@ async def delete_expired(work: Work, caller_id: None, p: NoParams) -> None:
         if chat is None or found.seq <= chat.gone_through \
                 or work.touched("members", chat.id):
             continue
+        work.touch("messages gone", chat.id)
         for statement in (
                 DELETE_MESSAGE_CHUNKS, DELETE_MESSAGE_FILES,
-                DELETE_MESSAGES):
+                DELETE_MESSAGE_SCHEDULES, DELETE_MESSAGES):
             work.run(statement, chat_id=chat.id, seq=found.seq)
         chat = work.change(CHATS, chat, gone_through=found.seq)
         work.tell_chat(chat, "expired", seq=found.seq)

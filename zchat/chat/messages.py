@@ -98,6 +98,7 @@ def deliver(work: Work, draft: Draft) -> results.Sent:
         earlier = work.get_unique(
             MESSAGES, BY_KEY, (draft.author_id, draft.key))
         if earlier is not None:
+            work.rely("messages gone", earlier.chat_id)
             return _repeated(earlier, draft)
     author = work.user(draft.author_id)
     chat, target, files = check_draft(work, author, draft)
@@ -150,9 +151,11 @@ def _target(
     """The message commented on; it must be visible to the member."""
     if message_id is None:
         return None
+    floor = max(
+        member.visible_after, work.chat(member.chat_id).gone_through)
     target = work.get(MESSAGES, message_id)
     if target is None or target.chat_id != member.chat_id \
-            or target.seq <= member.visible_after:
+            or target.seq <= floor:
         raise no_message()
     return target
 
@@ -193,18 +196,18 @@ def _append(
         draft.key))
     chat = work.change(CHATS, chat, head=seq)
     for file in files:
+        work.tally(-1, "uploads", author.id)
         work.change(
             FILES, file, message_id=message_id, scheduled_id=None)
     if target is not None:
         work.change(MESSAGES, target, comments=target.comments + 1)
-    created = time_text(work.now)
     work.tell_message(chat, seq, {
-        "id": message_id, "seq": seq, "created": created,
+        "id": message_id, "seq": seq, "created": work.now_text,
         "author": {"id": author.id, "name": author.name},
         "text": draft.text, "is_comment_on": draft.comment_on,
         "comments": 0, "files": infos})
     return results.Sent(
-        id=message_id, seq=seq, chat_id=chat.id, created=created)
+        id=message_id, seq=seq, chat_id=chat.id, created=work.now_text)
 
 
 def files_of(message: Message) -> list[results.FileInfo]:

@@ -2,12 +2,14 @@
 
 from typing import Final
 
+from zchat.chat.acquaintances import acquaintance, load_acquaintance
+from zchat.chat.lifetime import visible_after
 from zchat.chat.refusals import no_message, no_user
 from zchat.chat.work import Work
 from zchat.errors import Code, Refused
-from zchat.lookups import COUNT_REPORTERS, SHARED_CHATS
+from zchat.lookups import COUNT_REPORTERS
 from zchat.model import (
-    COMPLAINTS, MEMBERS, MESSAGES, SECOND, USERS, Complaint, Message,
+    COMPLAINTS, MESSAGES, SECOND, USERS, Complaint, Message,
     User, time_text)
 from zchat.rpc import params, results
 
@@ -83,13 +85,10 @@ async def report(
         raise Refused(
             Code.BAD_REQUEST, "You cannot report yourself.",
             field="user_id")
-    offender = await work.load(USERS, offender_id)
-    await work.load_all(MEMBERS, [
-        (work.common_id, caller_id), (work.common_id, offender_id)])
-    shared = await work.ask(
-        SHARED_CHATS, user_id=caller_id, other_id=offender_id)
+    shared = await load_acquaintance(work, caller_id, offender_id)
     message = await _evidence(work, caller_id, p.message_id)
-    if offender is None or not (shared[0].count or message):
+    offender = work.get(USERS, offender_id)
+    if offender is None:
         raise no_user()
     round = _round_of(work, offender)
     subject = (offender_id, round, caller_id)
@@ -97,21 +96,24 @@ async def report(
     reporters = await work.ask(
         COUNT_REPORTERS, offender_id=offender_id, round=round)
     await work.turn()
-    work.rely("complaints", offender_id)
-    if message is not None and message.author_id != offender_id:
-        raise Refused(
-            Code.BAD_REQUEST, "This message is by somebody else than the "
-            "user you report.", field="message_id")
+    if message is None or message.author_id != offender_id:
+        acquaintance(work, caller_id, offender_id, shared)
+        if message is not None:
+            raise Refused(
+                Code.BAD_REQUEST, "This message is by somebody else than "
+                "the user you report.", field="message_id")
     if work.get_unique(COMPLAINTS, BY_ROUND, subject) is not None:
         raise Refused(
             Code.CONFLICT, "You have reported this user already.")
-    work.touch("complaints", offender_id)
+    work.tally(1, "complaints", offender_id)
     complaint = work.put(COMPLAINTS, Complaint(
         id=work.fresh.id(work.now), offender_id=offender_id, round=round,
         reporter_id=caller_id, reason=p.reason,
         message_id=message.id if message else None,
         evidence=message.text if message else None, created=work.now))
-    _judge(work, work.user(offender_id), round, reporters[0].count + 1)
+    _judge(
+        work, work.user(offender_id), round,
+        reporters[0].count + work.tallied("complaints", offender_id))
     return results.ReportId(id=complaint.id)
 
 
@@ -126,7 +128,8 @@ async def _evidence(
         raise no_message()
     await work.load_membership(message.chat_id, caller_id)
     found = work.membership(message.chat_id, caller_id)
-    if found is None or message.seq <= found[1].visible_after:
+    if found is None \
+            or message.seq <= await visible_after(work, found[1]):
         raise no_message()
     return message
 

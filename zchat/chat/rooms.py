@@ -2,16 +2,17 @@
 
 from typing import Final
 
+from zchat.chat.acquaintances import acquaintance, load_acquaintance
 from zchat.chat.lifetime import begin_delivery
 from zchat.chat.moderation import refuse_banned
-from zchat.chat.refusals import no_chat, no_user, owner_only
+from zchat.chat.refusals import no_chat, owner_only
 from zchat.chat.work import Work
 from zchat.errors import Code, Refused
 from zchat.lookups import (
     DELETE_CHAT_CHUNKS, DELETE_CHAT_DELIVERIES, DELETE_CHAT_FILES,
     DELETE_CHAT_LINKS, DELETE_CHAT_MESSAGES, DELETE_CHAT_REQUESTS,
-    DELETE_MEMBER_DELIVERIES, JOIN_REQUESTS_OF, LINKS_OF, MEMBERS_PAGE,
-    NEXT_OWNER, SHARED_CHATS)
+    DELETE_MEMBER_DELIVERIES, DELETE_MESSAGE_SCHEDULES,
+    JOIN_REQUESTS_OF, LINKS_OF, MEMBERS_PAGE, NEXT_OWNER)
 from zchat.model import (
     CHATS, COMMON, GROUP, JOIN_REQUESTS, LINKS, MEMBERS, P2P, SECOND,
     USERS, Chat, JoinRequest, Link, Member, User, time_text)
@@ -58,6 +59,7 @@ def enter(work: Work, chat: Chat, user: User, first_seq: int) -> Chat:
     before can open them now.
     """
     work.touch("members", chat.id)
+    work.touch("chats of", user.id)
     if chat.kind == GROUP and chat.head:
         chat = _change_key(work, chat)
     work.put(MEMBERS, Member(
@@ -93,6 +95,7 @@ def refuse_to_return_yet(work: Work, chat_id: str, user_id: str) -> None:
 def leave(work: Work, chat: Chat, member: Member, user: User) -> None:
     """The user is no member any more, and cannot read what follows."""
     work.touch("members", chat.id)
+    work.touch("chats of", user.id)
     work.touch("left", chat.id, user.id)
     work.delete(MEMBERS, member)
     work.run(
@@ -111,7 +114,9 @@ def leave(work: Work, chat: Chat, member: Member, user: User) -> None:
 def _delete_chat(work: Work, chat: Chat) -> None:
     """A private chat that everybody left."""
     work.note("chat_deleted", chat_id=chat.id)
+    work.touch("messages gone", chat.id)
     work.delete(CHATS, chat)
+    work.run(DELETE_MESSAGE_SCHEDULES, chat_id=chat.id, seq=chat.head)
     for statement in (
             DELETE_CHAT_CHUNKS, DELETE_CHAT_FILES, DELETE_CHAT_MESSAGES,
             DELETE_CHAT_LINKS, DELETE_CHAT_REQUESTS,
@@ -139,13 +144,14 @@ async def p2p(
         raise Refused(
             Code.BAD_REQUEST, "A private chat needs another user than "
             "yourself.", field="user_id")
-    await _require_acquaintance(work, caller_id, other_id)
+    shared = await load_acquaintance(work, caller_id, other_id)
     pair = pair_of(caller_id, other_id)
     chat = await work.load_unique(CHATS, BY_PAIR, pair)
     if chat is not None:
         await work.load_all(
             MEMBERS, [(chat.id, caller_id), (chat.id, other_id)])
     await work.turn()
+    acquaintance(work, caller_id, other_id, shared)
     chat = work.get_unique(CHATS, BY_PAIR, pair)
     if chat is None:
         refuse_banned(work, work.user(caller_id))
@@ -157,23 +163,6 @@ async def p2p(
         if not work.is_member(chat.id, user_id):
             chat = enter(work, chat, work.user(user_id), first_seq=1)
     return results.ChatId(chat_id=chat.id)
-
-
-async def _require_acquaintance(
-        work: Work, caller_id: str, other_id: str) -> None:
-    """Refuse a user who shares no chat with the caller."""
-    other = await work.load(USERS, other_id)
-    await work.load_all(MEMBERS, [
-        (work.common_id, caller_id), (work.common_id, other_id)])
-    if other is None:
-        raise no_user()
-    if work.is_member(work.common_id, caller_id) \
-            and work.is_member(work.common_id, other_id):
-        return
-    shared = await work.ask(
-        SHARED_CHATS, user_id=caller_id, other_id=other_id)
-    if not shared[0].count:
-        raise no_user()
 
 
 async def exit_chat(
@@ -270,15 +259,14 @@ async def invite(
     await work.load_membership(chat_id, caller_id)
     await work.load_all(MEMBERS, [(chat_id, user_id)])
     await work.load(JOIN_REQUESTS, (chat_id, user_id))
-    _owned(work, chat_id, caller_id)
-    if user_id != caller_id:
-        await _require_acquaintance(work, caller_id, user_id)
+    shared = await load_acquaintance(work, caller_id, user_id)
     await work.turn()
     chat = _owned(work, chat_id, caller_id)
     if work.is_member(chat_id, user_id):
         return results.Empty()
+    user = acquaintance(work, caller_id, user_id, shared)
     refuse_to_return_yet(work, chat_id, user_id)
-    _admit(work, chat, work.user(user_id))
+    _admit(work, chat, user)
     return results.Empty()
 
 
@@ -325,12 +313,11 @@ async def invite_link(
         LINKS_OF, chat_id=chat_id, at=work.now, limit=LIVE_LINKS)
     await work.turn()
     _owned(work, chat_id, caller_id)
-    work.rely("links", chat_id)
-    if len(live) >= LIVE_LINKS:
+    if len(live) + work.tallied("links", chat_id) >= LIVE_LINKS:
         raise Refused(
             Code.CONFLICT, f"This group has {LIVE_LINKS} live links; "
             "revoke one first.")
-    work.touch("links", chat_id)
+    work.tally(1, "links", chat_id)
     text = work.fresh.token()
     lasts = LINK_SECONDS if p.expires_in is None else p.expires_in
     link = work.put(LINKS, Link(
@@ -362,10 +349,13 @@ def _dead_link() -> Refused:
         Code.NOT_FOUND, "This link is of no use; ask for a new one.")
 
 
+def _is_alive(work: Work, link: Link) -> bool:
+    return link.revoked_at is None and link.expires_at > work.now \
+        and link.uses != link.max_uses
+
+
 def _alive(work: Work, link: Link | None) -> Link:
-    if link is None or link.revoked_at is not None \
-            or link.expires_at <= work.now \
-            or link.uses == link.max_uses:
+    if link is None or not _is_alive(work, link):
         raise _dead_link()
     return link
 
@@ -387,6 +377,8 @@ async def revoke_link(
     if found is None or found[0].owner_id != caller_id or now is None:
         raise _dead_link()
     if now.revoked_at is None:
+        if _is_alive(work, now):
+            work.tally(-1, "links", now.chat_id)
         work.change(LINKS, now, revoked_at=work.now)
     return results.Empty()
 

@@ -7,8 +7,7 @@ import msgspec
 
 from zchat.chat.duty import NoParams, Progress
 from zchat.chat.messages import (
-    Draft, check_draft, deliver, draft_of, load_draft, other_content,
-    rows_of)
+    Draft, check_draft, deliver, draft_of, other_content, rows_of)
 from zchat.chat.work import Work
 from zchat.errors import Code, Refused
 from zchat.lookups import COUNT_PENDING, DUE, SCHEDULED_OF
@@ -34,7 +33,7 @@ async def schedule(
     """Send a message at a time in the future."""
     draft = draft_of(work, caller_id, p)
     send_at = _microseconds(p.send_at)
-    await load_draft(work, draft)
+    await work.load_each(rows_of(draft))
     waiting = await work.ask(COUNT_PENDING, author_id=caller_id)
     if draft.key is not None:
         await work.load_unique(SCHEDULED, BY_KEY, (caller_id, draft.key))
@@ -45,8 +44,8 @@ async def schedule(
         return _repeated(earlier, draft, send_at)
     _, _, files = check_draft(work, work.user(caller_id), draft)
     _check_time(work, send_at)
-    work.rely("scheduled", caller_id)
-    if waiting[0].count >= SCHEDULED_LIMIT:
+    count = waiting[0].count + work.tallied("scheduled", caller_id)
+    if count >= SCHEDULED_LIMIT:
         raise Refused(
             Code.CONFLICT, f"{SCHEDULED_LIMIT} of your messages are "
             "waiting, which is the most; cancel one first.")
@@ -79,7 +78,7 @@ def _wait(
         work: Work, draft: Draft, files: list[StoredFile],
         send_at: int) -> results.Scheduled:
     """Keep the draft and its files until their time."""
-    work.touch("scheduled", draft.author_id)
+    work.tally(1, "scheduled", draft.author_id)
     row = work.put(SCHEDULED, Scheduled(
         id=work.fresh.id(work.now), author_id=draft.author_id,
         chat_id=draft.chat_id, text=draft.text,
@@ -150,7 +149,7 @@ async def cancel(
         raise Refused(
             Code.CONFLICT, f"It is too late: the message is {row.state}.",
             state=row.state)
-    work.touch("scheduled", caller_id)
+    work.tally(-1, "scheduled", caller_id)
     _release_files(work, row)
     _tell_changed(work, work.change(SCHEDULED, row, state=CANCELLED))
     return results.Empty()
@@ -180,7 +179,7 @@ async def send_due(
 def _send_one(work: Work, row: Scheduled, draft: Draft) -> None:
     """Send one message whose time has come, or note why not."""
     author = work.user(row.author_id)
-    work.touch("scheduled", author.id)
+    work.tally(-1, "scheduled", author.id)
     try:
         sent = deliver(work, draft)
     except Refused as refused:

@@ -6,7 +6,7 @@ from zchat.chat.lifetime import begin_delivery, visible_after
 from zchat.chat.messages import newest, shown
 from zchat.chat.refusals import no_chat
 from zchat.chat.rooms import NIL_ID, name_for
-from zchat.chat.work import Work
+from zchat.chat.work import Work, together
 from zchat.lookups import (
     CHATS_OF_USER, COUNT_OWN, MEMBERS_PAGE, UNREAD_AFTER)
 from zchat.model import CHATS, MEMBERS, AuthoredMessage, Chat, Member
@@ -66,7 +66,8 @@ async def chats(
         work, caller_id, p.after and p.after.lower(),
         p.limit or PAGE_LIMIT)
     return results.Chats(
-        chats=[await _shown_chat(work, place, depth) for place in places])
+        chats=await together(
+            [_shown_chat(work, place, depth) for place in places]))
 
 
 async def _shown_chat(
@@ -90,11 +91,12 @@ async def sync(
     """All that a device needs to start or to catch up."""
     user = work.user(caller_id)
     return results.Sync(
-        epoch=work.facts.epoch,
+        epoch=work.facts.epoch, gaps=work.facts.gaps,
         inbox_key=results.EventKey(
             id=user.inbox_number, secret=user.inbox_secret),
-        chats=[await _synced(work, place)
-               for place in await _places(work, caller_id)])
+        chats=await together(
+            [_synced(work, place)
+             for place in await _places(work, caller_id)]))
 
 
 async def _synced(work: Work, place: Place) -> results.SyncChat:
@@ -168,6 +170,7 @@ async def unread(
     if p.ack:
         await work.turn()
         work.rely("unread", caller_id)
+        work.rely("chats of", caller_id)
         for part in came:
             found = work.membership(part.chat.id, caller_id)
             if found is not None:

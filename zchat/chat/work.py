@@ -6,7 +6,9 @@ which their requests arrived, so what a rule looks up after it includes
 what those before it did.
 """
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections import Counter
+from collections.abc import (
+    Callable, Coroutine, Generator, Iterable, Sequence)
 from typing import (
     Any, NamedTuple, Protocol, TypeVar)
 
@@ -16,7 +18,7 @@ from zchat.chat.hashes import Hashes
 from zchat.lookups import PRIMARY, Ask, Query, Source, Statement
 from zchat.model import (
     CHATS, MEMBERS, TABLES, Chat, EventKey, Member, Row, Rules, Table,
-    User)
+    User, time_text)
 from zchat.rpc.topics import chat_topic, inbox_topic
 
 Answer = TypeVar("Answer")
@@ -47,6 +49,7 @@ class Facts(NamedTuple):
     epoch: str
     events: str
     connections: Callable[[], tuple[int, int]]
+    gaps: int = 0
 
 
 class Event(NamedTuple):
@@ -102,6 +105,45 @@ class Question:
         return self.rows
 
 
+class Several:
+    """What the parts of one rule wait for at the same time."""
+
+    __slots__ = ("wants",)
+
+    def __init__(self, wants: list[Any]) -> None:
+        self.wants = wants
+
+    def __await__(self) -> Generator["Several", None, None]:
+        yield self
+
+
+async def together(
+        parts: Sequence[Coroutine[Any, Any, Answer]]) -> list[Answer]:
+    """The results of parts of a rule that load at the same time.
+
+    For rules that only read, and whose parts would otherwise go to the
+    store one after another.
+    """
+    answers: dict[int, Answer] = {}
+    running = list(enumerate(parts))
+    try:
+        while running:
+            wants, waiting = [], []
+            for place, part in running:
+                try:
+                    wants.append(part.send(None))
+                    waiting.append((place, part))
+                except StopIteration as stop:
+                    answers[place] = stop.value
+            if wants:
+                await Several(wants)
+            running = waiting
+    finally:
+        for part in parts:
+            part.close()
+    return [answers[place] for place in range(len(parts))]
+
+
 class TableState:
     """The rows of one table that are in memory, and their changes."""
 
@@ -145,9 +187,7 @@ class TableState:
         key = self.table.key_of(row)
         old = self.rows.get(key)
         if old is not None:
-            for keys, unique_of in zip(self.keys, self.table.unique_of):
-                if unique_of(old) != unique_of(row):
-                    keys[unique_of(old)] = None
+            self._rename(key, old, row)
             changed = self.inserts if key in self.inserts else self.updates
         elif key in self.deletes:
             del self.deletes[key]
@@ -155,7 +195,18 @@ class TableState:
         else:
             changed = self.inserts
         changed[key] = row
-        self._know(key, row)
+        if old is None:
+            self._know(key, row)
+
+    def _rename(self, key: Any, old: Any, row: Any) -> None:
+        """The row with the key changes, perhaps its unique fields too."""
+        self.rows[key] = row
+        for index, unique_of in enumerate(self.table.unique_of):
+            was, now = unique_of(old), unique_of(row)
+            if was != now:
+                self.keys[index][was] = None
+                self.absent.append((index, was))
+                self.keys[index][now] = key
 
     def delete(self, row: Any) -> None:
         """Take a row away."""
@@ -201,7 +252,8 @@ class Changes(NamedTuple):
 class Work:
     """What the rules of one batch read and change.
 
-    `now` is the batch's time in microseconds; `lasting` says that rows
+    `now` is the batch's time in microseconds, `now_text` the same as
+    text; `lasting` says that rows
     may outlive the batch, because no other broker changes them.
     """
 
@@ -214,11 +266,13 @@ class Work:
         self.common_id = common_id
         self.lasting = lasting
         self.now = 0
+        self.now_text = ""
         self.events: list[Event] = []
         self._states = {
             table.name: TableState(table) for table in TABLES}
         self._statements: list[tuple[Statement, dict[str, Any]]] = []
         self._touched: set[tuple[Any, ...]] = set()
+        self._tallies: Counter[tuple[Any, ...]] = Counter()
         self.hashes = Hashes()
         self.notes: list[tuple[str, dict[str, Any]]] = []
 
@@ -297,6 +351,14 @@ class Work:
     def touched(self, *subject: Any) -> bool:
         """Whether somebody of this batch touched the subject."""
         return subject in self._touched
+
+    def tally(self, by: int, *subject: Any) -> None:
+        """There are so many more, or fewer, than an ask counted."""
+        self._tallies[subject] += by
+
+    def tallied(self, *subject: Any) -> int:
+        """How many more there are than an ask of this batch counted."""
+        return self._tallies[subject]
 
     def get(self, table: Table[Row], key: Any) -> Row | None:
         """The loaded row as it now stands."""
@@ -417,9 +479,11 @@ class Work:
             state.settle(keep and state.table.lasting)
         self._statements.clear()
         self._touched.clear()
+        self._tallies.clear()
         self.notes.clear()
         self.events.clear()
 
     def begin(self, now: int) -> None:
         """A batch begins at the time `now`, in microseconds."""
         self.now = now
+        self.now_text = time_text(now)

@@ -4,21 +4,19 @@ A request is `[0, id, method, params]`, an answer
 `[1, id, error, result]` (protocol.md, "RPC").
 """
 
-import re
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-import msgpack
 import msgspec
 
 from zchat.errors import Code, Refused
+from zchat.rpc.complaints import complaint
 from zchat.rpc.methods import METHOD_BY_NAME, TOKEN, Method
 from zchat.rpc.params import Params
 
 REQUEST: Final = 0
 ANSWER: Final = 1
 _MAX_ID: Final = 2**64
-_FIELD_AT: Final = re.compile(r" - at `\$\.?([^`]*)`$")
-_FIELD_NAMED: Final = re.compile(r"field `([^`]*)`")
 
 
 class Request(NamedTuple):
@@ -47,29 +45,31 @@ class Answer(NamedTuple):
     result: Any
 
 
-def _refuse_extension(code: int, data: bytes) -> object:
+def _refuse_extension(code: int, data: memoryview) -> object:
     raise ValueError(f"extension type {code}")
+
+
+_decode: Final = msgspec.msgpack.Decoder(ext_hook=_refuse_extension).decode
+_encode: Final = msgspec.msgpack.Encoder().encode
 
 
 def unpack(body: bytes) -> Any:
     """The object in a MessagePack body.
 
     Raises ValueError for whatever cannot be read: garbage, a claimed
-    length beyond the body, extension types, text that is not UTF-8.
+    length beyond the body, text that is not UTF-8, extension types
+    (but for timestamps, which `check_params` refuses).
     """
     try:
-        return msgpack.unpackb(
-            body, raw=False, strict_map_key=True,
-            ext_hook=_refuse_extension)
-    except (ValueError, TypeError, RecursionError, msgpack.UnpackException,
+        return _decode(body)
+    except (msgspec.DecodeError, ValueError, TypeError, RecursionError,
             OverflowError) as error:
         raise ValueError(str(error) or type(error).__name__) from None
 
 
 def pack(value: Any) -> bytes:
     """The MessagePack body of plain values."""
-    packed: bytes = msgpack.packb(value)
-    return packed
+    return _encode(value)
 
 
 def _bad(message: str, field: str | None = None) -> Refused:
@@ -122,35 +122,27 @@ def _four_parts(body: bytes) -> tuple[object, int, object, Any]:
 def check_params(method: Method, parameters: dict[Any, Any]) -> Params:
     """The parameters as the method's struct; raises Refused."""
     try:
-        checked = msgspec.convert(parameters, method.params)
+        checked = msgspec.convert(
+            parameters, method.params, builtin_types=(bytes,))
     except msgspec.ValidationError as error:
-        raise _explained(str(error)) from None
+        raise complaint(str(error)) from None
     except (ValueError, TypeError, OverflowError, RecursionError):
         raise _bad(
             "A value of the parameters is out of bounds.") from None
     for name, value in parameters.items():
-        if type(value) is str and "\x00" in value:
-            raise _bad("Text must not hold a NUL character.", name)
+        if type(value) is datetime:
+            raise _bad(
+                f"`{name}` must be text; MessagePack's timestamps are not "
+                "read here.", name)
+        if type(value) is str and "\x00" in value and name != TOKEN:
+            raise _bad(
+                f"`{name}` must not hold a NUL character.", name)
     return checked
-
-
-def _explained(message: str) -> Refused:
-    """The refusal for what msgspec says of a value, field named."""
-    at = _FIELD_AT.search(message)
-    path = at.group(1) if at else ""
-    named = _FIELD_NAMED.search(message) if not path else None
-    if named:
-        path = named.group(1)
-    reason = message[:at.start()] if at else message
-    if not path:
-        return _bad(f"{reason}.")
-    return _bad(f"{path}: {reason}.", path)
 
 
 def encode_answer(id: int, result: msgspec.Struct) -> bytes:
     """The body of an answer that carries a result."""
-    return pack((ANSWER, id, None, msgspec.to_builtins(
-        result, builtin_types=(bytes,))))
+    return _encode((ANSWER, id, None, result))
 
 
 def encode_error(id: int | None, refused: Refused) -> bytes:

@@ -5,6 +5,7 @@ reference in `docs/` are read off this table.
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Final
 
 from msgspec import Struct, field
@@ -31,7 +32,7 @@ class Route(Struct, frozen=True):
     raw: bool = False
 
 
-class Method(Struct, frozen=True):
+class Method(Struct, frozen=True, dict=True):
     """One method: `reads` says that it never changes anything.
 
     With `changes_if`, it changes something only if that parameter is
@@ -47,12 +48,12 @@ class Method(Struct, frozen=True):
     needs_token: bool = True
     changes_if: str = ""
 
-    @property
+    @cached_property
     def takes_token(self) -> bool:
         """Whether a token says who calls."""
         return self.needs_token or self.names_token
 
-    @property
+    @cached_property
     def names_token(self) -> bool:
         """Whether the token is one of the parameters."""
         return TOKEN in self.params.__struct_fields__

@@ -5,15 +5,20 @@ are checked (codec.py); only `connect`, which answers it, names it.
 """
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
 from zchat.rpc import FILES_PER_MESSAGE, PAGE_LIMIT
 
+# Python's $ also stands before a last line feed, hence what follows it.
+ID_PATTERN: Final = \
+    r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$(?!\n)"
+SHA256_PATTERN: Final = r"^[0-9a-fA-F]{64}$(?!\n)"
+STATE_PATTERN: Final = "^(pending|sent|failed|cancelled)$"
+
 Id = Annotated[str, Meta(
-    pattern="^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$",
-    description="A UUID string.")]
+    pattern=ID_PATTERN, description="A UUID string.")]
 Name = Annotated[str, Meta(min_length=1, max_length=32)]
 ChatName = Annotated[str, Meta(min_length=1, max_length=64)]
 FileName = Annotated[str, Meta(min_length=1, max_length=255)]
@@ -27,7 +32,7 @@ FileIds = Annotated[list[Id], Meta(max_length=FILES_PER_MESSAGE)]
 Reason = Annotated[str, Meta(min_length=1, max_length=500)]
 Moment = Annotated[datetime, Meta(
     tz=True, description="RFC 3339, with an offset.")]
-Sha256 = Annotated[str, Meta(pattern="^[0-9a-fA-F]{64}$")]
+Sha256 = Annotated[str, Meta(pattern=SHA256_PATTERN)]
 LinkText = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
@@ -164,7 +169,7 @@ class ScheduledList(Params, frozen=True, kw_only=True):
     """All of the caller's scheduled messages, or those in one state."""
 
     state: Annotated[str, Meta(
-        pattern="^(pending|sent|failed|cancelled)$")] | None = None
+        pattern=STATE_PATTERN)] | None = None
 
 
 class Cancel(Params, frozen=True, kw_only=True):

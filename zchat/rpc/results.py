@@ -199,6 +199,7 @@ class Sync(Result, frozen=True, kw_only=True):
     """All that a device needs to start or to catch up."""
 
     epoch: str
+    gaps: int = 0
     inbox_key: EventKey
     chats: list[SyncChat]
 

@@ -4,6 +4,7 @@ All have one length, so that none is a prefix of another.
 """
 
 from binascii import a2b_hex
+from functools import lru_cache
 from typing import Final
 
 TOPIC_BYTES: Final = 17
@@ -11,6 +12,7 @@ HEARTBEAT: Final = b"h" + bytes(16)
 BARRIER: Final = b"b"
 
 
+@lru_cache(maxsize=4096)
 def chat_topic(chat_id: str) -> bytes:
     """The topic of a chat's events."""
     return b"c" + a2b_hex(chat_id.replace("-", ""))

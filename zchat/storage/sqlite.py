@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from zchat.storage.base import (
 from zchat.storage.sql import blocks, migrations
 
 _CACHE_KIB: Final = 65_536
-_CHECKPOINT_PAGES: Final = 16_384
+_CHECKPOINT_PAGES: Final = 4_096
 _SYNCHRONOUS: Final = {"full": "FULL", "normal": "NORMAL"}
 
 
@@ -45,11 +45,16 @@ def _is(columns: Sequence[str]) -> str:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Driver errors become the store's (storage/base.py)."""
+    """Driver errors become the store's (storage/base.py).
+
+    That a value cannot be kept is no fault of the store's.
+    """
     try:
         yield
-    except sqlite3.IntegrityError as error:
+    except (sqlite3.IntegrityError, sqlite3.DataError) as error:
         raise StoreRejected(str(error)) from error
+    except (sqlite3.ProgrammingError, sqlite3.InterfaceError):
+        raise
     except sqlite3.Error as error:
         raise StoreAway(str(error)) from error
 
@@ -75,18 +80,29 @@ class SqliteStore(Store):
         texts = blocks(skip_locked="")
         self._queries = {q.name: (texts[q.name], q.row) for q in QUERIES}
         self._statements = {s.name: texts[s.name] for s in STATEMENTS}
-        try:
-            self._connection = self._connect(durability)
-            self._migrate(now, new_id)
-        except sqlite3.DatabaseError as error:
-            raise self._unusable(error) from error
+        with ExitStack() as undo:
+            try:
+                self._connection = self._connect()
+                undo.callback(self._connection.close)
+                self._prepare(durability)
+                self._migrate(now, new_id)
+            except (OSError, sqlite3.DatabaseError) as error:
+                raise self._unusable(error) from error
+            undo.pop_all()
 
-    def _connect(self, durability: str) -> sqlite3.Connection:
+    def _connect(self) -> sqlite3.Connection:
+        """The file is its owner's alone; what SQLite lays beside it
+        takes after it."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(
+        self._path.touch(mode=0o600)
+        if self._path.is_file():
+            self._path.chmod(0o600)
+        return sqlite3.connect(
             self._path, isolation_level=None, timeout=0.5,
             cached_statements=256)
-        execute = connection.execute
+
+    def _prepare(self, durability: str) -> None:
+        execute = self._connection.execute
         execute("PRAGMA locking_mode = EXCLUSIVE")
         execute("PRAGMA journal_mode = WAL")
         execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
@@ -95,10 +111,8 @@ class SqliteStore(Store):
         execute("PRAGMA temp_store = MEMORY")
         execute("BEGIN IMMEDIATE")
         execute("COMMIT")
-        self._path.chmod(0o600)
-        return connection
 
-    def _unusable(self, error: sqlite3.DatabaseError) -> StoreUnusable:
+    def _unusable(self, error: Exception) -> StoreUnusable:
         if "locked" in str(error):
             return StoreUnusable(
                 f"{self._path} is in use by another broker; stop that "
@@ -211,7 +225,8 @@ class SqliteStore(Store):
         if self._open:
             self._open = False
             if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+                with suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")
 
     def feed(self) -> tuple[list[Outgoing], bool]:
         outgoing = self._outgoing

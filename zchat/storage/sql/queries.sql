@@ -82,12 +82,16 @@ SELECT count(*) FROM complaints
 WHERE offender_id = :offender_id AND round = :round;
 
 -- name: scheduled_of
--- The author's scheduled messages, by time; state '' means all.
-SELECT id, author_id, chat_id, text, is_comment_on, file_ids, send_at,
-       state, error, created, idempotency_key, message_id
-FROM scheduled
-WHERE author_id = :author_id AND (:state = '' OR state = :state)
-ORDER BY send_at, id LIMIT :limit;
+-- The latest of the author's scheduled messages, by time; state ''
+-- means all.
+SELECT * FROM (
+    SELECT id, author_id, chat_id, text, is_comment_on, file_ids, send_at,
+           state, error, created, idempotency_key, message_id
+    FROM scheduled
+    WHERE author_id = :author_id AND (:state = '' OR state = :state)
+    ORDER BY send_at DESC, id DESC LIMIT :limit
+) AS latest
+ORDER BY send_at, id;
 
 -- name: count_pending
 SELECT count(*) FROM scheduled
@@ -184,6 +188,11 @@ DELETE FROM file_chunks WHERE file_id IN (
 
 -- name: delete_message_files
 DELETE FROM files WHERE message_id IN (
+    SELECT id FROM messages WHERE chat_id = :chat_id AND seq <= :seq);
+
+-- name: delete_message_schedules
+-- What became of scheduled messages goes with the messages.
+DELETE FROM scheduled WHERE message_id IN (
     SELECT id FROM messages WHERE chat_id = :chat_id AND seq <= :seq);
 
 -- name: delete_messages

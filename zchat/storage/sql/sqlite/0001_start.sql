@@ -90,6 +90,8 @@ CREATE TABLE scheduled (
 CREATE INDEX scheduled_by_author ON scheduled (author_id, send_at);
 CREATE INDEX scheduled_pending ON scheduled (send_at, id)
     WHERE state = 'pending';
+CREATE INDEX scheduled_by_message ON scheduled (message_id)
+    WHERE message_id IS NOT NULL;
 CREATE UNIQUE INDEX scheduled_by_key
     ON scheduled (author_id, idempotency_key)
     WHERE idempotency_key IS NOT NULL;

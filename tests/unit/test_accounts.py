@@ -1,0 +1,275 @@
+"""Users: coming, coming back, names, and the state of the server."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from tests.harness import CONNECTIONS, Asked, MakeWorld, World, codes, refused
+from zchat.errors import Code
+from zchat.rpc import PROTOCOL
+
+
+def test_hello_needs_no_token(world: World) -> None:
+    hello = world.call("hello")
+
+    assert hello.protocol == PROTOCOL
+    assert hello.server == "zchat/9.9"
+    assert hello.epoch == world.store.epoch
+    assert hello.events == "tcp://127.0.0.1:8002"
+    assert hello.limits.text == 4096
+    assert hello.limits.history_depth == 20
+    assert hello.limits.chunk_size == 262_144
+
+
+def test_connect_makes_a_user_in_the_common_chat(world: World) -> None:
+    made = world.call("connect")
+
+    assert UUID(made.token).version == 4
+    assert UUID(made.user_id).version == 7
+    assert made.token != made.user_id
+    assert made.chat_default == world.common
+    assert made.name.startswith("user-")
+    people = world.call("users", made.token, chat_id=world.common).users
+    assert [one.id for one in people] == [made.user_id]
+
+
+def test_the_token_is_kept_as_a_hash_only(world: World) -> None:
+    ann = world.user("ann")
+
+    kept = b"".join(
+        str(value).encode() for row in world.store.rows(
+            "SELECT * FROM users") for value in row)
+
+    assert ann.token.encode() not in kept
+
+
+def test_connect_with_a_token_comes_back(world: World) -> None:
+    ann = world.user("ann")
+
+    back = world.call("connect", ann)
+
+    assert (back.token, back.user_id, back.name) == (
+        ann.token, ann.id, "ann")
+    assert len(ann("users", chat_id=world.common).users) == 1
+
+
+def test_connect_with_a_token_leaves_the_name_alone(world: World) -> None:
+    ann, _ = world.users("ann bob")
+
+    assert world.call("connect", ann, name="bob").name == "ann"
+
+
+def test_connect_comes_back_into_the_common_chat(world: World) -> None:
+    ann, bob = world.users("ann bob")
+    ann("exit", chat_id=world.common)
+    world.told()
+
+    world.call("connect", ann)
+
+    assert len(bob("users", chat_id=world.common).users) == 2
+    assert [body["event"] for body in world.told_in(world.common)] == [
+        "member_joined"]
+
+
+def test_an_upper_case_token_is_another_one(world: World) -> None:
+    ann = world.user()
+
+    with refused(Code.UNAUTHORIZED):
+        world.call("status", ann.token.upper())
+
+
+@pytest.mark.parametrize(
+    "token", ["", "x", "0" * 10_000, 5, 1.5, True, b"x", [], {}])
+def test_a_token_of_any_form_that_nobody_has(
+        world: World, token: Any) -> None:
+    outcomes = world.batch([
+        Asked(token, "status", {}), Asked(token, "connect", {}),
+        Asked(token, "send", {"text": "x"})])
+
+    assert codes(outcomes) == ["unauthorized"] * 3
+
+
+def test_a_public_id_proves_nothing(world: World) -> None:
+    ann = world.user()
+
+    with refused(Code.UNAUTHORIZED):
+        world.call("status", ann.id)
+
+
+def test_no_token_is_unauthorized(world: World) -> None:
+    with refused(Code.UNAUTHORIZED):
+        world.call("status")
+
+
+def test_a_name_is_unique_without_regard_to_case(world: World) -> None:
+    world.user("Straße")
+
+    with refused(Code.CONFLICT, field="name"):
+        world.user("STRASSE")
+
+
+def test_two_who_want_one_name_at_once(world: World) -> None:
+    outcomes = world.batch([
+        Asked(None, "connect", {"name": "ann"}),
+        Asked(None, "connect", {"name": "Ann"})])
+
+    assert codes(outcomes) == ["ok", "conflict"]
+
+
+def test_a_made_name_that_is_taken_is_made_again(world: World) -> None:
+    world.user("user-abc")
+    world.fresh.words = ["def", "abc", "abc"]
+
+    assert world.user().name == "user-def"
+
+
+def test_two_made_names_at_once_that_are_the_same(world: World) -> None:
+    world.fresh.words = ["c", "b", "b"]
+
+    made = world.batch([Asked(None, "connect", {})] * 2)
+
+    assert {one.name for one in made} == {"user-b", "user-c"}
+
+
+@pytest.mark.parametrize(
+    "name", [" ann", "ann ", "a\nb", "a\u200bb", "", "x" * 33])
+def test_names_that_are_refused(world: World, name: str) -> None:
+    ann = world.user()
+
+    with refused(Code.BAD_REQUEST, field="name"):
+        world.call("connect", name=name)
+    with refused(Code.BAD_REQUEST, field="name"):
+        ann("rename", name=name)
+
+
+@pytest.mark.parametrize("name", ["x", "x" * 32, "Ünï cödé", "日本語"])
+def test_names_that_are_taken(world: World, name: str) -> None:
+    assert world.user(name).name == name
+
+
+def test_rename_tells_the_other_devices(world: World) -> None:
+    ann = world.user("ann")
+    world.told()
+
+    assert ann("rename", name="eve").name == "eve"
+
+    assert world.told_to(ann) == [{"event": "renamed", "name": "eve"}]
+    assert ann("status").user.name == "eve"
+
+
+def test_rename_to_the_same_tells_nothing(world: World) -> None:
+    ann = world.user("ann")
+    world.told()
+
+    assert ann("rename", name="ann").name == "ann"
+
+    assert world.told() == []
+
+
+def test_rename_may_change_the_case(world: World) -> None:
+    assert world.user("ann")("rename", name="ANN").name == "ANN"
+
+
+def test_rename_to_a_name_that_is_taken(world: World) -> None:
+    ann, _ = world.users("ann bob")
+
+    with refused(Code.CONFLICT, field="name"):
+        ann("rename", name="BOB")
+
+
+def test_a_name_is_free_at_once(world: World) -> None:
+    ann, bob = world.users("ann bob")
+
+    outcomes = world.batch([
+        ann.asks("rename", name="eve"), bob.asks("rename", name="ann"),
+        Asked(None, "connect", {"name": "bob"})])
+
+    assert codes(outcomes) == ["ok"] * 3
+
+
+def test_names_that_change_places_in_one_batch(world: World) -> None:
+    ann, bob = world.users("ann bob")
+
+    outcomes = world.batch([
+        ann.asks("rename", name="x"), bob.asks("rename", name="ann"),
+        ann.asks("rename", name="bob")])
+
+    assert codes(outcomes) == ["ok"] * 3
+    assert ann("status").user.name == "bob"
+    assert bob("status").user.name == "ann"
+
+
+def test_messages_show_the_present_name(world: World) -> None:
+    ann, bob = world.users("ann bob")
+    ann("send", text="hi")
+    ann("rename", name="eve")
+
+    (message,) = bob.chat(world.common).messages
+
+    assert (message.author.id, message.author.name) == (ann.id, "eve")
+
+
+def test_status(world: World) -> None:
+    ann, bob = world.users("ann bob")
+    ann("p2p", user_id=bob.id)
+    world.group(bob)
+
+    status = ann("status")
+
+    assert (status.connections_db_max, status.connections_db_now) \
+        == CONNECTIONS
+    assert status.chat_default == world.common
+    assert status.chats_count == 3
+    assert status.chats_with_user_count == 2
+    assert status.time == world.at(0)
+    assert (status.user.id, status.user.name) == (ann.id, "ann")
+    assert status.user.banned_until is None
+    assert status.user.quota is None
+
+
+def test_users_outlive_a_restart(world: World) -> None:
+    ann = world.user("ann")
+    epoch = world.store.epoch
+
+    world.restart()
+
+    assert ann("status").user.name == "ann"
+    assert world.store.epoch == epoch
+    with refused(Code.CONFLICT):
+        world.user("ann")
+
+
+def test_a_newcomer_sees_the_last_messages(world: World) -> None:
+    ann = world.user()
+    for number in range(1, 22):
+        ann("send", text=str(number))
+
+    bob = world.user()
+
+    assert bob.texts(world.common) == [str(n) for n in range(2, 22)]
+    chat = bob.chat(world.common)
+    assert [m.text for m in chat.messages] == [
+        str(n) for n in range(21, 1, -1)]
+    assert chat.unread == 0
+
+
+def test_a_newcomer_sees_all_that_follow(world: World) -> None:
+    ann = world.user()
+    for _ in range(25):
+        ann("send", text="before")
+    bob = world.user()
+    for _ in range(25):
+        ann("send", text="after")
+
+    assert bob.texts(world.common) == ["before"] * 20 + ["after"] * 25
+
+
+def test_the_depth_may_be_nothing(make_world: MakeWorld) -> None:
+    world = make_world(history_depth=0)
+    world.user()("send", text="before")
+
+    bob = world.user()
+
+    assert bob.texts(world.common) == []
+    assert bob.chat(world.common).messages == []

@@ -1,0 +1,155 @@
+"""When the broker does what by itself."""
+
+import pytest
+
+from tests.harness import START
+from zchat.batch import Call
+from zchat.chat.duty import Progress
+from zchat.chat.files import drop_stale
+from zchat.chat.heads import Quiet, tell_heads, tell_missed_heads
+from zchat.chat.lifetime import delete_expired, expire_members
+from zchat.chat.schedule import send_due
+from zchat.duties import HEADS_PAGE, Duties, Every, Heads
+from zchat.model import SECOND
+
+
+def at(seconds: float) -> int:
+    return START + int(seconds * SECOND)
+
+
+@pytest.fixture
+def duties() -> Duties:
+    return Duties(START, lifetime=True)
+
+
+def handlers(calls: list[Call]) -> list[object]:
+    return [call.handler for call in calls]
+
+
+class TestEvery:
+
+    def test_once_a_period(self) -> None:
+        every = Every(5, START)
+        ripe = [seconds for seconds in range(20)
+                if every.ripe(at(seconds))]
+
+        assert ripe == [5, 10, 15]
+
+    def test_late_is_not_made_up_for(self) -> None:
+        every = Every(5, START)
+
+        assert every.ripe(at(17))
+        assert not every.ripe(at(20))
+        assert every.ripe(at(22))
+
+    def test_a_clock_that_was_set_back(self) -> None:
+        every = Every(5, START)
+
+        assert every.ripe(at(-3600))
+        assert not every.ripe(at(-3596))
+        assert every.ripe(at(-3595))
+
+
+class TestHeads:
+
+    def test_three_times_after_the_last_message(self) -> None:
+        heads = Heads()
+        heads.note("a", START)
+        told = [seconds for seconds in range(60) if heads.take(at(seconds))]
+
+        assert told == [1, 5, 30]
+        assert heads.next_at() is None
+
+    def test_a_message_begins_anew(self) -> None:
+        heads = Heads()
+        told = []
+        for seconds in range(60):
+            if seconds in (0, 3, 20):
+                heads.note("a", at(seconds))
+            told += [seconds] if heads.take(at(seconds)) else []
+
+        assert told == [1, 4, 8, 21, 25, 50]
+
+    def test_when_the_next_is_due(self) -> None:
+        heads = Heads()
+        heads.note("a", START)
+        heads.note("b", at(0.5))
+        assert heads.next_at() == at(1)
+        assert heads.take(at(1)) == ["a"]
+        assert heads.next_at() == at(1.5)
+        assert heads.take(at(1.5)) == ["b"]
+        assert heads.next_at() == at(5)
+
+    def test_a_late_look_tells_each_once(self) -> None:
+        heads = Heads()
+        heads.note("a", START)
+        heads.note("b", at(1))
+
+        assert heads.take(at(40)) == ["a", "b"]
+        assert heads.take(at(40)) == ["a", "b"]
+        assert heads.take(at(40)) == ["a", "b"]
+        assert heads.take(at(40)) == []
+
+
+def test_nothing_is_due_at_the_start(duties: Duties) -> None:
+    assert duties.calls(START) == []
+    assert START < duties.next_at() <= at(0.25)
+
+
+def test_what_is_done_how_often(duties: Duties) -> None:
+    done: dict[object, int] = {}
+    for quarter in range(1, 241):
+        for call in duties.calls(at(quarter / 4)):
+            done[call.handler] = done.get(call.handler, 0) + 1
+
+    assert done == {
+        send_due: 240, drop_stale: 1, expire_members: 12,
+        delete_expired: 3}
+
+
+def test_no_lifetime_no_expiry() -> None:
+    duties = Duties(START, lifetime=False)
+
+    assert handlers(duties.calls(at(60))) == [send_due, drop_stale]
+
+
+def test_more_to_do_is_done_at_once(duties: Duties) -> None:
+    (call,) = duties.calls(at(0.25))
+    assert duties.next_at() > at(0.25)
+    call.end(Progress(more=True))
+    assert duties.next_at() == 0
+
+    (again,) = duties.calls(at(0.25))
+    again.end(Progress(more=False))
+
+    assert duties.calls(at(0.25)) == []
+    assert duties.next_at() == at(0.5)
+
+
+def test_a_duty_that_was_refused_comes_at_its_time(duties: Duties) -> None:
+    (call,) = duties.calls(at(0.25))
+    call.end(None)
+
+    assert duties.next_at() == at(0.5)
+
+
+def test_quiet_chats_in_pages(duties: Duties) -> None:
+    ids = [str(number) for number in range(HEADS_PAGE + 1)]
+    for id in ids:
+        duties.heads.note(id, START)
+    assert duties.next_at() <= at(1)
+
+    calls = [call for call in duties.calls(at(1))
+             if call.handler is tell_heads]
+
+    assert [call.params for call in calls] == [
+        Quiet(tuple(ids[:HEADS_PAGE])), Quiet(tuple(ids[HEADS_PAGE:]))]
+    assert all(call.reads for call in calls)
+
+
+def test_missed_heads_are_told_at_once(duties: Duties) -> None:
+    duties.feed_lost()
+    assert duties.next_at() == 0
+
+    assert handlers(duties.calls(START)) == [tell_missed_heads]
+    assert duties.calls(START) == []

@@ -1,0 +1,321 @@
+"""Lifetime: visible from delivery for so long, then deleted."""
+
+import pytest
+
+from tests.harness import MakeWorld, Person, World, codes, refused
+from zchat.chat.lifetime import EXPIRY_PAGE
+from zchat.errors import Code
+from zchat.model import DELIVERIES, Delivery
+
+TTL = 100
+DAY = 86_400
+
+
+@pytest.fixture
+def world(make_world: MakeWorld) -> World:
+    return make_world(message_ttl_seconds=TTL)
+
+
+@pytest.fixture
+def ann(world: World) -> Person:
+    return world.user("ann")
+
+
+@pytest.fixture
+def bob(world: World) -> Person:
+    return world.user("bob")
+
+
+def kept(world: World) -> list[str]:
+    """The texts that stand in the store."""
+    return [text for text, in world.store.rows(
+        "SELECT text FROM messages ORDER BY chat_id, seq")]
+
+
+def read_all(world: World, *people: Person) -> None:
+    for one in people:
+        one("read", chat_id=world.common, seq=2**50)
+
+
+def test_off_by_default(make_world: MakeWorld) -> None:
+    world = make_world()
+    ann, bob = world.users("ann bob")
+    ann("send", text="x")
+    read_all(world, ann, bob)
+    world.advance(400 * DAY)
+    world.wait(70)
+
+    assert bob.texts(world.common) == ["x"]
+
+
+def test_visible_from_delivery_for_so_long(
+        world: World, ann: Person, bob: Person) -> None:
+    ann("send", text="x")
+    world.advance(10)
+    read_all(world, bob)
+    world.advance(TTL - 0.001)
+    assert bob.texts(world.common) == ["x"]
+
+    world.advance(0.001)
+
+    assert bob.texts(world.common) == []
+    assert bob.chat(world.common).messages == []
+    assert ann.texts(world.common) == ["x"]
+
+
+def test_what_is_not_delivered_stays(
+        world: World, ann: Person, bob: Person) -> None:
+    ann("send", text="x")
+    read_all(world, ann)
+    world.advance(20 * DAY)
+    world.wait(70)
+
+    assert kept(world) == ["x"]
+    assert bob.chat(world.common).unread == 1
+    assert [m.text for chat in bob("unread", ack=True).chats
+            for m in chat.messages] == ["x"]
+
+
+def test_but_thirty_days_at_the_most(
+        world: World, ann: Person, bob: Person) -> None:
+    ann("send", text="x")
+    world.advance(30 * DAY - 100)
+    world.wait(70)
+    assert kept(world) == ["x"]
+
+    world.wait(100)
+
+    assert kept(world) == []
+    assert bob.chat(world.common).unread == 0
+    assert bob("unread").chats == []
+
+
+def test_deleted_within_a_minute_when_nobody_may_see_it(
+        world: World, ann: Person, bob: Person) -> None:
+    ann("send", text="1")
+    read_all(world, ann)
+    world.advance(50)
+    read_all(world, bob)
+    ann("send", text="2")
+    world.wait(TTL - 1)
+    assert kept(world) == ["1", "2"]
+    world.told()
+
+    world.wait(61)
+
+    assert kept(world) == ["2"]
+    assert {"event": "expired", "chat_id": world.common, "seq": 1} in [
+        told.body for told in world.told()]
+    assert ann.chat(world.common).head == 2
+
+
+def test_seq_goes_on_after_a_deletion(
+        world: World, ann: Person, bob: Person) -> None:
+    for _ in range(3):
+        ann("send", text="x")
+    read_all(world, ann, bob)
+    world.wait(TTL + 61)
+    assert kept(world) == []
+
+    assert ann("send", text="y").seq == 4
+
+    page = bob("history", chat_id=world.common)
+    assert [m.seq for m in page.messages] == [4]
+    assert not page.has_older
+    assert bob.chat(world.common).unread == 1
+    page = bob("history", chat_id=world.common, before=2)
+    assert page.messages == []
+    assert not page.has_older
+
+
+def test_unread_counts_stay_right(
+        world: World, ann: Person, bob: Person) -> None:
+    for number in range(5):
+        ann("send", text=str(number))
+    bob("read", chat_id=world.common, seq=3)
+    read_all(world, ann)
+    world.wait(TTL + 61)
+
+    assert kept(world) == ["3", "4"]
+    assert bob.chat(world.common).unread == 2
+    assert bob.texts(world.common) == ["3", "4"]
+    assert ann.texts(world.common) == []
+
+
+def test_a_deletion_takes_all_traces(
+        world: World, ann: Person, bob: Person) -> None:
+    ann("send", text="secret", idempotency_key="k", files=[
+        world.file(ann, world.common, b"secret")])
+    ann("schedule", text="secret", send_at=world.at(1))
+    world.wait(2)
+    read_all(world, ann, bob)
+    world.wait(TTL + 61)
+
+    for table in ("messages", "files", "file_chunks", "scheduled",
+                  "deliveries"):
+        assert world.store.rows(f"SELECT * FROM {table}") == [], table
+    assert ann("send", text="other", idempotency_key="k").seq == 3
+
+
+def test_files_are_gone_when_their_message_is(
+        world: World, ann: Person, bob: Person) -> None:
+    file_id = world.file(ann, world.common, b"data")
+    ann("send", text="x", files=[file_id])
+    read_all(world, bob)
+    world.advance(TTL)
+
+    with refused(Code.NOT_FOUND):
+        bob("download", file_id=file_id)
+    assert ann("download", file_id=file_id).data == b"data"
+
+
+def test_evidence_must_be_visible(
+        world: World, ann: Person, bob: Person) -> None:
+    sent = ann("send", text="x")
+    read_all(world, bob)
+    world.advance(TTL)
+
+    with refused(Code.NOT_FOUND):
+        bob("report", user_id=ann.id, reason="x", message_id=sent.id)
+    with refused(Code.NOT_FOUND):
+        bob("comments", message_id=sent.id)
+
+
+def test_a_comment_keeps_what_it_is_on(
+        world: World, ann: Person, bob: Person) -> None:
+    first = ann("send", text="1")
+    read_all(world, ann, bob)
+    world.wait(50)
+    bob("comment", message_id=first.id, text="2")
+    world.wait(TTL)
+
+    (message,) = ann.chat(world.common).messages
+    assert (message.text, message.is_comment_on) == ("2", first.id)
+    with refused(Code.NOT_FOUND):
+        ann("comment", message_id=first.id, text="3")
+
+
+def test_what_a_newcomer_sees_is_delivered_at_once(
+        world: World, ann: Person) -> None:
+    ann("send", text="1")
+    bob = world.user("bob")
+    assert bob.texts(world.common) == ["1"]
+
+    world.advance(TTL)
+
+    assert bob.texts(world.common) == []
+
+
+def test_who_leaves_and_comes_back_in_one_batch(
+        world: World, ann: Person, bob: Person) -> None:
+    """The delivery at the return survives what leaving clears."""
+    ann("send", text="1")
+    outcomes = world.batch([
+        bob.asks("exit", chat_id=world.common), bob.asks("connect"),
+        ann.asks("exit", chat_id=world.common), ann.asks("connect")])
+    assert codes(outcomes) == ["ok"] * 4
+    world.wait(TTL - 1)
+    assert bob.texts(world.common) == ["1"]
+
+    world.wait(62)
+
+    assert bob.texts(world.common) == []
+    assert kept(world) == []
+
+
+def test_what_expires_while_somebody_comes_back(
+        world: World, ann: Person, bob: Person) -> None:
+    """The old membership's end is not the new one's."""
+    ann("send", text="1")
+    read_all(world, bob)
+    world.wait(TTL - 3)
+    world.advance(8)
+
+    world.run(world.timers.calls(world.now) + world.calls([
+        bob.asks("exit", chat_id=world.common), bob.asks("connect")]))
+
+    assert bob.texts(world.common) == ["1"]
+    world.wait(TTL + 5)
+    assert bob.texts(world.common) == []
+
+
+def test_who_leaves_holds_nothing_back(
+        world: World, ann: Person, bob: Person) -> None:
+    ann("send", text="1")
+    read_all(world, ann)
+    world.wait(TTL + 61)
+    assert kept(world) == ["1"]
+
+    bob("exit", chat_id=world.common)
+    world.wait(61)
+
+    assert kept(world) == []
+
+
+def test_private_chats_too(
+        world: World, ann: Person, bob: Person) -> None:
+    private = ann("p2p", user_id=bob.id).chat_id
+    ann("send", chat_id=private, text="x")
+    for one in (ann, bob):
+        one("unread", ack=True)
+    world.wait(TTL + 61)
+
+    assert kept(world) == []
+
+
+def test_more_members_than_a_page(world: World, ann: Person) -> None:
+    """Those at the end of the order are not put off for ever."""
+    crowd = [world.user() for _ in range(20)]
+    ann("send", text="x")
+    read_all(world, ann, *crowd)
+    for seq in range(EXPIRY_PAGE):
+        world.work.put(DELIVERIES, Delivery(
+            world.common, f"00000000-0000-7000-8000-{seq:012x}", 1, 1))
+    world.batch([])
+    world.store.write(world.work.changes())
+    world.store.commit([])
+    world.work.settle()
+
+    world.wait(TTL + 61)
+
+    assert kept(world) == []
+
+
+def test_it_outlives_a_restart(
+        world: World, ann: Person, bob: Person) -> None:
+    ann("send", text="x")
+    read_all(world, ann, bob)
+    world.advance(60)
+    world.restart()
+    world.wait(39)
+    assert bob.texts(world.common) == ["x"]
+
+    world.wait(62)
+
+    assert kept(world) == []
+
+
+def test_switched_on_later(make_world: MakeWorld) -> None:
+    """What was read before counts as delivered at that start."""
+    world = make_world()
+    ann, bob = world.users("ann bob")
+    ann("send", text="x")
+    read_all(world, ann, bob)
+    world.advance(DAY)
+
+    world.restart(message_ttl_seconds=TTL)
+
+    assert bob.texts(world.common) == ["x"]
+    world.wait(TTL)
+    assert bob.texts(world.common) == []
+
+
+def test_a_group_member_who_came_late_holds_nothing_back(
+        world: World, ann: Person, bob: Person) -> None:
+    group = world.group(ann)
+    ann("send", chat_id=group, text="1")
+    ann("read", chat_id=group, seq=1)
+    ann("invite", chat_id=group, user_id=bob.id)
+    world.wait(TTL + 61)
+
+    assert kept(world) == []

@@ -1,0 +1,166 @@
+"""The table of methods, and what keeps to it."""
+
+import re
+
+import msgspec
+import pytest
+
+from tests.harness import NOWHERE, Asked, MakeWorld, Person, World
+from zchat.chat.handlers import HANDLERS
+from zchat.rpc.methods import (
+    EVENT_BY_NAME, EVENTS, METHOD_BY_NAME, METHODS, Method,
+    parameter_names, schema_types)
+
+FOR_GOOD = {
+    "connect": {"name", "token"}, "status": set(),
+    "send": {"chat_id", "text", "comment_on", "files", "idempotency_key"},
+    "chats": {"chat_id", "depth", "limit", "after"},
+    "p2p": {"user_id"}, "exit": {"chat_id"},
+    "comment": {"message_id", "text", "idempotency_key"},
+    "report": {"user_id", "reason", "message_id"}}
+"""Names and fields that never change (protocol.md, "Methods")."""
+
+VALUES = {
+    "text": "x", "message_id": NOWHERE, "chat_id": NOWHERE, "seq": 1,
+    "user_id": NOWHERE, "reason": "x", "name": "x", "id": NOWHERE,
+    "send_at": "2023-11-15T00:00:00+00:00", "size": 1, "offset": 0,
+    "sha256": "0" * 64, "file_id": NOWHERE, "data": b"x", "link": NOWHERE}
+"""A value for each parameter that some method needs."""
+
+by_name = pytest.mark.parametrize(
+    "method", METHODS, ids=lambda method: method.name)
+
+
+def test_each_method_has_a_rule() -> None:
+    assert set(HANDLERS) == set(METHOD_BY_NAME)
+    assert len(METHODS) == len(METHOD_BY_NAME) == 33
+
+
+def test_the_names_that_stay() -> None:
+    for name, fields in FOR_GOOD.items():
+        assert fields <= set(parameter_names(METHOD_BY_NAME[name]))
+
+
+@by_name
+def test_it_is_described(method: Method) -> None:
+    assert re.fullmatch(r"[A-Z].*\.", method.summary)
+    assert msgspec.json.schema(method.params)
+    assert msgspec.json.schema(method.result)
+
+
+@by_name
+def test_its_routes_name_its_parameters(method: Method) -> None:
+    known = {*parameter_names(method), "token"}
+    for route in method.routes:
+        assert set(route.rename.values()) <= known
+        assert set(re.findall(r"{(\w+)}", route.path)) <= known
+
+
+@by_name
+def test_it_is_answered_whatever_there_is(
+        world: World, method: Method) -> None:
+    """With the least parameters, of nothing that exists."""
+    ann = world.user()
+    needed = {
+        field.encode_name: VALUES[field.encode_name]
+        for field in msgspec.structs.fields(method.params)
+        if field.required}
+
+    (outcome,) = world.batch([Asked(ann, method.name, needed)])
+
+    assert getattr(outcome, "code", None) is None \
+        or outcome.code.wire in ("not_found", "forbidden")
+
+
+@by_name
+def test_without_a_token(world: World, method: Method) -> None:
+    needed = {
+        field.encode_name: VALUES[field.encode_name]
+        for field in msgspec.structs.fields(method.params)
+        if field.required}
+
+    (outcome,) = world.batch([Asked(None, method.name, needed)])
+
+    if method.needs_token:
+        assert outcome.code.wire == "unauthorized"
+    else:
+        assert method.name in ("hello", "connect")
+
+
+def test_what_only_reads_changes_nothing(world: World) -> None:
+    ann, bob = world.users("ann bob")
+    world.group(ann, bob)
+    sent = bob("send", text="x")
+    world.told()
+    before = list(world.store._connection.iterdump())
+
+    for method, params in (
+            ("hello", {}), ("status", {}), ("chats", {}), ("sync", {}),
+            ("history", {"chat_id": world.common}), ("unread", {}),
+            ("comments", {"message_id": sent.id}), ("scheduled", {}),
+            ("users", {"chat_id": world.common})):
+        assert METHOD_BY_NAME[method].only_reads(
+            METHOD_BY_NAME[method].params(**params))
+        world.batch([ann.asks(method, **params)])
+
+    assert list(world.store._connection.iterdump()) == before
+    assert world.told() == []
+
+
+def test_unread_changes_something_if_ack_is_true() -> None:
+    method = METHOD_BY_NAME["unread"]
+
+    assert not method.only_reads(method.params(ack=True))
+
+
+def test_every_type_of_the_table_is_listed() -> None:
+    kinds = schema_types()
+
+    assert len(kinds) == len(set(kinds))
+    for method in METHODS:
+        assert {method.params, method.result} <= set(kinds)
+
+
+def test_events_carry_the_fields_that_are_listed(
+        make_world: MakeWorld) -> None:
+    """A play in which every event of the table is told."""
+    world = make_world(message_ttl_seconds=10, max_warnings=1)
+    play_everything(world)
+
+    told: dict[str, set[str]] = {}
+    for one in world.told():
+        told.setdefault(one.name, set()).update(one.body)
+    for name, fields in told.items():
+        listed = {"event", *EVENT_BY_NAME[name].fields}
+        if not EVENT_BY_NAME[name].inbox:
+            listed.add("chat_id")
+        assert fields == listed, name
+    assert set(told) == set(EVENT_BY_NAME)
+    assert len(EVENTS) == len(EVENT_BY_NAME)
+
+
+def play_everything(world: World) -> None:
+    ann, bob = world.users("ann bob")
+    world.told()
+    group = world.group(ann)
+    link = ann("invite_link", chat_id=group).link
+    bob("join", link=link)
+    ann("deny", chat_id=group, user_id=bob.id)
+    bob("join", link=link)
+    ann("approve", chat_id=group, user_id=bob.id)
+    play_schedule(world, ann, group)
+    ann("rename_chat", chat_id=group, name="x")
+    ann("rename", name="eve")
+    bob("unread", ack=True)
+    ann("read", chat_id=group, seq=1)
+    bob("report", user_id=ann.id, reason="x")
+    world.wait(60)
+    bob("exit", chat_id=group)
+
+
+def play_schedule(world: World, ann: Person, group: str) -> None:
+    other = world.group(ann)
+    ann("schedule", chat_id=group, text="x", send_at=world.at(1))
+    ann("schedule", chat_id=other, text="x", send_at=world.at(1))
+    ann("exit", chat_id=other)
+    world.wait(3)

@@ -1,0 +1,235 @@
+"""The unit of work: rows by key, their changes, and what is asked."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from tests.harness import NOWHERE, START, CountedFresh
+from zchat.chat.work import (
+    MEMORY_ROWS, Facts, Overtaken, Question, Several, TableState, Want,
+    Work, together)
+from zchat.lookups import COUNT_CHATS, PRIMARY, Ask, Count
+from zchat.model import CHATS, GROUP, USERS, Chat, Rules, User
+
+
+def user(who: str, **fields: Any) -> User:
+    return User(**{
+        "id": f"id {who}", "token_hash": who.encode(), "name": who,
+        "name_key": who, "created": START, "inbox_number": 1,
+        "inbox_secret": b"", **fields})
+
+
+def pair(id: str, pair: str | None) -> Chat:
+    return Chat(id, GROUP, "", None, pair, START, 0, 0, 0, 1, b"")
+
+
+@pytest.fixture
+def users() -> TableState:
+    return TableState(USERS)
+
+
+BY_TOKEN, BY_NAME = 0, 1
+ANN, BOB = user("ann"), user("bob")
+
+
+def test_a_row_is_found_by_all_its_keys(users: TableState) -> None:
+    users.learn(BY_NAME, ["ann", "bob"], [ANN])
+
+    assert users.rows == {ANN.id: ANN}
+    assert users.keys[BY_TOKEN] == {b"ann": ANN.id}
+    assert users.keys[BY_NAME] == {"ann": ANN.id, "bob": None}
+
+
+def test_what_was_changed_is_newer_than_what_is_read(
+        users: TableState) -> None:
+    users.learn(PRIMARY, [ANN.id], [ANN])
+    changed = user("ann", name="eve", name_key="eve")
+    users.put(changed)
+
+    users.learn(BY_NAME, ["ann"], [ANN])
+
+    assert users.rows[ANN.id] is changed
+    assert users.keys[BY_NAME] == {"ann": None, "eve": ANN.id}
+
+
+def test_inserts_updates_deletes(users: TableState) -> None:
+    users.learn(PRIMARY, [BOB.id], [BOB])
+    users.put(ANN)
+    changed = user("bob", quota_used=1)
+    users.put(changed)
+    assert (users.inserts, users.updates) == (
+        {ANN.id: ANN}, {BOB.id: changed})
+
+    users.delete(ANN)
+    users.delete(changed)
+
+    assert (users.inserts, users.updates) == ({}, {})
+    assert users.deletes == {BOB.id: changed}
+    assert users.rows == {ANN.id: None, BOB.id: None}
+
+
+def test_an_insert_that_changes_is_one_insert(users: TableState) -> None:
+    users.put(ANN)
+    users.put(user("ann", quota_used=1))
+
+    assert users.inserts == {ANN.id: user("ann", quota_used=1)}
+    assert users.updates == {}
+
+
+def test_deleted_and_made_again_is_an_update(users: TableState) -> None:
+    users.learn(PRIMARY, [ANN.id], [ANN])
+    users.delete(ANN)
+    users.put(user("ann", quota_used=1))
+
+    assert users.deletes == {}
+    assert users.updates == {ANN.id: user("ann", quota_used=1)}
+    assert users.keys[BY_NAME] == {"ann": ANN.id}
+
+
+def test_a_unique_goes_from_one_row_to_another() -> None:
+    chats = TableState(CHATS)
+    chats.learn(PRIMARY, ["1"], [pair("1", "a:b")])
+    chats.delete(pair("1", "a:b"))
+    chats.put(pair("2", "a:b"))
+    chats.settle(keep=True)
+
+    assert chats.keys[0] == {"a:b": "2"}
+    assert chats.rows == {"2": pair("2", "a:b")}
+
+
+class TestSettling:
+
+    def test_rows_may_outlive_the_batch(self, users: TableState) -> None:
+        users.put(ANN)
+        users.settle(keep=True)
+
+        assert users.rows == {ANN.id: ANN}
+        assert users.keys[BY_NAME] == {"ann": ANN.id}
+        assert users.inserts == {}
+
+    def test_or_not(self, users: TableState) -> None:
+        users.put(ANN)
+        users.settle(keep=False)
+
+        assert users.rows == users.keys[0] == users.keys[1] == {}
+
+    def test_what_was_missing_never_does(self, users: TableState) -> None:
+        users.learn(PRIMARY, ["x"], [])
+        users.learn(BY_NAME, ["y", "ann"], [ANN])
+        users.put(user("ann", name_key="eve"))
+        users.settle(keep=True)
+
+        assert set(users.rows) == {ANN.id}
+        assert users.keys[BY_NAME] == {"eve": ANN.id}
+
+    def test_what_was_missing_and_was_made(self, users: TableState) -> None:
+        users.learn(BY_NAME, ["ann"], [])
+        users.put(ANN)
+        users.settle(keep=True)
+
+        assert users.keys[BY_NAME] == {"ann": ANN.id}
+
+    def test_memory_is_bounded(self, users: TableState) -> None:
+        users.rows = dict.fromkeys(range(MEMORY_ROWS + 1), ANN)
+        users.settle(keep=True)
+
+        assert users.rows == {}
+
+
+@pytest.fixture
+def work() -> Work:
+    facts = Facts("1", "epoch", "", lambda: (1, 1))
+    return Work(Rules(), facts, CountedFresh(), NOWHERE, lasting=True)
+
+
+def test_a_touched_subject_is_not_relied_on(work: Work) -> None:
+    work.rely("members", "x")
+    work.touch("members", "x")
+
+    work.rely("members", "y")
+    with pytest.raises(Overtaken):
+        work.rely("members", "x")
+    work.settle()
+    work.rely("members", "x")
+
+
+def test_tallies_last_as_long_as_the_batch(work: Work) -> None:
+    work.tally(1, "links", "x")
+    work.tally(1, "links", "x")
+    work.tally(-1, "links", "y")
+    assert [work.tallied("links", x) for x in "xyz"] == [2, -1, 0]
+
+    work.settle()
+
+    assert work.tallied("links", "x") == 0
+
+
+def test_a_row_that_was_not_loaded_is_a_fault(work: Work) -> None:
+    with pytest.raises(KeyError):
+        work.get(USERS, "x")
+    assert work.find(USERS, "x") is None
+
+
+def step(rule: Coroutine[Any, Any, Any]) -> Any:
+    return rule.send(None)
+
+
+def test_what_is_known_is_not_waited_for(work: Work) -> None:
+    work.put(USERS, ANN)
+
+    async def rule() -> list[Any]:
+        await work.load_all(USERS, [ANN.id])
+        return [await work.load(USERS, ANN.id),
+                await work.load_unique(USERS, BY_NAME, "ann")]
+
+    with pytest.raises(StopIteration) as end:
+        step(rule())
+    assert end.value.value == [ANN, ANN]
+
+
+def test_only_the_unknown_is_wanted(work: Work) -> None:
+    work.put(USERS, ANN)
+
+    want = step(work.load_all(USERS, [ANN.id, "x"]))
+
+    assert isinstance(want, Want)
+    assert want.entries == [(USERS, PRIMARY, "x")]
+
+
+def answered(several: Several) -> list[Ask]:
+    """Answer each question with its own parameter."""
+    for want in several.wants:
+        assert isinstance(want, Question)
+        want.rows = [Count(want.ask.params["n"])]
+    return [want.ask for want in several.wants]
+
+
+def test_parts_load_at_the_same_time(work: Work) -> None:
+    async def part(n: int, again: int) -> list[int]:
+        found = []
+        for _ in range(again):
+            (count,) = await work.ask(COUNT_CHATS, n=n)
+            found.append(count.count)
+        return found
+
+    rule = together([part(1, 1), part(2, 0), part(3, 2)])
+    assert answered(step(rule)) == [
+        Ask(COUNT_CHATS, {"n": 1}), Ask(COUNT_CHATS, {"n": 3})]
+    assert answered(step(rule)) == [Ask(COUNT_CHATS, {"n": 3})]
+
+    with pytest.raises(StopIteration) as end:
+        step(rule)
+    assert end.value.value == [[1], [], [3, 3]]
+
+
+def test_a_part_that_fails_ends_all(work: Work) -> None:
+    async def fails() -> None:
+        raise ValueError
+
+    async def other() -> None:
+        await work.ask(COUNT_CHATS)
+
+    with pytest.raises(ValueError):  # noqa: PT011
+        asyncio.run(together([other(), fails(), other()]))
