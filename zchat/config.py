@@ -14,10 +14,14 @@ import msgspec
 from zchat.errors import ConfigError
 from zchat.model import Rules
 from zchat.options import (
-    OPTION_BY_NAME, OPTIONS, VARIABLE_PREFIX, Option, shortened)
+    OPTION_BY_NAME, OPTIONS, VARIABLE_PREFIX, Option, endpoints_in,
+    shortened)
 
 CONFIG_FILE: Final = "zchat.toml"
-OTHER_VARIABLES: Final = frozenset({"ZCHAT_CONFIG"})
+HTTP_SOCKET: Final = "ZCHAT_HTTP_SOCKET"
+"""Tells a gateway the descriptor that its parent listens on."""
+OTHER_VARIABLES: Final = frozenset({
+    HTTP_SOCKET, "ZCHAT_CONFIG", "ZCHAT_SERVER", "ZCHAT_PROFILE"})
 """Variables of zchat that are no setting of the server."""
 
 
@@ -176,9 +180,15 @@ def fill_endpoints(command: str, values: dict[str, Any]) -> None:
     host, port = values["host"], values["port"]
     rpc = values["rpc"] or tcp(host, port + 1)
     events = values["events"]
+    brokers = endpoints_in(rpc)
     if command == "gateway":
-        rpc = reachable(rpc)
-        events = reachable(events or endpoint_after(rpc))
+        rpc = ",".join(map(reachable, brokers))
+        events = reachable(
+            events or endpoint_after(reachable(brokers[0])))
+    elif len(brokers) > 1:
+        raise ConfigError(
+            "--rpc is where a broker listens: give one endpoint; only a "
+            "gateway takes several")
     values["rpc"] = rpc
     values["events"] = events or tcp(host, port + 2)
 

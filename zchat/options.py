@@ -180,6 +180,17 @@ def parse_endpoint(raw: object) -> str:
     return f"tcp://{host}:{int(match[2])}"
 
 
+def endpoints_in(text: str) -> list[str]:
+    """The endpoints of a text with commas between them."""
+    return re.split(r",\s*(?=tcp://|ipc://)", text)
+
+
+def parse_endpoints(raw: object) -> str:
+    """One ZeroMQ endpoint, or several with commas between them."""
+    parts = endpoints_in(raw) if isinstance(raw, str) else [raw]
+    return ",".join(parse_endpoint(part) for part in parts)
+
+
 def parse_store(raw: object) -> str:
     """A file's path, or a URL of PostgreSQL; no other URL is echoed."""
     if not isinstance(raw, str) or raw in ("", ":memory:") or "\0" in raw:
@@ -235,8 +246,10 @@ OPTIONS: Final = (
         "the one after."),
     Option(
         name="rpc", placeholder="ENDPOINT",
-        kind=ENDPOINT, shown_default="tcp://HOST:PORT+1",
-        meaning="ZeroMQ endpoint of the RPC socket."),
+        kind=Kind(f"{ENDPOINT.values}; a gateway: several, with commas",
+                  parse_endpoints), shown_default="tcp://HOST:PORT+1",
+        meaning="ZeroMQ endpoint of the RPC socket. A gateway goes to the "
+        "next of several brokers when one is away."),
     Option(
         name="events", placeholder="ENDPOINT",
         kind=ENDPOINT, shown_default="tcp://HOST:PORT+2",

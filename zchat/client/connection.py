@@ -1,0 +1,433 @@
+"""The sockets of a client on asyncio: requests one way, events the other.
+
+A socket is read through its file descriptor, which is edge-triggered:
+after every send and receive EVENTS is looked at again (safety.md,
+"ZeroMQ traps"). Reconnecting is done here and not by libzmq, so that
+every loss is seen, and the next try may go to another server.
+"""
+
+import asyncio
+import logging
+import os
+import random
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Protocol
+
+import msgspec
+import zmq
+
+from zchat.errors import Code, Refused, ZchatError
+from zchat.rpc import REQUEST_BYTES, codec, topics
+
+ANSWER_SECONDS: Final = 30.0
+SILENCE_SECONDS: Final = 10.0
+IN_FLIGHT: Final = 1000
+_DRAIN_LIMIT: Final = 256
+_SWEEP_SECONDS: Final = 0.5
+_FIRST_BACKOFF_SECONDS: Final = 0.05
+_LAST_BACKOFF_SECONDS: Final = 5.0
+_CLOSED: Final = "The client was closed."
+_RECEIVE_HIGH_WATER: Final = 10_000
+_UP: Final = zmq.Event.HANDSHAKE_SUCCEEDED
+_DOWN: Final = (
+    zmq.Event.DISCONNECTED | zmq.Event.CLOSED
+    | zmq.Event.HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.Event.HANDSHAKE_FAILED_PROTOCOL
+    | zmq.Event.HANDSHAKE_FAILED_AUTH)
+_MONITORED: Final = struct.Struct("=Hi")
+_OPTIONS: Final = {
+    zmq.LINGER: 0, zmq.SNDHWM: 0, zmq.RECONNECT_IVL: -1,
+    zmq.CONNECT_TIMEOUT: 3000, zmq.HANDSHAKE_IVL: 5000,
+    zmq.TCP_KEEPALIVE: 1, zmq.TCP_KEEPALIVE_IDLE: 60,
+    zmq.TCP_KEEPALIVE_INTVL: 15, zmq.TCP_KEEPALIVE_CNT: 4}
+
+_log = logging.getLogger("zchat.client")
+
+
+class NoAnswer(ZchatError):
+    """A request got no answer.
+
+    `sent` false: it never left and changed nothing. `sent` true: it may
+    have taken effect.
+    """
+
+    def __init__(self, message: str, sent: bool) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class Reply(Protocol):
+    """Called once a request, with the result or with why there is none."""
+
+    def __call__(
+            self, error: Refused | NoAnswer | None, result: Any) -> None:
+        ...
+
+
+def backoff_seconds(attempt: int) -> float:
+    """How long to wait before a try: doubling, capped, with jitter."""
+    ceiling = min(
+        _LAST_BACKOFF_SECONDS, _FIRST_BACKOFF_SECONDS * 2 ** min(attempt, 16))
+    return random.uniform(ceiling / 2, ceiling)
+
+
+class Plug:
+    """One ZeroMQ socket with one connection, watched on the loop.
+
+    `readable` is called when messages may wait, `up` once the peer has
+    shaken hands, `down` once when it has gone or did not come.
+    """
+
+    def __init__(
+            self, kind: int, endpoint: str, readable: Callable[[], None],
+            up: Callable[[], None], down: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._up = up
+        self._down = down
+        self._check_due = False
+        self.readable = readable
+        self.paused = False
+        self.closed = False
+        self.socket: zmq.Socket[bytes] = zmq.Context.instance().socket(kind)
+        for option, value in _OPTIONS.items():
+            self.socket.setsockopt(option, value)
+        self.socket.setsockopt(zmq.RCVHWM, _RECEIVE_HIGH_WATER)
+        self._monitor: zmq.Socket[bytes] = (
+            self.socket.get_monitor_socket(_UP | _DOWN))
+        self._monitor.setsockopt(zmq.LINGER, 0)
+        self._fds: tuple[int, int] = (
+            self.socket.getsockopt(zmq.FD), self._monitor.getsockopt(zmq.FD))
+        self._loop.add_reader(self._fds[0], self._ready)
+        self._loop.add_reader(self._fds[1], self._watch)
+        try:
+            self.socket.connect(endpoint)
+        except zmq.ZMQError:
+            self.close()
+            raise
+        self._loop.call_soon(self._watch)
+
+    def _ready(self) -> None:
+        if not (self.paused or self.closed):
+            self.readable()
+
+    def _check(self) -> None:
+        self._check_due = False
+        if self.closed:
+            return
+        events: Any = self.socket.getsockopt(zmq.EVENTS)
+        if events & zmq.POLLIN:
+            self._ready()
+
+    def check_soon(self) -> None:
+        """Look for messages once more: call this after any use."""
+        if not self._check_due:
+            self._check_due = True
+            self._loop.call_soon(self._check)
+
+    def _watch(self) -> None:
+        while not self.closed:
+            try:
+                frames = self._monitor.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            event, _ = _MONITORED.unpack(frames[0])
+            if event & _UP:
+                self._up()
+            elif event & _DOWN:
+                self._down()
+                return
+
+    def close(self) -> None:
+        """Close both sockets; nothing is called any more."""
+        if self.closed:
+            return
+        self.closed = True
+        for fd in self._fds:
+            self._loop.remove_reader(fd)
+        self.socket.disable_monitor()
+        self._monitor.close(0)
+        self.socket.close(0)
+
+
+class _Waiting(msgspec.Struct):
+    """A request without an answer yet."""
+
+    reply: Reply
+    body: bytes
+    deadline: float
+    resend: bool
+    sent: bool = False
+
+
+class Link:
+    """Requests to the first of several servers that answers.
+
+    It reconnects by itself, to the next server in turn. A request made
+    while there is no connection waits for one; one that was sent and
+    lost goes out again where `resend` allows, in its first order, and
+    else fails with NoAnswer. Answers may come in any order. Must be
+    made and used on one running loop.
+    """
+
+    def __init__(
+            self, endpoints: Sequence[str], *,
+            answer_seconds: float = ANSWER_SECONDS,
+            silence_seconds: float = SILENCE_SECONDS,
+            in_flight: int = IN_FLIGHT,
+            on_up: Callable[[], None] = lambda: None,
+            on_down: Callable[[], None] = lambda: None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._endpoints = tuple(endpoints)
+        self._answer_seconds = answer_seconds
+        self._silence_seconds = silence_seconds
+        self._in_flight = in_flight
+        self._on_up = on_up
+        self._on_down = on_down
+        self._waiting: dict[int, _Waiting] = {}
+        self._last_id = 0
+        self._tries = 0
+        self._attempt = 0
+        self._heard = self._loop.time()
+        self._plug: Plug | None = None
+        self._closed = False
+        self.up = False
+        self.endpoint = self._endpoints[0]
+        self._retry: asyncio.Handle = self._loop.call_soon(self._open)
+        self._sweeper = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
+
+    def request(
+            self, method: str, params: dict[str, Any], reply: Reply, *,
+            resend: bool = False) -> None:
+        """Ask; `reply` is called later, on the loop.
+
+        Raises Refused where the request cannot be taken (too large, or
+        too many already wait), NoAnswer after `close`.
+        """
+        if self._closed:
+            raise NoAnswer(_CLOSED, sent=False)
+        if len(self._waiting) >= self._in_flight:
+            raise Refused(
+                Code.UNAVAILABLE, "Too many requests wait for an answer; "
+                "try again in a moment.", retry_after=1)
+        self._last_id += 1
+        body = codec.encode_request(self._last_id, method, params)
+        if len(body) > REQUEST_BYTES:
+            raise Refused(
+                Code.TOO_LARGE, "The request is too large; send less at "
+                "once.", limit=REQUEST_BYTES)
+        waiting = _Waiting(
+            reply, body, self._loop.time() + self._answer_seconds, resend)
+        self._waiting[self._last_id] = waiting
+        if self.up:
+            self._send(waiting)
+
+    def call(
+            self, method: str, params: dict[str, Any], *,
+            resend: bool = False) -> asyncio.Future[Any]:
+        """As `request`; the result or the error is in a future."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+
+        def reply(error: Refused | NoAnswer | None, result: Any) -> None:
+            if future.done():
+                return
+            if error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(error)
+
+        self.request(method, params, reply, resend=resend)
+        return future
+
+    def close(self) -> None:
+        """Close; what still waits fails with NoAnswer."""
+        self._closed = True
+        self._retry.cancel()
+        self._sweeper.cancel()
+        self.up = False
+        if self._plug is not None:
+            self._plug.close()
+            self._plug = None
+        self._fail(list(self._waiting), _CLOSED)
+
+    def _open(self) -> None:
+        self.endpoint = self._endpoints[self._tries % len(self._endpoints)]
+        self._tries += 1
+        try:
+            self._plug = Plug(
+                zmq.DEALER, self.endpoint, self._drain, self._came_up,
+                self._lost)
+        except zmq.ZMQError as error:
+            _log.warning("cannot connect to %s: %s", self.endpoint, error)
+            self._retry_later()
+
+    def _retry_later(self) -> None:
+        delay = backoff_seconds(self._attempt)
+        self._attempt += 1
+        self._retry = self._loop.call_later(delay, self._open)
+
+    def _came_up(self) -> None:
+        self.up = True
+        self._attempt = 0
+        self._heard = self._loop.time()
+        for waiting in list(self._waiting.values()):
+            self._send(waiting)
+        self._on_up()
+
+    def _lost(self) -> None:
+        plug, was_up = self._plug, self.up
+        if plug is None:
+            return
+        self._receive(plug, self._in_flight)
+        self._plug = None
+        self.up = False
+        plug.close()
+        lost = [id for id, waiting in self._waiting.items()
+                if waiting.sent and not waiting.resend]
+        for waiting in self._waiting.values():
+            waiting.sent = False
+        self._fail(lost, "The connection broke before the answer came; the "
+                   "request may have taken effect.", sent=True)
+        self._retry_later()
+        if was_up:
+            self._on_down()
+
+    def _send(self, waiting: _Waiting) -> None:
+        plug = self._plug
+        if plug is None:
+            return
+        try:
+            plug.socket.send(waiting.body, zmq.NOBLOCK)
+        except zmq.Again:
+            return
+        waiting.sent = True
+        plug.check_soon()
+
+    def _drain(self) -> None:
+        plug = self._plug
+        if plug is not None and self._receive(plug, _DRAIN_LIMIT):
+            plug.check_soon()
+
+    def _receive(self, plug: Plug, limit: int) -> bool:
+        """Take answers; whether there may be more."""
+        self._heard = self._loop.time()
+        try:
+            for _ in range(limit):
+                self._answered(plug.socket.recv(zmq.NOBLOCK))
+                if plug.closed:
+                    return False
+        except zmq.Again:
+            return False
+        return True
+
+    def _answered(self, body: bytes) -> None:
+        try:
+            id, error, result = codec.decode_answer(body)
+        except ValueError as unreadable:
+            _log.warning("an answer cannot be read: %s", unreadable)
+            return
+        waiting = self._waiting.pop(id, None) if id is not None else None
+        if waiting is None:
+            return
+        self._deliver(waiting.reply, error, result)
+
+    def _deliver(
+            self, reply: Reply, error: Refused | NoAnswer | None,
+            result: Any) -> None:
+        try:
+            reply(error, result)
+        except Exception as fault:
+            self._loop.call_exception_handler({
+                "message": "a reply callback failed", "exception": fault})
+
+    def _fail(
+            self, ids: Iterable[int], message: str,
+            sent: bool | None = None) -> None:
+        for id in ids:
+            waiting = self._waiting.pop(id)
+            left = waiting.sent if sent is None else sent
+            self._deliver(waiting.reply, NoAnswer(message, left), None)
+
+    def _sweep(self) -> None:
+        self._sweeper = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
+        now = self._loop.time()
+        late = []
+        for id, waiting in self._waiting.items():
+            if waiting.deadline > now:
+                break
+            late.append(id)
+        self._fail(late, "No answer came in time." if self.up else
+                   f"No server answers at {', '.join(self._endpoints)}.")
+        oldest = next(iter(self._waiting.values()), None)
+        if oldest is None or not self.up:
+            return
+        silent_since = max(
+            self._heard, oldest.deadline - self._answer_seconds)
+        if now - silent_since > self._silence_seconds:
+            _log.warning("%s is silent; reconnecting", self.endpoint)
+            self._lost()
+
+
+class Subscriber:
+    """One connection to an event socket; `down` is called when it ends.
+
+    `received` gets each message's topic and body. Reconnecting is for
+    the owner to do, with a new Subscriber: it has to catch up anyway.
+    """
+
+    def __init__(
+            self, endpoint: str, received: Callable[[bytes, bytes], None],
+            up: Callable[[], None], down: Callable[[], None]) -> None:
+        self._received = received
+        self._barriers: dict[bytes, Callable[[], None]] = {}
+        self._plug = Plug(zmq.SUB, endpoint, self._drain, up, down)
+
+    def subscribe(
+            self, wanted: Iterable[bytes], live: Callable[[], None]) -> None:
+        """Subscribe; `live` is called once all of it has taken effect."""
+        for topic in wanted:
+            self._plug.socket.subscribe(topic)
+        barrier = topics.barrier_topic(os.urandom(16))
+        self._barriers[barrier] = live
+        self._plug.socket.subscribe(barrier)
+        self._plug.check_soon()
+
+    def unsubscribe(self, unwanted: Iterable[bytes]) -> None:
+        """Forget these topics."""
+        for topic in unwanted:
+            self._plug.socket.unsubscribe(topic)
+        self._plug.check_soon()
+
+    def pause(self) -> None:
+        """Read nothing until `resume`; the server drops what piles up."""
+        self._plug.paused = True
+
+    def resume(self) -> None:
+        """Read on."""
+        self._plug.paused = False
+        self._plug.check_soon()
+
+    def close(self) -> None:
+        """Close; nothing is called any more."""
+        self._plug.close()
+
+    def _drain(self) -> None:
+        plug = self._plug
+        try:
+            for _ in range(_DRAIN_LIMIT):
+                frames = plug.socket.recv_multipart(zmq.NOBLOCK)
+                if len(frames) == 2:
+                    self._take(frames[0], frames[1])
+                if plug.closed or plug.paused:
+                    return
+        except zmq.Again:
+            return
+        plug.check_soon()
+
+    def _take(self, topic: bytes, body: bytes) -> None:
+        live = self._barriers.pop(topic, None)
+        if live is None:
+            self._received(topic, body)
+            return
+        self._plug.socket.unsubscribe(topic)
+        live()

@@ -1,0 +1,1 @@
+"""The terminal program: a conversation, and commands for scripts."""

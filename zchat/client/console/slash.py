@@ -1,0 +1,299 @@
+"""The commands behind a slash: one table, which is also the help."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from zchat.client.console.talk import HISTORY, Quit, Talk
+from zchat.client.console.text import clock_time, harmless, size_text
+from zchat.client.console.when import moment
+from zchat.errors import ConfigError
+
+_LONGEST_NAME: Final = 100
+
+
+class Slash(Struct, frozen=True):
+    """One command; `[…]` may be left out, `…...` takes the whole rest."""
+
+    name: str
+    arguments: tuple[str, ...]
+    summary: str
+    run: Callable[..., Awaitable[None]]
+
+    @property
+    def usage(self) -> str:
+        """How it is typed."""
+        return " ".join((f"/{self.name}", *self.arguments))
+
+    def words(self, rest: str) -> list[str]:
+        """The arguments in what was typed; raises ConfigError."""
+        limit = -1
+        if self.arguments and "..." in self.arguments[-1]:
+            limit = len(self.arguments) - 1
+        words = rest.split(maxsplit=limit)
+        needed = sum(
+            not argument.startswith("[") for argument in self.arguments)
+        if not needed <= len(words) <= len(self.arguments):
+            raise ConfigError(f"Type {self.usage}")
+        return words
+
+
+async def dispatch(talk: Talk, line: str) -> None:
+    """Do what was typed behind the slash."""
+    name, _, rest = line.partition(" ")
+    slash = SLASH_BY_NAME.get(name.lower())
+    if slash is None:
+        raise ConfigError(f"There is no /{name}; see /help.")
+    await slash.run(talk, *slash.words(rest))
+
+
+async def _help(talk: Talk) -> None:
+    width = max(len(slash.usage) for slash in SLASHES)
+    for slash in SLASHES:
+        talk.show(f"{slash.usage:{width}}  {slash.summary}")
+    talk.show("Anything else is sent to the open chat; // begins a text "
+              "with a slash.")
+
+
+async def _quit(talk: Talk) -> None:
+    raise Quit
+
+
+async def _chats(talk: Talk) -> None:
+    await talk.list_chats()
+
+
+async def _open(talk: Talk, chat: str) -> None:
+    await talk.open(talk.chat_named(chat))
+
+
+async def _p2p(talk: Talk, person: str) -> None:
+    await talk.open(await talk.client.p2p(await talk.person(person)))
+
+
+async def _history(talk: Talk, count: str = str(HISTORY)) -> None:
+    if not count.isdecimal() or not 1 <= int(count) <= 200:
+        raise ConfigError("Type /history with a number from 1 to 200.")
+    await talk.show_older(int(count))
+
+
+async def _comment(talk: Talk, number: str, text: str) -> None:
+    message = await talk.message(number)
+    await talk.client.comment(message.id, text)
+
+
+async def _comments(talk: Talk, number: str) -> None:
+    message = await talk.message(number)
+    talk.show_message(message)
+    for comment in await talk.client.comments(message.id, limit=200):
+        talk.show_message(comment, "   ")
+
+
+async def _users(talk: Talk) -> None:
+    for user in await talk.client.all_users(talk.chat_id):
+        talk.show(f"{harmless(user.name)}  {user.id}")
+
+
+async def _name(talk: Talk, name: str) -> None:
+    await talk.client.rename(name)
+
+
+async def _status(talk: Talk) -> None:
+    status = await talk.client.status()
+    quota = status.user.quota
+    talk.show(f"{harmless(status.user.name)}  {status.user.id}")
+    talk.show(f"server {talk.client.server}, "
+              f"{status.chats_with_user_count} chats")
+    if quota is not None:
+        talk.show(f"{quota.remaining} of {quota.limit} messages left")
+    if status.user.banned_until is not None:
+        until = clock_time(status.user.banned_until, talk.now())
+        talk.show(f"banned until {until}")
+
+
+async def _report(talk: Talk, whom: str, reason: str) -> None:
+    if whom.startswith("#"):
+        message = await talk.message(whom)
+        await talk.client.report(
+            message.author.id, reason, message_id=message.id)
+    else:
+        await talk.client.report(await talk.person(whom), reason)
+    talk.show("-- reported --")
+
+
+async def _schedule(talk: Talk, when: str, text: str) -> None:
+    made = await talk.client.schedule(
+        text, moment(when, talk.now()), talk.chat_id)
+    talk.show(f"-- waits until {clock_time(made.send_at, talk.now())} --")
+
+
+async def _scheduled(talk: Talk) -> None:
+    waiting = await talk.client.scheduled()
+    talk.listed["scheduled"] = [message.id for message in waiting]
+    for number, message in enumerate(waiting, 1):
+        state = message.state
+        if message.error:
+            state = f"{state}: {harmless(str(message.error))}"
+        talk.show(f"{number:4} {clock_time(message.send_at, talk.now())} "
+                  f"({state}) {harmless(message.text)}")
+
+
+async def _cancel(talk: Talk, number: str) -> None:
+    await talk.client.cancel(talk.numbered("scheduled", number) or number)
+    talk.show("-- cancelled --")
+
+
+async def _upload(talk: Talk, path: str, text: str = "") -> None:
+    file_id = await talk.client.upload(local(path), talk.chat_id)
+    await talk.client.send(text, talk.chat_id, files=[file_id])
+
+
+async def _download(talk: Talk, number: str, folder: str = ".") -> None:
+    message = await talk.message(number)
+    if not message.files:
+        raise ConfigError(f"There is no file on #{message.seq}.")
+    for file in message.files:
+        path = free_path(local(folder), file.name)
+        size = await talk.client.download_to(file.file_id, path)
+        talk.show(f"-- {harmless(str(path))}, {size_text(size)} --")
+
+
+def local(path: str) -> Path:
+    """The path meant by what was typed."""
+    return Path(path).expanduser()
+
+
+def free_path(folder: Path, name: str) -> Path:
+    """Where a file of that name may be written: in the folder, new."""
+    base = harmless(name).replace("/", "_").replace("\\", "_").strip(". ")
+    stem, dot, suffix = (base or "file")[-_LONGEST_NAME:].rpartition(".")
+    if not stem:
+        stem, dot, suffix = suffix, "", ""
+    number = 1
+    path = folder / f"{stem}{dot}{suffix}"
+    while path.exists():
+        number += 1
+        path = folder / f"{stem} ({number}){dot}{suffix}"
+    return path
+
+
+async def _group(talk: Talk, name: str) -> None:
+    await talk.open(await talk.client.create_chat(name))
+
+
+async def _rename(talk: Talk, name: str) -> None:
+    await talk.client.rename_chat(talk.chat_id, name)
+
+
+async def _invite(talk: Talk, person: str) -> None:
+    await talk.client.invite(talk.chat_id, await talk.person(person))
+
+
+async def _remove(talk: Talk, person: str) -> None:
+    await talk.client.remove(talk.chat_id, await talk.person(person))
+
+
+async def _exit(talk: Talk) -> None:
+    left = talk.chat_id
+    await talk.client.exit(left)
+    talk.came_out(left)
+
+
+async def _link(talk: Talk, uses: str | None = None) -> None:
+    if uses is not None and not (uses.isdecimal() and int(uses)):
+        raise ConfigError("Type /link with the number of uses.")
+    made = await talk.client.invite_link(
+        talk.chat_id, max_uses=None if uses is None else int(uses))
+    talk.show(f"-- {harmless(made.link)} (until "
+              f"{clock_time(made.expires_at, talk.now())}) --")
+
+
+async def _links(talk: Talk) -> None:
+    links = await talk.client.invite_links(talk.chat_id)
+    talk.listed["links"] = [link.link_id for link in links]
+    for number, link in enumerate(links, 1):
+        most = "any" if link.max_uses is None else link.max_uses
+        talk.show(f"{number:4} {link.uses} of {most} uses, until "
+                  f"{clock_time(link.expires_at, talk.now())}")
+
+
+async def _revoke(talk: Talk, link: str) -> None:
+    await talk.client.revoke_link(talk.numbered("links", link) or link)
+    talk.show("-- revoked --")
+
+
+async def _join(talk: Talk, link: str) -> None:
+    joined = await talk.client.join(link)
+    talk.show("-- you are in; see /chats --" if joined.state == "member"
+              else "-- asked; the owner has to let you in --")
+
+
+async def _requests(talk: Talk) -> None:
+    requests = await talk.client.join_requests(talk.chat_id)
+    talk.listed["requests"] = [request.user.id for request in requests]
+    for number, request in enumerate(requests, 1):
+        talk.show(f"{number:4} {harmless(request.user.name)} since "
+                  f"{clock_time(request.created, talk.now())}")
+    if not requests:
+        talk.show("-- nobody waits --")
+
+
+async def _asker(talk: Talk, text: str) -> str:
+    """The id of who waits: a number of /requests, a name or an id."""
+    number = talk.numbered("requests", text)
+    if number is not None:
+        return number
+    for request in await talk.client.join_requests(talk.chat_id):
+        if text in (request.user.name, request.user.id):
+            return request.user.id
+    raise ConfigError(f"Nobody called {text!r} waits; see /requests.")
+
+
+async def _approve(talk: Talk, who: str) -> None:
+    await talk.client.approve(talk.chat_id, await _asker(talk, who))
+
+
+async def _deny(talk: Talk, who: str) -> None:
+    await talk.client.deny(talk.chat_id, await _asker(talk, who))
+
+
+SLASHES: Final[tuple[Slash, ...]] = (
+    Slash("chats", (), "List your chats.", _chats),
+    Slash("open", ("CHAT",), "Open a chat by its number or name.", _open),
+    Slash("p2p", ("USER",), "Open the private chat with a user.", _p2p),
+    Slash("history", ("[COUNT]",), "Show older messages.", _history),
+    Slash("comment", ("#NUMBER", "TEXT..."), "Comment on a message.",
+          _comment),
+    Slash("comments", ("#NUMBER",), "Show a message's comments.",
+          _comments),
+    Slash("users", (), "List who is in this chat.", _users),
+    Slash("name", ("NAME...",), "Change your name.", _name),
+    Slash("status", (), "Show who you are and your quota.", _status),
+    Slash("report", ("USER|#NUMBER", "REASON..."),
+          "Complain about a user, or about a message's author.", _report),
+    Slash("schedule", ("TIME", "TEXT..."),
+          "Send later: +10m, 18:30 or an RFC 3339 time.", _schedule),
+    Slash("scheduled", (), "List your scheduled messages.", _scheduled),
+    Slash("cancel", ("NUMBER",), "Cancel a scheduled message.", _cancel),
+    Slash("upload", ("PATH", "[TEXT...]"), "Send a file.", _upload),
+    Slash("download", ("#NUMBER", "[FOLDER]"), "Save a message's files.",
+          _download),
+    Slash("group", ("NAME...",), "Make a group.", _group),
+    Slash("rename", ("NAME...",), "Rename this group.", _rename),
+    Slash("invite", ("USER",), "Add a user to this group.", _invite),
+    Slash("remove", ("USER",), "Remove a user from this group.", _remove),
+    Slash("link", ("[USES]",), "Make a link into this group.", _link),
+    Slash("links", (), "List this group's links.", _links),
+    Slash("revoke", ("NUMBER|LINK",), "Make a link useless.", _revoke),
+    Slash("join", ("LINK",), "Ask to come into a group.", _join),
+    Slash("requests", (), "List who asks to come in.", _requests),
+    Slash("approve", ("USER|NUMBER",), "Let somebody in.", _approve),
+    Slash("deny", ("USER|NUMBER",), "Turn somebody away.", _deny),
+    Slash("exit", (), "Leave this chat.", _exit),
+    Slash("help", (), "Show this list.", _help),
+    Slash("quit", (), "Close the program.", _quit),
+)
+
+SLASH_BY_NAME: Final = {slash.name: slash for slash in SLASHES}

@@ -1,0 +1,313 @@
+"""A conversation in lines: what comes in is shown, what is typed is done."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from zchat.client.aio import Client
+from zchat.client.connection import NoAnswer
+from zchat.client.console.text import (
+    clock_time, harmless, message_line)
+from zchat.client.session import CaughtUp, Event, MessageEvent, Notice
+from zchat.errors import Code, ConfigError, Refused
+from zchat.rpc import results
+
+HISTORY: Final = 20
+
+Run = Callable[["Talk", str], Awaitable[None]]
+
+
+class Quit(Exception):
+    """The person wants to go."""
+
+
+class Talk:
+    """The chat that is open, and all that was shown.
+
+    `show` writes one line. Messages are known by their number (`seq`)
+    in the open chat, chats and other things by their number in the list
+    shown last.
+    """
+
+    def __init__(
+            self, client: Client, show: Callable[[str], None],
+            now: Callable[[], datetime], slash: Run) -> None:
+        self.client = client
+        self.show = show
+        self.now = now
+        self.chat_id = client.chat_default
+        self.listed: dict[str, list[str]] = {}
+        self._slash = slash
+        self._people: dict[str, str] = {}
+        self._shown: dict[str, int] = {}
+        self._oldest: dict[str, int] = {}
+        self._unmarked: dict[str, int] = {}
+        self._mark = asyncio.Event()
+        self._ready = asyncio.Event()
+
+    async def run(
+            self, lines: AsyncIterator[str], chat: str | None) -> None:
+        """Show what comes and do what is typed, until /quit or the end.
+
+        Raises what ends the events: Refused.
+        """
+        tasks = [
+            asyncio.create_task(work) for work in
+            (self._take_events(), self._mark_read(),
+             self._take_lines(lines, chat))]
+        try:
+            done, _ = await asyncio.wait(
+                tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    # What is typed.
+
+    async def _take_lines(
+            self, lines: AsyncIterator[str], chat: str | None) -> None:
+        await self._ready.wait()
+        await self.attempt(self.list_chats())
+        if chat is not None:
+            self.chat_id = self.chat_named(chat)
+        await self.attempt(self.open(self.chat_id))
+        try:
+            async for line in lines:
+                await self.attempt(self.do(line))
+        except Quit:
+            return
+
+    async def do(self, line: str) -> None:
+        """One typed line: a command behind a slash, else a message."""
+        if line.startswith("/") and not line.startswith("//"):
+            await self._slash(self, line[1:])
+        elif line.strip():
+            await self.client.send(line.removeprefix("/"), self.chat_id)
+
+    async def attempt(self, work: Awaitable[None]) -> None:
+        """Await it; what failed and why is shown."""
+        try:
+            await work
+        except (Refused, NoAnswer) as error:
+            self.show(f"! {failure(error, self.now())}")
+        except (ConfigError, OSError) as error:
+            self.show(f"! {harmless(str(error))}")
+
+    # What is shown.
+
+    async def list_chats(self) -> None:
+        """Show the chats with their unread counts."""
+        chats = await self.client.all_chats()
+        self.listed["chats"] = [chat.id for chat in chats]
+        for number, chat in enumerate(chats, 1):
+            mark = "*" if chat.id == self.chat_id else " "
+            self.show(
+                f"{mark}{number:3} {chat.unread:5} unread  "
+                f"{harmless(chat.name)} ({chat.kind}, {chat.size})")
+
+    async def open(self, chat_id: str) -> None:
+        """Make a chat the open one and show its newest messages."""
+        chat = await self.client.chat(chat_id, depth=HISTORY)
+        self.chat_id = chat_id
+        self.show(f"-- {harmless(chat.name)} --")
+        for message in reversed(chat.messages):
+            self.show_message(message)
+        self._shown[chat_id] = max(self._shown.get(chat_id, 0), chat.head)
+        self._oldest[chat_id] = (
+            chat.messages[-1].seq if chat.messages else chat.head + 1)
+        self._will_mark(chat_id, chat.head)
+
+    async def show_older(self, count: int) -> None:
+        """Show what stands before the oldest message shown."""
+        if self.chat_id not in self._oldest:
+            await self.open(self.chat_id)
+            return
+        page = await self.client.history(
+            self.chat_id, before=self._oldest[self.chat_id], limit=count)
+        if not page.messages:
+            self.show("-- there is nothing older --")
+            return
+        for message in page.messages:
+            self.show_message(message)
+        self._oldest[self.chat_id] = page.messages[0].seq
+
+    def show_message(
+            self, message: results.Message, prefix: str = "") -> None:
+        """Show one message."""
+        self._people[message.author.id] = message.author.name
+        self.show(prefix + message_line(
+            message, self.client.user_id, self.now()))
+
+    def chat_name(self, chat_id: str | None) -> str:
+        """A chat's name, made harmless."""
+        known = self.client.known_chats.get(chat_id or "")
+        return harmless(known.name) if known and known.name else "chat"
+
+    # Events.
+
+    async def _take_events(self) -> None:
+        async for event in self.client.events():
+            self._happened(event)
+
+    def _happened(self, event: Event) -> None:
+        match event:
+            case CaughtUp():
+                self._ready.set()
+            case MessageEvent():
+                self._message_came(event.chat_id, event.message)
+            case Notice():
+                told = NOTICES.get(event.name)
+                if told is not None:
+                    self.show(f"-- {told(self, event)} --")
+
+    def _message_came(
+            self, chat_id: str, message: results.Message) -> None:
+        if message.seq <= self._shown.get(chat_id, 0):
+            return
+        self._shown[chat_id] = message.seq
+        if chat_id != self.chat_id:
+            self.show_message(message, f"[{self.chat_name(chat_id)}] ")
+            return
+        self.show_message(message)
+        self._will_mark(chat_id, message.seq)
+
+    def came_out(self, chat_id: str | None) -> None:
+        """The open chat is no longer ours: go to the common one."""
+        if chat_id == self.chat_id:
+            self.chat_id = self.client.chat_default
+
+    def _will_mark(self, chat_id: str, seq: int) -> None:
+        if seq:
+            self._unmarked[chat_id] = seq
+            self._mark.set()
+
+    async def _mark_read(self) -> None:
+        """Move the read positions behind what was shown."""
+        while True:
+            await self._mark.wait()
+            self._mark.clear()
+            unmarked, self._unmarked = self._unmarked, {}
+            for chat_id, seq in unmarked.items():
+                try:
+                    await self.client.read(chat_id, seq)
+                except (Refused, NoAnswer):
+                    continue
+
+    # What names mean.
+
+    def numbered(self, kind: str, text: str) -> str | None:
+        """The id behind a number of the list shown last."""
+        listed = self.listed.get(kind, [])
+        if text.isdecimal() and 1 <= int(text) <= len(listed):
+            return listed[int(text) - 1]
+        return None
+
+    def chat_named(self, text: str) -> str:
+        """The id of a chat: its number in the list, its name or its id."""
+        known = self.client.known_chats
+        number = self.numbered("chats", text)
+        if number is not None:
+            return number
+        found = [chat.id for chat in known.values()
+                 if text in (chat.id, chat.name)]
+        if len(found) == 1:
+            return found[0]
+        raise ConfigError(
+            f"You are in no chat called {text!r}; see /chats." if not found
+            else f"Several chats are called {text!r}; use the number that "
+            "/chats shows.")
+
+    async def person(self, text: str) -> str:
+        """The id of a user: an id, or the name of somebody around."""
+        if is_id(text):
+            return text
+        name = text.removeprefix("@").casefold()
+        for chat_id in dict.fromkeys(
+                (self.chat_id, self.client.chat_default)):
+            for user_id, known in self._people.items():
+                if known.casefold() == name:
+                    return user_id
+            for user in await self.client.all_users(chat_id):
+                self._people[user.id] = user.name
+        for user_id, known in self._people.items():
+            if known.casefold() == name:
+                return user_id
+        raise ConfigError(f"There is nobody called {text!r} here.")
+
+    async def message(self, text: str) -> results.Message:
+        """A message of the open chat by its number."""
+        number = text.removeprefix("#")
+        if not (number.isascii() and number.isdecimal()):
+            raise ConfigError(
+                f"{text!r} is no message; use the number behind its #.")
+        page = await self.client.history(
+            self.chat_id, after=max(0, int(number) - 1), limit=1)
+        if not page.messages or page.messages[0].seq != int(number):
+            raise ConfigError(f"There is no message #{number} here.")
+        return page.messages[0]
+
+
+def is_id(text: str) -> bool:
+    """Whether this is a UUID."""
+    try:
+        return str(UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
+def failure(error: Refused | NoAnswer, now: datetime) -> str:
+    """What failed and why, on one harmless line."""
+    if isinstance(error, NoAnswer):
+        return f"No answer: {harmless(str(error))}"
+    until = error.data.get("until")
+    if error.code is Code.BANNED and isinstance(until, str):
+        return f"You are banned until {clock_time(until, now)}."
+    return harmless(error.message)
+
+
+def _user(data: Mapping[str, Any]) -> str:
+    user = data.get("user")
+    name = user.get("name") if isinstance(user, dict) else None
+    return harmless(str(name or "somebody"))
+
+
+def _removed(talk: Talk, notice: Notice) -> str:
+    talk.came_out(notice.chat_id)
+    return "you are no longer in a chat; see /chats"
+
+
+def _decided(talk: Talk, notice: Notice) -> str:
+    if notice.data.get("approved"):
+        return "you were let in; see /chats"
+    return "you were not let in"
+
+
+NOTICES: Final[Mapping[str, Callable[[Talk, Notice], str]]] = {
+    "member_joined": lambda talk, notice:
+        f"{_user(notice.data)} came into {talk.chat_name(notice.chat_id)}",
+    "member_left": lambda talk, notice:
+        f"{_user(notice.data)} left {talk.chat_name(notice.chat_id)}",
+    "chat_added": lambda talk, notice:
+        f"you are now in {talk.chat_name(notice.chat_id)}",
+    "chat_removed": _removed,
+    "chat_renamed": lambda talk, notice:
+        f"a chat is now called {talk.chat_name(notice.chat_id)}",
+    "banned": lambda talk, notice:
+        "you are banned until "
+        + harmless(str(notice.data.get("until"))),
+    "renamed": lambda talk, notice:
+        f"you are now called {harmless(str(notice.data.get('name')))}",
+    "scheduled_failed": lambda talk, notice:
+        "a scheduled message was not sent: "
+        + harmless(str(notice.data.get("error"))),
+    "join_requested": lambda talk, notice:
+        f"{_user(notice.data)} asks to come into "
+        f"{talk.chat_name(notice.chat_id)}; see /requests",
+    "join_decided": _decided,
+}
+"""What is shown of each event; of the others nothing."""

@@ -1,0 +1,236 @@
+"""A session at work: its commands carried out on the sockets."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+import zmq
+
+from zchat.client.addresses import events_endpoint
+from zchat.client.connection import (
+    Link, NoAnswer, Reply, Subscriber, backoff_seconds)
+from zchat.client.session import (
+    AskSync, ChatState, Command, Deliver, Event, Fetch, MessageEvent,
+    Reconnect, Session, Subscribe, Unsubscribe)
+from zchat.errors import Code, Refused, ZchatError
+from zchat.rpc import results
+
+TICK_SECONDS: Final = 1.0
+QUEUE_LIMIT: Final = 2000
+
+_log = logging.getLogger("zchat.client")
+
+
+class Device:
+    """One device's events, as they are taken with `next_event`.
+
+    While QUEUE_LIMIT events wait to be taken nothing more is read: what
+    the server then drops is fetched afterwards.
+    """
+
+    def __init__(self, link: Link, token: str, session: Session) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._link = link
+        self._token = token
+        self._session = session
+        self._queue: deque[Event] = deque()
+        self._wake = asyncio.Event()
+        self._held_back: list[Fetch] = []
+        self._paused = False
+        self._failure: ZchatError | None = None
+        self._closed = False
+        self._subscriber: Subscriber | None = None
+        self._attempt = 0
+        self._carry_out: dict[type[Command], Callable[[Any], None]] = {
+            Deliver: self._deliver, Fetch: self._fetch,
+            AskSync: self._sync, Subscribe: self._subscribe,
+            Unsubscribe: self._unsubscribe, Reconnect: self._reconnect}
+        self._retry: asyncio.Handle = self._loop.call_soon(self._ask_where)
+        self._ticker = self._loop.call_later(TICK_SECONDS, self._tick)
+
+    @property
+    def chats(self) -> Mapping[str, ChatState]:
+        """The chats as the device knows them, by id."""
+        return self._session.chats
+
+    @property
+    def waiting(self) -> int:
+        """How many events wait to be taken."""
+        return len(self._queue)
+
+    def cursors(self) -> dict[str, int]:
+        """The seq of each chat up to which events were taken."""
+        cursors = self._session.cursors()
+        for event in reversed(self._queue):
+            if isinstance(event, MessageEvent):
+                cursors[event.chat_id] = event.message.seq - 1
+        return cursors
+
+    async def next_event(self) -> Event | None:
+        """The next event, waited for; None once closed.
+
+        Raises what makes it impossible to go on, as Refused.
+        """
+        while not self._queue:
+            if self._failure is not None:
+                raise self._failure
+            if self._closed:
+                return None
+            self._wake.clear()
+            await self._wake.wait()
+        event = self._queue.popleft()
+        if self._paused and len(self._queue) < QUEUE_LIMIT // 2:
+            self._resume()
+        return event
+
+    def close(self) -> None:
+        """Close the event connection."""
+        self._closed = True
+        self._retry.cancel()
+        self._ticker.cancel()
+        self._drop_subscriber()
+        self._wake.set()
+
+    # The event connection.
+
+    def _ask_where(self) -> None:
+        try:
+            self._link.request("hello", {}, self._told_where, resend=True)
+        except ZchatError:
+            self._retry_later()
+
+    def _told_where(
+            self, error: Refused | NoAnswer | None, result: Any) -> None:
+        if self._closed:
+            return
+        try:
+            if error is not None:
+                raise error
+            hello = msgspec.convert(result, results.Hello)
+            self._subscriber = Subscriber(
+                events_endpoint(hello.events, self._link.endpoint),
+                self._published, self._came_up, self._went_down)
+        except (ZchatError, msgspec.ValidationError, zmq.ZMQError) as fault:
+            _log.warning("no events: %s", fault)
+            self._retry_later()
+
+    def _retry_later(self) -> None:
+        if not self._closed:
+            delay = backoff_seconds(self._attempt)
+            self._attempt += 1
+            self._retry = self._loop.call_later(delay, self._ask_where)
+
+    def _came_up(self) -> None:
+        self._attempt = 0
+        self._run(self._session.connected(self._loop.time()))
+
+    def _went_down(self) -> None:
+        self._drop_subscriber()
+        self._run(self._session.disconnected())
+        self._retry_later()
+
+    def _drop_subscriber(self) -> None:
+        if self._subscriber is not None:
+            self._subscriber.close()
+            self._subscriber = None
+
+    def _published(self, topic: bytes, body: bytes) -> None:
+        self._run(self._session.published(topic, body))
+
+    def _tick(self) -> None:
+        self._ticker = self._loop.call_later(TICK_SECONDS, self._tick)
+        if not self._paused:
+            self._run(self._session.tick(self._loop.time()))
+
+    # The commands.
+
+    def _run(self, commands: list[Command]) -> None:
+        for command in commands:
+            self._carry_out[type(command)](command)
+        if self._queue:
+            self._wake.set()
+            if len(self._queue) >= QUEUE_LIMIT:
+                self._pause()
+
+    def _deliver(self, command: Deliver) -> None:
+        self._queue.append(command.event)
+
+    def _reconnect(self, command: Reconnect) -> None:
+        self._drop_subscriber()
+        self._retry_later()
+
+    def _unsubscribe(self, command: Unsubscribe) -> None:
+        if self._subscriber is not None:
+            self._subscriber.unsubscribe(command.topics)
+
+    def _subscribe(self, command: Subscribe) -> None:
+        if self._subscriber is not None:
+            self._subscriber.subscribe(
+                command.topics,
+                lambda: self._run(self._session.live(command)))
+
+    def _sync(self, command: AskSync) -> None:
+        def reply(error: Refused | NoAnswer | None, result: Any) -> None:
+            try:
+                if error is not None:
+                    raise error
+                sync = msgspec.convert(result, results.Sync)
+            except (ZchatError, msgspec.ValidationError) as fault:
+                self._sync_failed(fault)
+            else:
+                self._run(self._session.synced(sync))
+
+        self._request("sync", {}, reply)
+
+    def _sync_failed(self, fault: Exception) -> None:
+        if isinstance(fault, Refused) and fault.code is Code.UNAUTHORIZED:
+            self._failure = fault
+            self._wake.set()
+            return
+        _log.warning("sync failed: %s", fault)
+        self._run(self._session.sync_refused())
+
+    def _fetch(self, fetch: Fetch) -> None:
+        def reply(error: Refused | NoAnswer | None, result: Any) -> None:
+            try:
+                if error is not None:
+                    raise error
+                page = msgspec.convert(result, results.History)
+            except (ZchatError, msgspec.ValidationError) as fault:
+                _log.info("history failed: %s", fault)
+                self._run(self._session.fetch_refused(fetch))
+            else:
+                self._run(self._session.fetched(fetch, page))
+
+        if self._paused:
+            self._held_back.append(fetch)
+            return
+        self._request("history", {
+            "chat_id": fetch.chat_id, "after": fetch.after,
+            "limit": fetch.limit}, reply)
+
+    def _request(
+            self, method: str, params: dict[str, Any], reply: Reply) -> None:
+        try:
+            self._link.request(
+                method, {"token": self._token, **params}, reply,
+                resend=True)
+        except (Refused, NoAnswer) as error:
+            self._loop.call_soon(reply, error, None)
+
+    def _pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            if self._subscriber is not None:
+                self._subscriber.pause()
+
+    def _resume(self) -> None:
+        self._paused = False
+        if self._subscriber is not None:
+            self._subscriber.resume()
+        held_back, self._held_back = self._held_back, []
+        for fetch in held_back:
+            self._fetch(fetch)
