@@ -1,5 +1,7 @@
 """The gateway as a child process: started, watched, started again."""
 
+import os
+import socket
 import subprocess
 import sys
 import time
@@ -7,12 +9,14 @@ from typing import Final
 
 import structlog
 
-from zchat.config import Settings, arguments
+from zchat.config import HTTP_SOCKET, Settings, arguments
+from zchat.errors import ConfigError
 
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 30.0
 STEADY_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 5.0
+BACKLOG: Final = 1_024
 
 log = structlog.get_logger()
 
@@ -21,10 +25,13 @@ class GatewayChild:
     """One gateway process; a dead one is started again after a pause.
 
     The pause doubles while it keeps dying soon. The child sees the end
-    of its standard input when this process is gone, and stops.
+    of its standard input when this process is gone, and stops. The
+    listening socket is this process's, so connections wait in it while
+    there is no child. Raises ConfigError where the address is taken.
     """
 
     def __init__(self, settings: Settings) -> None:
+        self._listener = _listening(settings.host, settings.port)
         self._command = [
             sys.executable, "-m", "zchat", "gateway",
             *arguments(settings, "gateway")]
@@ -32,6 +39,7 @@ class GatewayChild:
         self._pause = FIRST_PAUSE_SECONDS
         self._started = 0.0
         self._start_at = 0.0
+        self._stop_by = 0.0
 
     def watch(self) -> None:
         """Start the child if it is not running and its pause is over."""
@@ -46,8 +54,17 @@ class GatewayChild:
 
     def _start(self, now: float) -> None:
         self._started = now
-        self._process = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE)
+        listener = self._listener.fileno()
+        try:
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.PIPE, pass_fds=(listener,),
+                env=os.environ | {HTTP_SOCKET: str(listener)})
+        except OSError as error:
+            log.error(
+                "gateway_cannot_start", reason=str(error),
+                again_in=self._pause)
+            self._put_off(now)
+            return
         log.info("gateway_started", pid=self._process.pid)
 
     def _ended(self, status: int, now: float) -> None:
@@ -59,20 +76,49 @@ class GatewayChild:
         if now - self._started > STEADY_SECONDS:
             self._pause = FIRST_PAUSE_SECONDS
         log.error("gateway_died", status=status, again_in=self._pause)
+        self._put_off(now)
+
+    def _put_off(self, now: float) -> None:
+        """Start another after the pause, which doubles each time."""
         self._start_at = now + self._pause
         self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
 
-    def stop(self) -> None:
-        """Let it finish what is in flight; then it is gone for sure."""
-        process = self._process
-        if process is None:
+    def ask_to_stop(self) -> None:
+        """Take no more connections, and finish what is in flight."""
+        self._stop_by = time.monotonic() + STOP_SECONDS
+        self._listener.close()
+        if self._process is not None:
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+            self._process.terminate()
+
+    def stopping(self) -> bool:
+        """Whether it still finishes what is in flight."""
+        return self._process is not None \
+            and self._process.poll() is None \
+            and time.monotonic() < self._stop_by
+
+    def close(self) -> None:
+        """It is gone for sure when this returns."""
+        if self._stop_by == 0.0:
+            self.ask_to_stop()
+        if self._process is None:
             return
-        assert process.stdin is not None
-        process.stdin.close()
-        process.terminate()
         try:
-            process.wait(STOP_SECONDS)
+            self._process.wait(max(0.0, self._stop_by - time.monotonic()))
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        log.info("gateway_stopped", status=process.returncode)
+            self._process.kill()
+            self._process.wait()
+        log.info("gateway_stopped", status=self._process.returncode)
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server(
+            (host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen on {host}:{port}: "
+            f"{os.strerror(error.errno or 0)}; stop what is there, or "
+            "choose another --port") from None

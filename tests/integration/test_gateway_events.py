@@ -1,0 +1,228 @@
+"""`GET /events` of the real program: decrypted, in order, resumable."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+
+from tests.http_server import Client
+from tests.program import Program, User, wait_until
+from tests.server import Server
+
+
+class Event(NamedTuple):
+    name: str
+    id: str
+    data: Any
+
+
+class Stream:
+    """One open stream of a user's events."""
+
+    def __init__(
+            self, program: Program, user: User, last_id: str = "") -> None:
+        self.client = Client(program.port)
+        resume = f"Last-Event-ID: {last_id}\r\n" if last_id else ""
+        self.client.send((
+            f"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n{resume}"
+            f"Authorization: Bearer {user.token}\r\n\r\n").encode())
+        self.status, self.headers = self.client.head()
+        assert self.headers["content-type"] == "text/event-stream"
+        self._text = b""
+
+    def event(self) -> Event:
+        while True:
+            while b"\n\n" not in self._text:
+                self._text += self.client.chunk()
+            block, _, self._text = self._text.partition(b"\n\n")
+            fields = dict(
+                line.split(": ", 1) for line in block.decode().split("\n"))
+            if "event" in fields:
+                return Event(
+                    fields["event"], fields.get("id", ""),
+                    msgspec.json.decode(fields["data"]))
+
+    def until(self, name: str) -> list[Event]:
+        """The events up to one of that name, which is the last."""
+        found = [self.event()]
+        while found[-1].name != name:
+            found.append(self.event())
+        return found
+
+    def texts(self, count: int) -> list[str]:
+        """The texts of the next so many messages."""
+        return [
+            self.until("message")[-1].data["message"]["text"]
+            for _ in range(count)]
+
+    def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.client.close()
+
+
+@pytest.fixture(scope="module")
+def program(
+        tmp_path_factory: pytest.TempPathFactory,
+        free_port: Callable[[], int]) -> Iterator[Program]:
+    running = Program(Server(
+        tmp_path_factory.mktemp("store"), free_port(),
+        http=True))
+    running.start()
+    yield running
+    assert running.server.stop() == 0
+
+
+@pytest.fixture
+def ann(program: Program) -> User:
+    return program.user()
+
+
+@pytest.fixture
+def bob(program: Program) -> User:
+    return program.user()
+
+
+def send(
+        program: Program, user: User, text: str,
+        chat: str | None = None) -> None:
+    sent = program.ask(
+        "POST", "/send", {"message": text, "chat_id": chat}, user.bearer)
+    assert sent.status == 200
+
+
+def p2p(program: Program, user: User, other: User) -> str:
+    made = program.ask(
+        "POST", "/connect_p2p", {"other_user_id": other.id}, user.bearer)
+    found: str = made.json["chat_id"]
+    return found
+
+
+def test_messages_and_notices_come_decrypted(
+        program: Program, ann: User, bob: User) -> None:
+    with Stream(program, ann) as stream:
+        stream.until("caught_up")
+        send(program, bob, "to all")
+        event = stream.until("message")[-1]
+        assert event.data["message"]["text"] == "to all"
+        assert event.data["message"]["author"]["id"] == bob.id
+        assert event.data["seq"] == event.data["message"]["seq"]
+        chat = p2p(program, bob, ann)
+        assert stream.until("chat_added")[-1].data["chat_id"] == chat
+        send(program, bob, "to you", chat)
+        event = stream.until("message")[-1]
+        assert (event.data["chat_id"], event.data["message"]["text"]) == (
+            chat, "to you")
+
+
+def test_a_stream_goes_on_after_the_last_event_id(
+        program: Program, ann: User, bob: User) -> None:
+    chat = p2p(program, ann, bob)
+    with Stream(program, ann) as stream:
+        stream.until("caught_up")
+        send(program, bob, "seen", chat)
+        last_id = stream.until("message")[-1].id
+    for number in range(3):
+        send(program, bob, f"private {number}", chat)
+    carol = program.user()
+    new_chat = p2p(program, carol, ann)
+    send(program, carol, "from a chat made meanwhile", new_chat)
+    with Stream(program, ann, last_id) as stream:
+        came = [event.data["message"]["text"]
+                for event in stream.until("caught_up")
+                if event.name == "message"]
+        assert sorted(came) == [
+            "from a chat made meanwhile", "private 0", "private 1",
+            "private 2"]
+        assert [text for text in came if "private" in text] == [
+            "private 0", "private 1", "private 2"]
+        send(program, bob, "after", chat)
+        assert stream.texts(1) == ["after"]
+
+
+def test_every_id_resumes_where_it_was_given(
+        program: Program, ann: User, bob: User) -> None:
+    chat = p2p(program, ann, bob)
+    with Stream(program, ann) as stream:
+        ids = [stream.until("caught_up")[-1].id]
+        for number in range(4):
+            send(program, bob, str(number), chat)
+            ids.append(stream.until("message")[-1].id)
+    assert len(set(ids)) == 5
+    for number, last_id in enumerate(ids):
+        with Stream(program, ann, last_id) as stream:
+            texts = [event.data["message"]["text"]
+                     for event in stream.until("caught_up")
+                     if event.name == "message"]
+            assert texts == [str(later) for later in range(number, 4)]
+
+
+def test_who_is_no_member_hears_nothing(
+        program: Program, ann: User, bob: User) -> None:
+    stranger = program.user()
+    chat = p2p(program, ann, bob)
+    with Stream(program, stranger) as stream:
+        stream.until("caught_up")
+        send(program, ann, "secret", chat)
+        send(program, ann, "open")
+        assert stream.texts(1) == ["open"]
+
+
+def test_one_who_was_removed_hears_no_more(
+        program: Program, ann: User, bob: User) -> None:
+    chat = program.ask(
+        "POST", "/chats", {"name": "garden"}, ann.bearer).json["chat_id"]
+    program.ask(
+        "POST", f"/chats/{chat}/invite", {"user_id": bob.id}, ann.bearer)
+    with Stream(program, bob) as stream:
+        stream.until("caught_up")
+        send(program, ann, "before", chat)
+        assert stream.texts(1) == ["before"]
+        program.ask("POST", f"/chats/{chat}/remove", {"user_id": bob.id},
+                    ann.bearer)
+        assert stream.until("chat_removed")[-1].data["chat_id"] == chat
+        send(program, ann, "after", chat)
+        send(program, ann, "to all")
+        assert stream.texts(1) == ["to all"]
+
+
+def test_two_streams_of_one_user_hear_the_same(
+        program: Program, ann: User, bob: User) -> None:
+    with Stream(program, ann) as first, Stream(program, ann) as second:
+        for stream in (first, second):
+            stream.until("caught_up")
+        for number in range(20):
+            send(program, bob, str(number))
+        texts = [str(number) for number in range(20)]
+        assert first.texts(20) == second.texts(20) == texts
+
+
+@pytest.mark.parametrize(("query", "headers", "status"), [
+    ("", {}, 401), ("?user_id=nobody", {}, 401),
+    ("?user_id=TOKEN&bogus=1", {}, 400),
+    ("?user_id=TOKEN", {"Last-Event-ID": "AAAA"}, 400),
+    ("?user_id=TOKEN", {"Last-Event-ID": "\xe9"}, 400),
+    ("?user_id=TOKEN&last_event_id=!", {}, 400)])
+def test_a_faulty_stream_is_refused_before_it_begins(
+        program: Program, ann: User, query: str, headers: dict[str, str],
+        status: int) -> None:
+    answer = program.ask(
+        "GET", f"/events{query.replace('TOKEN', ann.token)}", None, headers)
+    assert answer.status == status
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_closed_stream_is_forgotten(program: Program, ann: User) -> None:
+    def are_open(count: int) -> bool:
+        page = program.ask("GET", "/metrics").body.decode()
+        return f"zchat_http_event_streams {count}.0" in page
+
+    wait_until(lambda: are_open(0))
+    with Stream(program, ann) as stream:
+        stream.until("caught_up")
+        assert are_open(1)
+    wait_until(lambda: are_open(0))
+    assert program.ask("HEAD", "/events", None, ann.bearer).status == 200
+    assert are_open(0)

@@ -1,0 +1,140 @@
+"""The reader of requests: the same requests however the bytes come."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zchat.errors import Code
+from zchat.gateway.limits import Limits
+from zchat.gateway.messages import Headers, Refusal, Response, problem
+from zchat.gateway.reader import Incoming, RequestReader, Stage
+
+HOST = b"Host: h\r\n"
+PIPELINE = (
+    b"POST /one?a=b HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\n\r\nabc"
+    b"GET /two HTTP/1.1\r\n" + HOST + b"X: 1\r\nX: 2\r\n\r\n"
+    b"POST /three HTTP/1.1\r\n" + HOST +
+    b"Transfer-Encoding: chunked\r\n\r\n2;e=1\r\nde\r\n1\r\nf\r\n0\r\n"
+    b"T: trailer\r\n\r\n"
+    b"GET http://other/four HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+
+
+def allow(host: bytes | None, headers: Headers) -> Response | None:
+    return None
+
+
+def no_upload(method: str, path: str) -> int | None:
+    return None
+
+
+def reader(
+        taken: list[Incoming],
+        judge: Callable[[bytes | None, Headers], Response | None] = allow,
+        upload: Callable[[str, str], int | None] = no_upload,
+        limits: Limits | None = None) -> RequestReader:
+    return RequestReader(
+        limits or Limits(), judge, upload, taken.append, lambda: None)
+
+
+def read_in_pieces(cuts: list[int]) -> list[Incoming]:
+    taken: list[Incoming] = []
+    reading = reader(taken)
+    edges = [0, *sorted(cuts), len(PIPELINE)]
+    for begin, end in pairwise(edges):
+        reading.feed(PIPELINE[begin:end])
+    assert reading.stage is Stage.BETWEEN
+    assert reading.begun == 4
+    return taken
+
+
+@given(st.lists(st.integers(0, len(PIPELINE)), max_size=20))
+def test_the_cuts_between_pieces_do_not_matter(cuts: list[int]) -> None:
+    found = [(one.request.method, one.request.path, one.request.query,
+              one.request.body) for one in read_in_pieces(cuts)]
+    assert found == [
+        ("POST", "/one", "a=b", b"abc"), ("GET", "/two", "", b""),
+        ("POST", "/three", "", b"def"), ("GET", "/four", "", b"")]
+
+
+def test_what_a_request_says_of_itself() -> None:
+    taken = read_in_pieces([])
+    assert taken[1].request.headers == {b"host": b"h", b"x": b"1, 2"}
+    assert b"t" not in taken[2].request.headers
+    assert [(one.keep_alive, one.old) for one in taken] == [
+        (True, False), (True, False), (True, False), (True, True)]
+
+
+@given(st.binary(max_size=300), st.integers(1, 50), st.booleans())
+def test_any_bytes_make_a_request_or_a_refusal(
+        data: bytes, size: int, is_header: bool) -> None:
+    taken: list[Incoming] = []
+    reading = reader(taken)
+    if is_header:
+        data = b"GET / HTTP/1.1\r\nHost: h\r\nX:" + data
+    status = 0
+    try:
+        for place in range(0, len(data), size):
+            reading.feed(data[place:place + size])
+    except Refusal as refusal:
+        status = refusal.response.status
+    assert status in (0, 400, 414, 431, 501, 505)
+
+
+def test_the_judge_sees_the_authority_that_is_meant() -> None:
+    seen: list[bytes | None] = []
+
+    def judge(host: bytes | None, headers: Headers) -> Response | None:
+        seen.append(host)
+        return None
+
+    reading = reader([], judge)
+    reading.feed(PIPELINE)
+    assert seen == [b"h", b"h", b"h", b"other"]
+    reader([], judge).feed(b"GET / HTTP/1.0\r\n\r\n")
+    assert seen[-1] is None
+
+
+def test_a_judged_request_is_not_delivered_and_its_body_not_read() -> None:
+    taken: list[Incoming] = []
+    answer = problem(403, Code.FORBIDDEN, "No.")
+    reading = reader(taken, lambda host, headers: answer)
+    with pytest.raises(Refusal) as refusal:
+        reading.feed(PIPELINE)
+    assert refusal.value.response is answer
+    assert taken == []
+
+
+def test_a_streamed_request_is_delivered_before_its_body() -> None:
+    taken: list[Incoming] = []
+    reading = reader(
+        taken, upload=lambda method, path: 5 if path == "/up" else None)
+    reading.feed(b"POST /up HTTP/1.1\r\n" + HOST +
+                 b"Content-Length: 4\r\n\r\n")
+    stream = taken[0].request.stream
+    assert stream is not None
+    assert stream.length == 4
+    stages = [reading.stage]
+    reading.feed(b"abcd")
+    stages.append(reading.stage)
+    assert stages == [Stage.BODY, Stage.BETWEEN]
+    assert len(taken) == 1
+
+
+def test_a_slice_is_small_where_many_requests_might_be_in_it() -> None:
+    reading = reader([])
+    assert reading.slice_bytes() == 1024
+    reading.feed(b"POST / HTTP/1.1\r\n" + HOST +
+                 b"Content-Length: 50000\r\n\r\n")
+    assert reading.slice_bytes() == 50_000
+    reading.feed(b"a" * 49_990)
+    assert reading.slice_bytes() == 1024
+
+
+def test_the_head_limit_counts_no_other_request() -> None:
+    taken: list[Incoming] = []
+    reading = reader(taken, limits=Limits(head_bytes=200))
+    reading.feed((b"GET / HTTP/1.1\r\n" + HOST + b"\r\n") * 50)
+    assert len(taken) == 50

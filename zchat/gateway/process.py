@@ -1,0 +1,197 @@
+"""The gateway as a program: starts, serves, stops."""
+
+import asyncio
+import os
+import resource
+import signal
+import socket
+import stat
+import sys
+from typing import Final, NamedTuple
+
+import structlog
+import uvloop
+import zmq
+
+from zchat.client.connection import Link
+from zchat.config import HTTP_SOCKET, Settings
+from zchat.errors import Refused
+from zchat.gateway.app import Gateway
+from zchat.gateway.limits import Limits
+from zchat.gateway.messages import Request
+from zchat.gateway.server import HttpServer
+from zchat.options import endpoints_in
+
+ANSWER_SECONDS: Final = 10.0
+GRACE_SECONDS: Final = 4.0
+PATIENCE_SECONDS: Final = 2.0
+"""How long a stopping gateway waits for answers of the broker, which may
+be stopping too; then it tells its clients that there will be none."""
+_IN_FLIGHT: Final = 4096
+_OWN_DESCRIPTORS: Final = 256
+
+_MOST_STREAMS: Final = 1000
+
+# An event stream is a SUB socket, and two that watch it.
+_SOCKETS_A_STREAM: Final = 3
+_DESCRIPTORS_A_STREAM: Final = 6
+_CANNOT_LISTEN: Final = 1
+
+log = structlog.get_logger()
+
+
+def run_gateway(settings: Settings) -> int:
+    """Serve HTTP until SIGTERM, Ctrl-C, or the end of a parent.
+
+    A standard input that is a pipe belongs to a parent: at its end the
+    gateway stops. Returns the exit status.
+    """
+    return uvloop.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> int:
+    stopped = asyncio.Event()
+    _stop_with_signals(stopped)
+    _stop_with_parent(stopped)
+    allowed = _claim_descriptors()
+    zmq.Context.instance().set(
+        zmq.MAX_SOCKETS, _SOCKETS_A_STREAM * (allowed.streams + 50))
+    greeter = Greeter()
+    link = Link(
+        endpoints_in(settings.rpc), answer_seconds=ANSWER_SECONDS,
+        in_flight=_IN_FLIGHT,
+        on_up=greeter.greet)
+    gateway = greeter.gateway = Gateway(link, allowed.streams)
+    server = HttpServer(
+        gateway.handle, limits=Limits(connections=allowed.connections),
+        upload_limit=gateway.upload_limit, observe=Observe(gateway))
+    gateway.watch(server)
+    try:
+        if not await _listens(server, settings):
+            return _CANNOT_LISTEN
+        await stopped.wait()
+        log.info("stopping", connections=server.connections)
+        giving_up = asyncio.get_running_loop().call_later(
+            PATIENCE_SECONDS, link.close)
+        await server.stop(GRACE_SECONDS)
+        giving_up.cancel()
+    finally:
+        link.close()
+    log.info("stopped")
+    return 0
+
+
+async def _listens(server: HttpServer, settings: Settings) -> bool:
+    """Whether the server could be started."""
+    try:
+        await server.start(
+            settings.host, settings.port, settings.allow_origin,
+            _inherited_socket())
+    except OSError as error:
+        log.error(
+            "cannot_listen", host=settings.host, port=settings.port,
+            reason=os.strerror(error.errno or 0))
+        return False
+    log.info(
+        "listening", host=settings.host, port=settings.port,
+        rpc=settings.rpc)
+    return True
+
+
+def _inherited_socket() -> socket.socket | None:
+    """What the parent listens on, where there is one."""
+    descriptor = os.environ.get(HTTP_SOCKET)
+    return socket.socket(fileno=int(descriptor)) if descriptor else None
+
+
+class Greeter:
+    """Lets the gateway learn the broker's limits whenever it comes up."""
+
+    def __init__(self) -> None:
+        self.gateway: Gateway | None = None
+        self._greetings: set[asyncio.Task[None]] = set()
+
+    def greet(self) -> None:
+        """The broker is there, for the first time or again."""
+        if self.gateway is None:
+            return
+        greeting = asyncio.ensure_future(_greet(self.gateway))
+        self._greetings.add(greeting)
+        greeting.add_done_callback(self._greetings.discard)
+
+
+async def _greet(gateway: Gateway) -> None:
+    try:
+        await gateway.greet()
+    except Refused as refused:
+        log.warning("broker_does_not_greet", reason=refused.message)
+
+
+def _stop_with_signals(stopped: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+
+
+def _stop_with_parent(stopped: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    try:
+        stdin = sys.stdin.fileno()
+        is_pipe = stat.S_ISFIFO(os.fstat(stdin).st_mode)
+    except (AttributeError, ValueError, OSError):
+        return
+    if not is_pipe:
+        return
+
+    def readable() -> None:
+        if not os.read(stdin, 4096):
+            loop.remove_reader(stdin)
+            stopped.set()
+
+    loop.add_reader(stdin, readable)
+
+
+class Shares(NamedTuple):
+    """How many of the descriptors are for what."""
+
+    connections: int
+    streams: int
+
+
+def shares(descriptors: int) -> Shares:
+    """Connections and event streams that so many descriptors allow.
+
+    A stream is a connection too, and takes some more of them.
+    """
+    room = max(2 * _DESCRIPTORS_A_STREAM, descriptors - _OWN_DESCRIPTORS)
+    streams = min(_MOST_STREAMS, room // (2 * _DESCRIPTORS_A_STREAM))
+    left = room - streams * _DESCRIPTORS_A_STREAM
+    return Shares(min(Limits().connections, left), streams)
+
+
+def _claim_descriptors() -> Shares:
+    """Raise the limit on descriptors as far as it goes, and divide it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return shares(hard if hard > 0 else _OWN_DESCRIPTORS)
+
+
+class Observe:
+    """Counts each answer, and logs it where somebody wants to know."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._count = gateway.metrics.observe
+        self._template = gateway.router.template
+        self._log = structlog.get_logger()
+        self._is_debug = self._log.is_enabled_for(10)
+
+    def __call__(
+            self, request: Request, status: int, seconds: float) -> None:
+        self._count(request, status, seconds)
+        if status < 400 and not self._is_debug:
+            return
+        tell = self._log.debug if status < 400 else self._log.info
+        tell("answered" if status < 400 else "refused",
+             method=request.method, route=self._template(request.path),
+             status=status, milliseconds=round(seconds * 1000, 1))

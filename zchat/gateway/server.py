@@ -1,0 +1,143 @@
+"""The listening side: accepts connections, times them out, stops them."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
+
+from zchat.gateway.access import AccessPolicy
+from zchat.gateway.heads import usual_fields_at
+from zchat.gateway.http import Connection
+from zchat.gateway.limits import DEFAULT_LIMITS, Limits
+from zchat.gateway.messages import Request, Response
+from zchat.gateway.reader import UploadLimit
+
+Handler = Callable[[Request], Response | Awaitable[Response]]
+Observer = Callable[[Request, int, float], None]
+
+SWEEP_SECONDS: Final = 1.0
+_BACKLOG: Final = 1024
+_REFUSALS: Final = 64
+
+
+def observe_nothing(
+        request: Request, status: int, seconds: float) -> None:
+    """The observer where nobody counts."""
+
+
+def no_uploads(method: str, path: str) -> None:
+    """The limit where no route streams its body."""
+
+
+class HttpServer:
+    """Serves `handle` on one address.
+
+    `upload_limit` names the routes that stream their bodies and how
+    many bytes they take; `observe` is told of each answer: to what, its
+    status, and how many seconds it took. `clock` runs evenly,
+    `wall_clock` is Unix time, both in seconds.
+    """
+
+    def __init__(
+            self, handle: Handler, *, limits: Limits = DEFAULT_LIMITS,
+            upload_limit: UploadLimit = no_uploads,
+            observe: Observer = observe_nothing,
+            clock: Callable[[], float] = time.monotonic,
+            wall_clock: Callable[[], float] = time.time) -> None:
+        self.handle = handle
+        self.limits = limits
+        self.upload_limit = upload_limit
+        self.observe = observe
+        self.clock = clock
+        self.stopping = False
+        self.usual_fields = usual_fields_at(wall_clock())
+        self._wall_clock = wall_clock
+        self._connections: set[Connection] = set()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._listener: asyncio.Server | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._connections)
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests wait for their answers."""
+        return sum(
+            connection.unanswered for connection in self._connections)
+
+    def open_connections(self) -> tuple[Connection, ...]:
+        """The connections as they are now."""
+        return tuple(self._connections)
+
+    async def start(
+            self, host: str, port: int,
+            allowed_origins: Iterable[str] = (),
+            listening: socket.socket | None = None) -> int:
+        """Listen, on a socket that listens already if there is one.
+
+        Returns the port, which the system chose if 0.
+        """
+        if listening is None:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            listening = socket.create_server(
+                (host, port), family=family, backlog=_BACKLOG)
+        self._listener = await asyncio.get_running_loop().create_server(
+            lambda: Connection(self), sock=listening, backlog=_BACKLOG)
+        bound: int = self._listener.sockets[0].getsockname()[1]
+        self.access = AccessPolicy(host, bound, allowed_origins)
+        self._tick()
+        return bound
+
+    def admit(self, connection: Connection) -> bool:
+        """Count a new connection; False when there are too many.
+
+        Those refused are counted too until they have their answer; when
+        even they are too many, they get none.
+        """
+        self._connections.add(connection)
+        self._empty.clear()
+        excess = len(self._connections) - self.limits.connections
+        if excess > _REFUSALS:
+            connection.abort()
+        return excess <= 0
+
+    def forget(self, connection: Connection) -> None:
+        """A connection is gone."""
+        self._connections.discard(connection)
+        if not self._connections:
+            self._empty.set()
+
+    def _tick(self) -> None:
+        self.sweep()
+        self._timer = asyncio.get_running_loop().call_later(
+            SWEEP_SECONDS, self._tick)
+
+    def sweep(self) -> None:
+        """Expire the connections whose deadlines have passed."""
+        self.usual_fields = usual_fields_at(self._wall_clock())
+        now = self.clock()
+        for connection in self.open_connections():
+            if connection.read_deadline <= now or (
+                    connection.write_deadline <= now):
+                connection.expire(now)
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Accept nobody new, finish what is in flight, close."""
+        self.stopping = True
+        if self._listener is not None:
+            self._listener.close()
+        for connection in self.open_connections():
+            connection.stop()
+        try:
+            async with asyncio.timeout(grace_seconds):
+                await self._empty.wait()
+        except TimeoutError:
+            for connection in self.open_connections():
+                connection.abort()
+        if self._timer is not None:
+            self._timer.cancel()
