@@ -5,15 +5,17 @@ publishes; while a batch is made durable the next one piles up in the
 socket (architecture.md, "One batch").
 """
 
+import gc
 import os
-import resource
 import signal
 import socket
+import sys
 import time
 from contextlib import ExitStack
 from types import FrameType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+import msgspec
 import structlog
 import zmq
 
@@ -26,10 +28,12 @@ from zchat.chat.lifetime import start
 from zchat.chat.work import Facts, Work
 from zchat.child import GatewayChild
 from zchat.config import Settings
-from zchat.duties import Duties
-from zchat.errors import ConfigError, Refused, StoreUnusable
+from zchat.duties import Duties, Every
+from zchat.errors import Code, ConfigError, Refused, StoreUnusable
 from zchat.fresh import SystemFresh
 from zchat.model import SECOND, time_text
+from zchat.openfiles import OpenFiles
+from zchat.outbox import RETRY_SECONDS, Outbox
 from zchat.rpc.codec import (
     Unreadable, decode_request, encode_answer, encode_error, pack)
 from zchat.rpc.topics import HEARTBEAT, is_barrier
@@ -39,8 +43,12 @@ from zchat.storage.base import Outgoing, Store
 BATCH_REQUESTS: Final = 512
 BATCH_BYTES: Final = 2_097_152
 SUBSCRIPTIONS_A_TURN: Final = 4_096
-ENVELOPE_FRAMES: Final = 16
+READ_BYTES: Final = 65_536
+"""What a request that only reads counts for: its answer may be large."""
+ENVELOPE_FRAMES: Final = 32
+ENVELOPE_BYTES: Final = 4_096
 WATCH_SECONDS: Final = 0.5
+COLLECT_OBJECTS: Final = 50_000
 _SUBSCRIBE: Final = 1
 _WRONG_START: Final = 2
 
@@ -52,7 +60,7 @@ def clock() -> int:
     return time.time_ns() // 1000
 
 
-class Pending(NamedTuple):
+class Pending(msgspec.Struct, frozen=True):
     """A request that waits for its answer."""
 
     envelope: list[bytes]
@@ -71,10 +79,13 @@ class Broker:
         self._batches = batches
         self._duties = duties
         self._rpc = rpc
+        self._outbox = Outbox(rpc)
         self._events = events
+        self._send_event = sockets.sender(events)
         self._wake = wake
         self._stopping = False
-        self._lost_answers = 0
+        self._gaps = 0
+        self._told = self._store_state()
         self._debug = structlog.get_logger().is_enabled_for(10)
         self._poller = zmq.Poller()
         for readable in (rpc, events, wake, store.feed_fd()):
@@ -87,18 +98,28 @@ class Broker:
 
     def run(self, child: GatewayChild | None) -> None:
         """Serve until stopped."""
-        watch_at = 0
+        watch = Every(WATCH_SECONDS, 0)
+        open_files = OpenFiles()
         while not self._stopping:
             now = clock()
-            if child is not None and now >= watch_at:
-                watch_at = now + int(WATCH_SECONDS * SECOND)
-                child.watch()
+            if watch.ripe(now):
+                open_files.watch()
+                if child is not None:
+                    child.watch()
             self._take_turn(min(
                 self._duties.next_at(), now + int(WATCH_SECONDS * SECOND)))
+        if child is not None:
+            child.ask_to_stop()
+            while child.stopping():
+                self._take_turn(clock() + int(WATCH_SECONDS * SECOND))
+        self._outbox.drain()
 
     def _take_turn(self, until: int) -> None:
         """Wait for something to do, and do it."""
         pause = max(0, -(-(until - clock()) // 1000))
+        if self._outbox.waiting:
+            self._outbox.retry()
+            pause = min(pause, int(RETRY_SECONDS * 1000))
         ready = dict(self._poller.poll(pause))
         if self._wake.fileno() in ready:
             self._wake.recv(4096)
@@ -113,7 +134,8 @@ class Broker:
         self._publish_feed(now)
         if self._events in ready:
             self._take_subscriptions()
-        if self._duties.heartbeat.ripe(now):
+        if self._duties.heartbeat.ripe(now) \
+                or self._told != self._store_state():
             self._beat(now)
 
     # Requests
@@ -124,11 +146,14 @@ class Broker:
         room = BATCH_BYTES
         while len(taken) < BATCH_REQUESTS and room > 0:
             try:
-                frames = self._rpc.recv_multipart(zmq.NOBLOCK)
+                frames = sockets.receive(self._rpc)
             except zmq.Again:
                 break
-            room -= len(frames[-1])
-            taken.append(_pending(frames))
+            request = _pending(frames)
+            room -= sum(map(len, frames))
+            if request.call.reads:
+                room -= READ_BYTES
+            taken.append(request)
         return taken
 
     def _answer(self, request: Pending) -> None:
@@ -147,18 +172,7 @@ class Broker:
                     "answered", method=request.method,
                     user_id=request.call.caller_id)
             body = encode_answer(request.id, outcome)
-        self._send(request.envelope, body)
-
-    def _send(self, envelope: list[bytes], body: bytes) -> None:
-        """Send an answer; who went away or does not read loses it."""
-        try:
-            for frame in envelope:
-                self._rpc.send(frame, zmq.SNDMORE | zmq.NOBLOCK)
-            self._rpc.send(body, zmq.NOBLOCK)
-        except zmq.ZMQError as error:
-            self._lost_answers += 1
-            log.debug(
-                "answer_lost", reason=str(error), all=self._lost_answers)
+        self._outbox.send(request.envelope, body)
 
     # Events
 
@@ -167,25 +181,43 @@ class Broker:
         outgoing, lost = self._store.feed()
         for event in outgoing:
             self._publish(event)
-            if event.chat_id is not None:
-                self._duties.heads.note(event.chat_id, now)
+        for chat_id in dict.fromkeys(event.chat_id for event in outgoing):
+            if chat_id is not None:
+                self._duties.heads.note(chat_id, now)
         if lost:
             log.warning("feed_lost")
+            self._gaps += 1
             self._duties.feed_lost()
+            self._beat(now)
 
     def _publish(self, event: Outgoing) -> None:
-        self._events.send(event.topic, zmq.SNDMORE | zmq.NOBLOCK)
-        self._events.send(event.body, zmq.NOBLOCK)
+        self._send_event(event.topic, sockets.MORE)
+        self._send_event(event.body, sockets.NOBLOCK)
 
     def _beat(self, now: int) -> None:
-        self._publish(Outgoing(HEARTBEAT, pack(
-            {"epoch": self._store.epoch, "time": time_text(now)})))
+        """Tell subscribers the time, the epoch, and how the store is.
+
+        After a gap in the feed, which is a new number of gaps, they
+        begin from the top and keep what they have.
+        """
+        work = self._batches.work
+        work.facts = work.facts._replace(
+            epoch=self._store.epoch, gaps=self._gaps)
+        self._told = self._store_state()
+        self._publish(Outgoing(HEARTBEAT, pack({
+            "epoch": self._store.epoch, "time": time_text(now),
+            "gaps": self._gaps,
+            "store": self._told})))
+
+    def _store_state(self) -> str:
+        most, open_now = self._store.connections()
+        return "ready" if open_now == most else "away"
 
     def _take_subscriptions(self) -> None:
         """Answer barriers; whatever else subscribers send is nothing."""
         for _ in range(SUBSCRIPTIONS_A_TURN):
             try:
-                frames = self._events.recv_multipart(zmq.NOBLOCK)
+                frames = self._events.recv_multipart(sockets.NOBLOCK)
             except zmq.Again:
                 return
             frame = frames[0]
@@ -198,12 +230,18 @@ def _pending(frames: list[bytes]) -> Pending:
     """The request in these frames; a bad one has its outcome already."""
     envelope, body = frames[:-1], frames[-1]
     try:
+        if len(envelope) > ENVELOPE_FRAMES \
+                or sum(map(len, envelope)) > ENVELOPE_BYTES:
+            del envelope[1:]
+            raise Unreadable(None, Refused(
+                Code.BAD_REQUEST, "The envelope is larger than any proxy "
+                f"makes it: {ENVELOPE_FRAMES} frames and {ENVELOPE_BYTES} "
+                "bytes at the most."))
         request = decode_request(body)
     except Unreadable as unreadable:
         call = Call(HANDLERS["hello"], None, origin=envelope[0])
         call.end(unreadable.refused)
-        return Pending(
-            envelope[:ENVELOPE_FRAMES], unreadable.id, "", call)
+        return Pending(envelope, unreadable.id, "", call)
     method = request.method
     return Pending(envelope, request.id, method.name, Call(
         HANDLERS[method.name], request.params,
@@ -221,22 +259,32 @@ def serve(settings: Settings) -> int:
     with ExitStack() as stack:
         try:
             broker = _open(settings, stack)
+            child = None if settings.no_http else GatewayChild(settings)
         except (ConfigError, StoreUnusable) as error:
-            log.error("cannot_start", reason=str(error))
-            print(f"zchat: {error}", flush=True)
+            print(f"zchat: {error}", file=sys.stderr, flush=True)
             return _WRONG_START
-        child = None
-        if not settings.no_http:
-            child = GatewayChild(settings)
-            stack.callback(child.stop)
+        if child is not None:
+            stack.callback(child.close)
         log.info("started", version=__version__, pid=os.getpid(),
                  store=settings.shown_store(), rpc=settings.rpc,
                  events=settings.events)
         print(banner(settings), flush=True)
+        _calm_collector()
         broker.run(child)
         log.info("stopping")
     log.info("stopped")
     return 0
+
+
+def _calm_collector() -> None:
+    """Let the collector pass over what lives as long as the broker.
+
+    Requests leave no cycles behind, so it need not look after each few
+    hundred objects (docs/explanation/performance.md).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_OBJECTS, 20, 50)
 
 
 def _open(settings: Settings, stack: ExitStack) -> Broker:
@@ -287,9 +335,3 @@ def _stop_on_signals(
             number, handler))
     stack.callback(
         signal.set_wakeup_fd, signal.set_wakeup_fd(waker.fileno()))
-
-
-def open_files_share() -> float:
-    """What share of the allowed descriptors is in use, 0 to 1."""
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return len(os.listdir("/proc/self/fd")) / limit
