@@ -1,0 +1,158 @@
+"""What each parameter and each field of a result means.
+
+A note stands under `Struct.field`, or under `field` where it is the same
+everywhere. A field without a note stops `make docs`.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+PARAMETERS: Final[Mapping[str, str]] = {
+    "Connect.name": "Unique, upper or lower case; made up if left out.",
+    "Connect.token": "Of a user who comes back; `name` counts for nothing "
+    "then.",
+    "chat_id": "The chat.",
+    "Send.chat_id": "The chat; null is the common one.",
+    "Schedule.chat_id": "The chat; null is the common one.",
+    "Chats.chat_id": "Only this chat, answered under `history`.",
+    "text": "May be empty; no NUL. At most `limits.text` characters.",
+    "comment_on": "A message of the same chat.",
+    "files": "Complete uploads of yours in this chat, each on one message.",
+    "idempotency_key": "The same key and content again change nothing and "
+    "get the first answer.",
+    "message_id": "The message.",
+    "Report.message_id": "A message of theirs; its text is kept as "
+    "evidence.",
+    "depth": "Messages a chat; the operator's depth if left out.",
+    "limit": "How many a page, the largest if left out.",
+    "History.limit": "How many; the operator's depth if left out.",
+    "Unread.limit": "Messages in all chats together, 200 if left out.",
+    "Chats.after": "The last chat id of the page before.",
+    "History.before": "Messages with a smaller seq.",
+    "History.after": "Messages with a larger seq.",
+    "History.around": "Half of the page before this seq, the rest from it "
+    "on.",
+    "Comments.after": "The last seq of the page before.",
+    "Users.after": "The last user id of the page before.",
+    "ack": "Move the read positions past what is answered.",
+    "Read.seq": "Read up to here.",
+    "user_id": "Their public id.",
+    "reason": "Why; for the operator.",
+    "Rename.name": "Unique, upper or lower case.",
+    "send_at": "In the future, with an offset from UTC.",
+    "state": "Only those in this state.",
+    "Cancel.id": "Of the scheduled message.",
+    "Upload.name": "With its ending; no slashes.",
+    "CreateChat.name": "Need not be unique.",
+    "RenameChat.name": "Need not be unique.",
+    "size": "In bytes.",
+    "sha256": "Of the whole file; checked when the last chunk is in.",
+    "file_id": "The file.",
+    "UploadChunk.offset": "Where these bytes begin: what was answered "
+    "last.",
+    "data": "262144 bytes; the last chunk has what is left.",
+    "Download.offset": "The first byte wanted.",
+    "length": "How many; an answer has one chunk at the most.",
+    "expires_in": "Seconds; a day if left out.",
+    "max_uses": "How many may be let in by it; any number if left out.",
+    "link": "The link.",
+}
+
+RESULTS: Final[Mapping[str, str]] = {
+    "gaps": "How often this server may have missed events of others; when "
+    "a heartbeat has another number, catch up.",
+    "protocol": "The version of the wire: 1.",
+    "server": "Program and version.",
+    "epoch": "Another one means another history of the store: start anew.",
+    "Hello.events": "The endpoint of the event socket.",
+    "heartbeat": "Seconds from one heartbeat to the next.",
+    "limits": "What is too much.",
+    "Limits.text": "Characters of a message.",
+    "Limits.name": "Characters of a user's name.",
+    "page": "Rows a page.",
+    "history_depth": "Messages that a newcomer sees, and the usual page.",
+    "file_bytes": "Bytes of a file.",
+    "files_per_message": "Files on a message.",
+    "chunk_size": "Bytes of a chunk.",
+    "request_bytes": "Bytes of a request's body.",
+    "Limits.scheduled": "Waiting scheduled messages, a user.",
+    "Limits.idempotency_key": "Characters of a key.",
+    "token": "The secret that proves who calls; keep it, it is not shown "
+    "again.",
+    "user_id": "The public id, which others see.",
+    "chat_default": "The id of the common chat.",
+    "time": "The server's clock.",
+    "connections_db_max": "Connections to the store that may be open.",
+    "connections_db_now": "Connections to the store that are open.",
+    "chats_count": "Chats on the server.",
+    "chats_with_user_count": "Chats that you are in.",
+    "user": "Who.",
+    "StatusUser.id": "Your public id.",
+    "banned_until": "When your ban ends; null: you are not banned.",
+    "quota": "Null: there is no rate limit.",
+    "limit": "Messages a period.",
+    "remaining": "What is left of it.",
+    "period": "Seconds.",
+    "resets_at": "When the count starts again; null: it has not begun.",
+    "id": "UUID.",
+    "chat_id": "The chat.",
+    "seq": "Its place in the chat: 1, 2, 3 … without holes.",
+    "ReadPosition.seq": "The read position as it now stands.",
+    "created": "When.",
+    "chats": "The common chat first.",
+    "Unread.chats": "Those in which something came.",
+    "Sync.chats": "All of yours, the common chat first.",
+    "history": "The one chat that was asked for.",
+    "Message.author": "Who wrote it, under the present name.",
+    "text": "What was written.",
+    "is_comment_on": "The id of the message it comments on, or null.",
+    "comments": "How many comments it has.",
+    "files": "What is attached.",
+    "name": "The name.",
+    "kind": "`common`, `p2p` or `group`.",
+    "messages": "Oldest first.",
+    "Chat.messages": "Newest first.",
+    "ScheduledMessages.messages": "By time.",
+    "authors": "Members, 200 at the most.",
+    "Chat.size": "How many members there are.",
+    "head": "The newest seq.",
+    "read": "Your read position.",
+    "unread": "Messages of others after it.",
+    "has_older": "There are more before.",
+    "has_newer": "There are more after.",
+    "more": "Ask again for the rest.",
+    "inbox_key": "Opens the events of your inbox.",
+    "event_key": "Opens the chat's events; null: they are not sealed.",
+    "EventKey.id": "The number that sealed events begin with.",
+    "secret": "32 bytes.",
+    "users": "By user id.",
+    "send_at": "When it is to be sent.",
+    "ScheduledMessage.state": "`pending`, `sent`, `failed` or `cancelled`.",
+    "error": "The code, when it failed.",
+    "message_id": "The message, when it was sent.",
+    "file_id": "The file.",
+    "size": "In bytes.",
+    "type": "The media type that its name stands for.",
+    "sha256": "Of the whole file, in hex.",
+    "offset": "Where the next bytes begin.",
+    "complete": "All is there, and has the SHA-256 announced.",
+    "data": "The bytes.",
+    "link": "Who has it may ask to come in; it is shown once.",
+    "link_id": "Names the link without opening anything.",
+    "expires_at": "From then on it is of no use.",
+    "max_uses": "How many may be let in by it; null: any number.",
+    "uses": "How many were.",
+    "links": "Newest first.",
+    "Joined.state": "`pending`, or `member`.",
+    "Joined.chat_id": "The chat, when you are a member.",
+    "requests": "Who waits longest is first.",
+}
+
+
+def note_on(
+        notes: Mapping[str, str], struct: type, field: str) -> str:
+    """What a field means; raises LookupError where nobody has said it."""
+    specific = f"{struct.__name__}.{field}"
+    if specific not in notes and field not in notes:
+        raise LookupError(f"docs/pages/notes.py: what is {specific}?")
+    return notes.get(specific) or notes[field]
