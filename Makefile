@@ -3,6 +3,7 @@
 #   make test  TESTS=tests/unit          run some tests; all without TESTS
 #   make lint                            ruff, flake8 and mypy
 #   make bench                           measure (minutes)
+#   make torture-cluster                kill the primary under load
 #   make docs                            write the generated pages anew
 PYTHON ?= python3
 ARGS ?=
@@ -15,7 +16,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CHECKED := $(wildcard zchat tests benchmarks docs)
 
-.PHONY: run test lint bench docs clean
+.PHONY: run test lint bench torture-cluster docs clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/zchat serve $(ARGS)
@@ -28,8 +29,11 @@ lint: $(VENV)/.dev
 	$(BIN)/flake8 $(CHECKED)
 	$(BIN)/mypy --strict $(CHECKED)
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(ARGS)
+
+torture-cluster: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.torture_cluster $(ARGS)
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m docs.generate
@@ -41,10 +45,15 @@ clean:
 $(VENV)/.run: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit( \
 	    "zchat needs Python 3.11 or later; say make PYTHON=python3.12")'
+	@echo "Setting up $(VENV); this takes a minute, once."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet --editable .
+	@$(PIP) install --quiet --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
-	$(PIP) install --quiet --requirement requirements-dev.txt
+	@$(PIP) install --quiet --requirement requirements-dev.txt
+	@touch $@
+
+$(VENV)/.bench: requirements-bench.txt $(VENV)/.dev
+	$(PIP) install --quiet --requirement requirements-bench.txt
 	@touch $@

@@ -121,7 +121,6 @@ DELETE_CHAT_FILES = Statement("delete_chat_files")
 DELETE_CHAT_MESSAGES = Statement("delete_chat_messages")
 DELETE_CHAT_LINKS = Statement("delete_chat_links")
 DELETE_CHAT_REQUESTS = Statement("delete_chat_requests")
-DELETE_LINK_REQUESTS = Statement("delete_link_requests")
 DELETE_CHAT_DELIVERIES = Statement("delete_chat_deliveries")
 DELETE_MEMBER_DELIVERIES = Statement("delete_member_deliveries")
 

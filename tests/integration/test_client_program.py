@@ -61,7 +61,7 @@ class Proxy:
     def __init__(self, port: int) -> None:
         self._port = port
         self._writers: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self.connections = 0
         self.endpoint = ""
 
@@ -69,6 +69,10 @@ class Proxy:
             self, reader: asyncio.StreamReader,
             writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         there_reader, there_writer = await asyncio.open_connection(
             "127.0.0.1", self._port)
         self._writers |= {writer, there_writer}
@@ -103,8 +107,11 @@ class Proxy:
         host, port = server.sockets[0].getsockname()
         self.endpoint = f"tcp://{host}:{port}"
         async with server:
-            yield self
-            self.cut()
+            try:
+                yield self
+            finally:
+                self.cut()
+                await asyncio.gather(*self._tasks)
 
 
 class Collector:
@@ -464,14 +471,13 @@ class TestBreaks:
                     if n % 40 == 20:
                         proxy.cut()
                     if n % 40 == 30:
-                        await until(lambda: ann.is_up)
+                        await proxy.has_had(n // 40 + 2)
                 sent = await asyncio.gather(*sends)
                 assert [found.seq for found in sent] == sorted(
                     found.seq for found in sent)
                 page = await ann.history(
                     ann.chat_default, after=sent[0].seq - 1, limit=200)
                 assert [message.text for message in page.messages] == texts
-                assert proxy.connections > 5
 
         run(work())
 

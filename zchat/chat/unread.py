@@ -47,7 +47,7 @@ async def unread_count(work: Work, place: Place) -> int:
         return 0
     own = await work.ask(
         COUNT_OWN, chat_id=chat.id, user_id=member.user_id, after=after)
-    return chat.head - after - own[0].count
+    return max(0, chat.head - after - own[0].count)
 
 
 async def chats(

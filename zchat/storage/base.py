@@ -62,9 +62,11 @@ class Store(ABC):
 
     A batch is `begin`, any number of `load`, at most one `write`, then
     `commit` or `rollback`. Everything may raise `StoreAway` (nothing
-    was changed; try later) and `StoreBusy` (repeat the batch); `write`
-    and `commit` may raise `StoreRejected` (a constraint was broken).
-    After each of them the caller calls `rollback`.
+    was changed; try later) and `StoreBusy` (repeat the batch). After
+    `write`, which may put its work off, everything may also raise
+    `StoreRejected` (a constraint was broken). `commit` may raise
+    `StoreDoubtful` (away, and it may have happened). After each of them
+    the caller calls `rollback`.
     """
 
     epoch: str
@@ -89,7 +91,9 @@ class Store(ABC):
 
         With `lock`, rows by key cannot be changed by another broker
         until the batch ends; they are taken table by table in the order
-        of `model.TABLES`, each in the order of its primary key.
+        of `model.TABLES`, each in the order of its primary key; asks
+        are answered after that. What takes rows that nobody else is
+        taking (`sql/queries.sql`) needs it too.
         """
 
     @abstractmethod
@@ -108,7 +112,9 @@ class Store(ABC):
     def feed(self) -> tuple[list[Outgoing], bool]:
         """Events to publish, in commit order, and whether some were lost.
 
-        Where several brokers share the store, theirs are among them.
+        Where several brokers share the store, theirs are among them,
+        each chat's in the order of `seq`. To be called every turn of
+        the loop, since a feed that broke comes back here.
         """
 
     @abstractmethod

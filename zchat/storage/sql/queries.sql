@@ -175,7 +175,8 @@ SELECT chat_id, user_id, read_seq, :at FROM members AS m
 WHERE read_seq > expired_through AND NOT EXISTS (
     SELECT 1 FROM deliveries AS d
     WHERE d.chat_id = m.chat_id AND d.user_id = m.user_id
-      AND d.seq >= m.read_seq);
+      AND d.seq >= m.read_seq)
+ON CONFLICT DO NOTHING;
 
 -- name: forget_deliveries
 DELETE FROM deliveries
@@ -216,9 +217,6 @@ DELETE FROM links WHERE chat_id = :chat_id;
 
 -- name: delete_chat_requests
 DELETE FROM join_requests WHERE chat_id = :chat_id;
-
--- name: delete_link_requests
-DELETE FROM join_requests WHERE link_id = :link_id;
 
 -- name: delete_chat_deliveries
 DELETE FROM deliveries WHERE chat_id = :chat_id;

@@ -144,7 +144,6 @@ CREATE TABLE join_requests (
     created INTEGER NOT NULL,
     PRIMARY KEY (chat_id, user_id)
 ) WITHOUT ROWID;
-CREATE INDEX join_requests_by_link ON join_requests (link_id);
 
 CREATE TABLE deliveries (
     chat_id TEXT NOT NULL,

@@ -1,0 +1,311 @@
+"""The contract of a store on PostgreSQL: batches, locks and the feed."""
+
+import re
+import secrets
+import selectors
+from typing import Any, Final
+from collections.abc import Callable, Sequence
+
+import psycopg
+from psycopg import pq
+
+from zchat.errors import (
+    StoreAway, StoreBusy, StoreDoubtful, StoreError, StoreUnusable)
+from zchat.lookups import QUERIES, STATEMENTS, Ask, Source
+from zchat.model import TABLES
+from zchat.storage.base import BatchChanges, Outgoing, Store
+from zchat.storage.postgres import schema
+from zchat.storage.postgres.dialer import Dialer
+from zchat.storage.postgres.feed import (
+    Listener, channel_of, payloads)
+from zchat.storage.postgres.link import (
+    Command, Link, LinkLost, LockTimeout)
+from zchat.storage.postgres.rows import (
+    TABLE_SQL, TEXT, scalar)
+from zchat.storage.sql import blocks
+
+HEADS_KEPT: Final = 64
+CONNECTIONS: Final = 2
+_PARAMETER: Final = re.compile(r"(?<!:):([a-z_]+)")
+_TABLE_ORDER: Final = {
+    table.name: place for place, table in enumerate(TABLES)}
+
+_BEGIN: Final = Command(b"begin", b"BEGIN")
+_BEGIN_READING: Final = Command(
+    b"begin reading", b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+_COMMIT: Final = Command(b"commit", b"COMMIT")
+_ROLLBACK: Final = Command(b"rollback", b"ROLLBACK")
+_HURRY: Final = Command(b"hurry", b"SET LOCAL lock_timeout = '50ms'")
+_NOTIFY: Final = b"SELECT pg_notify($1, p) FROM unnest($2::text[]) AS p"
+
+
+class _NamedSql:
+    """A block of `queries.sql` with numbered parameters."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self._name = name.encode()
+        self._params = list(dict.fromkeys(_PARAMETER.findall(text)))
+        self._text = _PARAMETER.sub(
+            lambda match: f"${self._params.index(match[1]) + 1}",
+            text).encode()
+
+    def command(self, params: dict[str, Any]) -> Command:
+        """The command with these parameters."""
+        return Command(
+            self._name, self._text,
+            [scalar(params[name]) for name in self._params])
+
+
+class PostgresStore(Store):
+    """A database that any number of brokers share.
+
+    One connection runs the batches, the other listens for events. A
+    batch that writes is READ COMMITTED and locks the rows that it loads
+    until it ends; so a chat's `seq` is counted by one broker at a time,
+    and its events are notified in the order of the commits. A batch
+    that only reads sees one snapshot.
+
+    `new_id` makes the ids of a new store's common chat and epoch; `now`
+    is its time in microseconds. `durability` is `full` (a commit is as
+    durable as the database's own synchronous_commit makes it, and never
+    less than fsynced there) or `normal` (not waited for). Raises
+    StoreUnusable where the database cannot be reached or used.
+    """
+
+    lasting = False
+
+    def __init__(
+            self, url: str, now: int, new_id: Callable[[], str],
+            durability: str = "full") -> None:
+        self._url = url
+        self._now = now
+        self._new_id = new_id
+        self._durability = durability
+        texts = blocks(skip_locked="FOR NO KEY UPDATE SKIP LOCKED")
+        self._queries = {
+            q.name: _NamedSql(q.name, texts[q.name]) for q in QUERIES}
+        self._statements = {
+            s.name: _NamedSql(s.name, texts[s.name]) for s in STATEMENTS}
+        self._heads: dict[str, int] = {}
+        self.common_id = ""
+        self._label = secrets.token_hex(4)
+        self._batch = 0
+        self._mode = ""
+        self._queue: list[Command] = []
+        self._changed = self._hurried = False
+        self._local: list[Outgoing] = []
+        self._selector = selectors.DefaultSelector()
+        try:
+            self._connect()
+        except psycopg.Error as error:
+            raise StoreUnusable(
+                "The database cannot be used as a store: "
+                f"{str(error).strip()}.") from error
+
+    # Connections
+
+    def _connect(self) -> None:
+        self._work = Dialer("work", self._dial_work)
+        try:
+            self._listen = Dialer("feed", self._dial_feed)
+        except psycopg.Error:
+            self._work.close()
+            raise
+        listener = self._listen.current()
+        assert listener is not None
+        self.epoch = listener.epoch
+        self._selector.register(listener.fileno(), selectors.EVENT_READ)
+
+    def _dial_work(self) -> Link:
+        connection = schema.connect(self._url)
+        try:
+            schema.configure(connection, self._durability)
+            common_id = schema.prepare(
+                connection, self._now, self._new_id, dict(self._heads))
+            if self.common_id not in ("", common_id):
+                raise StoreUnusable(
+                    "The database holds another store now; restart zchat.")
+            self.common_id = common_id
+            return Link(connection)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _dial_feed(self) -> Listener:
+        connection = schema.connect(self._url)
+        try:
+            return Listener(connection, channel_of(self.common_id))
+        except BaseException:
+            connection.close()
+            raise
+
+    def _link(self) -> Link:
+        """The connection for batches; none: StoreAway, at once."""
+        link = self._work.current()
+        if link is None:
+            link = self._work.renew()
+            if link is None:
+                raise StoreAway("the database cannot be reached")
+        return link
+
+    # A batch
+
+    def begin(self) -> None:
+        self._link()
+
+    def load(
+            self, sources: Sequence[Source], asks: Sequence[Ask],
+            lock: bool) -> tuple[list[list[Any]], list[list[Any]]]:
+        places = sorted(range(len(sources)), key=lambda place: (
+            _TABLE_ORDER[sources[place].table.name], sources[place].unique))
+        commands = [
+            TABLE_SQL[sources[place].table.name].load(sources[place], lock)
+            for place in places]
+        commands += [
+            self._queries[ask.query.name].command(ask.params)
+            for ask in asks]
+        results = self._run(commands, writing=lock)
+        rows = self._link().rows
+        found: list[list[Any]] = [[] for _ in sources]
+        for place, result in zip(places, results):
+            found[place] = rows(result, sources[place].table.row)
+        answers = [
+            rows(result, ask.query.row)
+            for ask, result in zip(asks, results[len(sources):])]
+        if lock and not self._hurried:
+            self._hurried = True
+            self._queue.append(_HURRY)
+        return found, answers
+
+    def write(self, changes: BatchChanges) -> None:
+        """The changes go out with the next load, or with the commit."""
+        self._open(writing=True)
+        self._changed = True
+        for delta in changes.tables:
+            self._queue += TABLE_SQL[delta.table.name].write(delta)
+        self._queue += [
+            self._statements[statement.name].command(params)
+            for statement, params in changes.statements]
+
+    def commit(self, outgoing: Sequence[Outgoing]) -> None:
+        shared = [event for event in outgoing if not event.local]
+        if shared:
+            self._open(writing=True)
+            self._changed = True
+            self._queue.append(self._notification(shared))
+        if self._mode:
+            self._end()
+        self._local += [event for event in outgoing if event.local]
+        self._remember(shared)
+
+    def _open(self, writing: bool) -> None:
+        """The transaction that the next commands need begins."""
+        mode = "write" if writing else "read"
+        if self._mode == "write" or self._mode == mode:
+            return
+        if self._mode:
+            self._queue.append(_COMMIT)
+        self._queue.append(_BEGIN if writing else _BEGIN_READING)
+        self._mode = mode
+
+    def _run(
+            self, commands: Sequence[Command],
+            writing: bool) -> list[pq.abc.PGresult]:
+        """What waits, then the commands; the results of these."""
+        self._open(writing)
+        queue, self._queue = self._queue, []
+        link = self._link()
+        try:
+            return link.exchange([*queue, *commands])[len(queue):]
+        except LinkLost as error:
+            self._work.lose(str(error))
+            raise
+        except LockTimeout as error:
+            if self._hurried:
+                raise
+            raise StoreAway(str(error)) from error
+
+    def _end(self) -> None:
+        """Commit; what changed nothing is not waited for on the disk."""
+        changed = self._changed
+        writing = self._mode == "write"
+        try:
+            (result,) = self._run(
+                [_COMMIT if changed else _ROLLBACK], writing)
+        except LinkLost as error:
+            if changed:
+                raise StoreDoubtful(str(error)) from error
+            raise
+        if changed and result.command_status != b"COMMIT":
+            raise StoreBusy("the transaction was rolled back")
+        self._forget()
+
+    def rollback(self) -> None:
+        mode = self._mode
+        self._forget()
+        link = self._work.current()
+        if mode and link is not None:
+            try:
+                link.exchange([_ROLLBACK])
+            except StoreError as error:
+                self._work.lose(str(error))
+
+    def _forget(self) -> None:
+        self._mode = ""
+        self._queue = []
+        self._changed = self._hurried = False
+
+    # The feed
+
+    def _notification(self, outgoing: Sequence[Outgoing]) -> Command:
+        self._batch += 1
+        parts = payloads(f"{self._label}{self._batch:x}", outgoing)
+        return Command(
+            b"notify", _NOTIFY,
+            [channel_of(self.common_id).encode(), TEXT.array(parts)])
+
+    def _remember(self, outgoing: Sequence[Outgoing]) -> None:
+        """The newest heads, for the time after a failover."""
+        for event in outgoing:
+            if event.chat_id is not None:
+                self._heads.pop(event.chat_id, None)
+                self._heads[event.chat_id] = event.seq
+        for chat_id in list(self._heads)[:-HEADS_KEPT]:
+            del self._heads[chat_id]
+
+    def feed(self) -> tuple[list[Outgoing], bool]:
+        events, self._local = self._local, []
+        listener, lost = self._listener()
+        if listener is None:
+            return events, False
+        try:
+            shared, gap = listener.receive()
+        except psycopg.Error as error:
+            self._selector.unregister(listener.fileno())
+            self._listen.lose(str(error).strip())
+            return events, False
+        self.epoch = listener.epoch
+        return events + shared, lost or gap
+
+    def _listener(self) -> tuple[Listener | None, bool]:
+        """Who listens now, and whether nobody did for a while."""
+        listener = self._listen.current()
+        if listener is not None:
+            return listener, False
+        listener = self._listen.renew()
+        if listener is not None:
+            self._selector.register(
+                listener.fileno(), selectors.EVENT_READ)
+        return listener, listener is not None
+
+    def feed_fd(self) -> int:
+        return self._selector.fileno()
+
+    def connections(self) -> tuple[int, int]:
+        opened = (self._work.current(), self._listen.current())
+        return CONNECTIONS, sum(one is not None for one in opened)
+
+    def close(self) -> None:
+        self._selector.close()
+        self._work.close()
+        self._listen.close()
