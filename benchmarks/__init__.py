@@ -1,0 +1,1 @@
+"""What zchat costs, measured beside the floors that it stands on."""

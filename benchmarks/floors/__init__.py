@@ -1,0 +1,1 @@
+"""The bare programs that zchat is compared with."""

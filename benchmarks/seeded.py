@@ -1,0 +1,108 @@
+"""Stores with many messages, written through the storage layer.
+
+A big one takes most of a minute to make, so it is kept in the system's
+folder for temporary files until the schema changes.
+"""
+
+import hashlib
+import os
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from zchat.chat.work import Changes, TableState
+from zchat.fresh import SystemFresh
+from zchat.model import (
+    CHATS, GROUP, MEMBERS, MESSAGES, TABLES, USERS, Chat, Member, Message,
+    Table, User)
+from zchat.rpc.credentials import token_hash
+from zchat.storage.sql import migrations
+from zchat.storage.sqlite import SqliteStore
+
+BATCH: Final = 20_000
+TEXT_BYTES: Final = 200
+
+
+class Seeded(NamedTuple):
+    """A store's file, and its one group with so many users in it."""
+
+    path: Path
+    chat_id: str
+    users: int
+    messages: int
+
+    def token(self, number: int) -> str:
+        """The token of one of its users, counted around."""
+        return str(UUID(int=number % self.users))
+
+
+def seeded(users: int, messages: int) -> Seeded:
+    """The store of that size, made if it is not there yet."""
+    folder = Path(tempfile.gettempdir()) / f"zchat-bench-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    schema = "".join(step.script for step in migrations("sqlite"))
+    mark = hashlib.sha256(schema.encode()).hexdigest()[:12]
+    path = folder / f"{mark}-{users}-{messages}.db"
+    chat_id = str(UUID(int=7))
+    if not path.exists():
+        for old in folder.glob(f"*-{users}-{messages}.db*"):
+            old.unlink()
+        making = path.with_suffix(".making")
+        _make(making, chat_id, users, messages)
+        making.rename(path)
+    return Seeded(path, chat_id, users, messages)
+
+
+def _make(path: Path, chat_id: str, users: int, messages: int) -> None:
+    path.unlink(missing_ok=True)
+    fresh = SystemFresh()
+    now = time.time_ns() // 1000
+    with closing(SqliteStore(
+            path, now, lambda: fresh.id(now), "normal")) as store:
+        people = [_user(number, now) for number in range(users)]
+        for start in range(0, users, BATCH):
+            some = people[start:start + BATCH]
+            _write(store, [
+                *some, *(Member(chat_id, user.id, now, 1, 0)
+                         for user in some)])
+        _write(store, [Chat(
+            chat_id, GROUP, "bench", people[0].id, None, now, messages, 0,
+            users, 1, bytes(32))])
+        for start in range(1, messages + 1, BATCH):
+            ends = min(start + BATCH, messages + 1)
+            _write(store, [
+                Message(fresh.id(now), chat_id, seq,
+                        people[seq % users].id, now, text_of(seq), None,
+                        0, None, None)
+                for seq in range(start, ends)])
+
+
+def text_of(seq: int) -> str:
+    """What the message with that seq says."""
+    return f"{seq} ".ljust(TEXT_BYTES, "x")
+
+
+def _user(number: int, now: int) -> User:
+    name = f"user-{number}"
+    hashed = token_hash(str(UUID(int=number)))
+    assert hashed is not None
+    return User(
+        str(UUID(int=number + 2**64)), hashed, name, name, now, 1,
+        bytes(32))
+
+
+_TABLE_BY_ROW: Final[dict[type, Table[Any]]] = {
+    User: USERS, Member: MEMBERS, Chat: CHATS, Message: MESSAGES}
+
+
+def _write(store: SqliteStore, rows: list[Any]) -> None:
+    """One transaction that inserts the rows."""
+    states = {table.name: TableState(table) for table in TABLES}
+    for row in rows:
+        states[_TABLE_BY_ROW[type(row)].name].put(row)
+    store.begin()
+    store.write(Changes(list(states.values()), []))
+    store.commit([])
