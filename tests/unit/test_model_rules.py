@@ -5,8 +5,10 @@ every run of requests stands in `check_run` here.
 """
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 from typing import Any, NamedTuple
 
 import pytest
@@ -108,8 +110,8 @@ class Player:
         return {"idempotency_key": f"k{key}"} if key < 2 else {}
 
     def _send(self, wish: Wish) -> dict[str, Any]:
-        return {"text": f"{wish.b % 2}", **self._chat(wish),
-                **self._key(wish)}
+        place = self._chat(wish) if wish.b % 3 else {}
+        return {"text": f"{wish.b % 2}", **place, **self._key(wish)}
 
     def _comment(self, wish: Wish) -> dict[str, Any]:
         ids = [message.id for _, message in self.model.sent]
@@ -121,7 +123,7 @@ class Player:
 
     def _invite_link(self, wish: Wish) -> dict[str, Any]:
         return {**self._group(wish), "expires_in": 1 + 50 * (wish.b % 3),
-                "max_uses": [None, 1, 2][wish.c % 3]}
+                "max_uses": [1, 1, 2, None][wish.c % 4]}
 
     def _link(self, wish: Wish) -> dict[str, Any]:
         return {"link": pick(list(self.model.links), wish.a) or "none"}
@@ -261,16 +263,45 @@ def _few_may_wait() -> Any:
         yield
 
 
-@given(STEPS)
-def test_any_requests_in_any_batches(steps: list[Any]) -> None:
+@contextmanager
+def small_world() -> Iterator[World]:
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder, capture_logs():
         world = World(
             Path(folder), history_depth=3, rate_limit=3,
             rate_period_seconds=60, max_warnings=2, ban_seconds=50)
         try:
-            play(world, steps)
+            yield world
         finally:
             world.close()
+
+
+@given(STEPS)
+def test_any_requests_in_any_batches(steps: list[Any]) -> None:
+    with small_world() as world:
+        play(world, steps)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_long_runs(seed: int) -> None:
+    """Here most choices are equally likely, so that more comes about."""
+    chance = Random(seed)
+
+    def wish(method: str) -> Wish:
+        return Wish(method, *(chance.randrange(12) for _ in range(4)))
+
+    def step() -> Any:
+        kind = chance.randrange(12)
+        if kind < 2:
+            return wish("unread")
+        if kind < 4:
+            return chance.choice([1, 6, 40])
+        if kind == 4:
+            return "restart"
+        return [wish(chance.choice(METHODS))
+                for _ in range(1 + chance.randrange(10))]
+
+    with small_world() as world:
+        play(world, [step() for _ in range(60)])
 
 
 def play(world: World, steps: list[Any]) -> None:

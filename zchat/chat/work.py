@@ -222,6 +222,8 @@ class TableState:
 
     def settle(self, keep: bool) -> None:
         """The batch is over: forget its changes, and rows unless kept."""
+        if not (self.rows or self.absent):
+            return
         self.inserts.clear()
         self.updates.clear()
         self.deletes.clear()
@@ -238,15 +240,14 @@ class TableState:
 
 
 class Changes(NamedTuple):
-    """What a store is to write: tables in order, then statements."""
+    """What a store is to write: tables that changed, in order, then
+    statements."""
 
     tables: list[TableState]
     statements: list[tuple[Statement, dict[str, Any]]]
 
     def __bool__(self) -> bool:
-        return bool(self.statements or any(
-            state.inserts or state.updates or state.deletes
-            for state in self.tables))
+        return bool(self.tables or self.statements)
 
 
 class Work:
@@ -464,7 +465,10 @@ class Work:
 
     def changes(self) -> Changes:
         """All that is to be written."""
-        return Changes(list(self._states.values()), self._statements)
+        return Changes(
+            [state for state in self._states.values()
+             if state.inserts or state.updates or state.deletes],
+            self._statements)
 
     def settle(self) -> None:
         """The batch is committed: start anew for the next one."""

@@ -47,7 +47,7 @@ class BatchChanges(Protocol):
 
     @property
     def tables(self) -> Sequence[TableChanges]:
-        """Per table, in the fixed order of `model.TABLES`."""
+        """Per changed table, in the fixed order of `model.TABLES`."""
 
     @property
     def statements(self) -> Sequence[tuple[Statement, dict[str, Any]]]:

@@ -23,10 +23,11 @@ class Terminal:
         self._is_person = (
             readline is not None and sys.stdin.isatty()
             and sys.stdout.isatty())
+        self._is_typing = False
 
     def show(self, line: str) -> None:
         """Write one line, which must be harmless already."""
-        if self._is_person:
+        if self._is_typing:
             typed = readline.get_line_buffer()
             sys.stdout.write(f"{_CLEAR_LINE}{line}\n{_PROMPT}{typed}")
         else:
@@ -43,8 +44,8 @@ class Terminal:
                 loop.call_soon_threadsafe(queue.put_nowait, line)
             loop.call_soon_threadsafe(queue.put_nowait, None)
 
-        threading.Thread(target=read, daemon=True).start()
         with self._restored():
+            threading.Thread(target=read, daemon=True).start()
             while (line := await queue.get()) is not None:
                 yield line
 
@@ -53,6 +54,7 @@ class Terminal:
             for line in sys.stdin:
                 yield line.rstrip("\r\n")
             return
+        self._is_typing = True
         while True:
             try:
                 yield input(_PROMPT)
