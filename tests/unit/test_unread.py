@@ -324,3 +324,16 @@ def test_nothing_is_told_of_other_chats(world: World) -> None:
     assert codes(world.batch([
         ann.asks("chats", chat_id=NOWHERE),
         ann.asks("users", chat_id=NOWHERE)])) == ["not_found"] * 2
+
+
+def test_a_page_of_chats_ends_at_4000_messages(world: World) -> None:
+    ann = world.user("Ann")
+    for _ in range(25):
+        world.group(ann)
+
+    assert len(ann("chats", depth=20).chats) == 26
+    page = ann("chats", depth=200).chats
+    rest = ann("chats", depth=200, after=page[-1].id).chats
+
+    assert [len(page), len(rest)] == [20, 6]
+    assert ann("chats", depth=200, after=rest[-1].id).chats == []

@@ -10,7 +10,8 @@ from zchat.chat.work import Work, together
 from zchat.lookups import (
     CHATS_OF_USER, COUNT_OWN, MEMBERS_PAGE, UNREAD_AFTER)
 from zchat.model import CHATS, MEMBERS, AuthoredMessage, Chat, Member
-from zchat.rpc import AUTHORS_LIMIT, PAGE_LIMIT, params, results
+from zchat.rpc import (
+    AUTHORS_LIMIT, CHATS_MESSAGES, PAGE_LIMIT, params, results)
 
 EVERY_CHAT = 1_000_000
 
@@ -64,7 +65,7 @@ async def chats(
             history=await _shown_chat(work, Place(*found), depth))
     places = await _places(
         work, caller_id, p.after and p.after.lower(),
-        p.limit or PAGE_LIMIT)
+        min(p.limit or PAGE_LIMIT, CHATS_MESSAGES // max(depth, 1)))
     return results.Chats(
         chats=await together(
             [_shown_chat(work, place, depth) for place in places]))

@@ -5,6 +5,8 @@ from typing import Final
 PROTOCOL: Final = 1
 HEARTBEAT_SECONDS: Final = 5
 PAGE_LIMIT: Final = 200
+CHATS_MESSAGES: Final = 4_000
+"""The most messages that a page of chats holds in all."""
 AUTHORS_LIMIT: Final = 200
 SCHEDULED_LIMIT: Final = 50
 SCHEDULE_DAYS: Final = 120

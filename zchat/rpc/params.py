@@ -76,7 +76,8 @@ class Comment(Params, frozen=True, kw_only=True):
 
 
 class Chats(Params, frozen=True, kw_only=True):
-    """One chat, or a page of the caller's chats after `after`."""
+    """One chat, or a page of the caller's chats after `after`; a page
+    ends at 4,000 messages, and there are more until one is empty."""
 
     chat_id: Id | None = None
     depth: Depth | None = None
