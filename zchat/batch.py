@@ -50,9 +50,14 @@ class Call(Struct, eq=False):
     origin: Any = None
 
     def end(self, outcome: Struct | Refused | None) -> None:
-        """The outcome is there."""
+        """The outcome is there.
+
+        A refusal lets go of where it was raised, which holds the call.
+        """
         self.outcome = outcome
         self.done = True
+        if isinstance(outcome, Refused):
+            outcome.__traceback__ = outcome.__context__ = None
         if self.coroutine is not None:
             self.coroutine.close()
             self.coroutine = None
@@ -81,10 +86,10 @@ class Batches:
     def run(self, calls: Sequence[Call]) -> None:
         """Give every call its outcome; what changed is durable then."""
         while calls:
-            self._run_once(calls)
+            self.run_once(calls)
             calls = [call for call in calls if not call.done]
 
-    def _run_once(self, calls: Sequence[Call]) -> None:
+    def run_once(self, calls: Sequence[Call]) -> None:
         """Run a batch; calls that must wait for the next are not done."""
         try:
             self._attempt_repeatedly(calls)

@@ -15,7 +15,6 @@ from contextlib import ExitStack
 from types import FrameType
 from typing import Any, Final
 
-import msgspec
 import structlog
 import zmq
 
@@ -31,6 +30,7 @@ from zchat.config import Settings
 from zchat.duties import Duties, Every
 from zchat.errors import Code, ConfigError, Refused, StoreUnusable
 from zchat.fresh import SystemFresh
+from zchat.late import Late, Pending
 from zchat.model import SECOND, time_text
 from zchat.openfiles import OpenFiles
 from zchat.outbox import RETRY_SECONDS, Outbox
@@ -43,7 +43,7 @@ from zchat.storage.base import Outgoing, Store
 BATCH_REQUESTS: Final = 512
 BATCH_BYTES: Final = 2_097_152
 SUBSCRIPTIONS_A_TURN: Final = 4_096
-READ_BYTES: Final = 65_536
+READ_BYTES: Final = 262_144
 """What a request that only reads counts for: its answer may be large."""
 ENVELOPE_FRAMES: Final = 32
 ENVELOPE_BYTES: Final = 4_096
@@ -60,15 +60,6 @@ def clock() -> int:
     return time.time_ns() // 1000
 
 
-class Pending(msgspec.Struct, frozen=True):
-    """A request that waits for its answer."""
-
-    envelope: list[bytes]
-    id: int | None
-    method: str
-    call: Call
-
-
 class Broker:
     """A store served on a ROUTER and an XPUB, until it is stopped."""
 
@@ -80,6 +71,7 @@ class Broker:
         self._duties = duties
         self._rpc = rpc
         self._outbox = Outbox(rpc)
+        self._late = Late()
         self._events = events
         self._send_event = sockets.sender(events)
         self._wake = wake
@@ -117,20 +109,28 @@ class Broker:
     def _take_turn(self, until: int) -> None:
         """Wait for something to do, and do it."""
         pause = max(0, -(-(until - clock()) // 1000))
+        if self._late.waiting:
+            pause = 0
         if self._outbox.waiting:
             self._outbox.retry()
             pause = min(pause, int(RETRY_SECONDS * 1000))
         ready = dict(self._poller.poll(pause))
         if self._wake.fileno() in ready:
             self._wake.recv(4096)
-        pending = self._take_requests() if self._rpc in ready else []
+        pending = self._late.first_of_each()
+        if self._rpc in ready:
+            pending += self._take_requests()
         now = clock()
         calls = self._duties.calls(now)
         calls += [request.call for request in pending]
         if calls:
-            self._batches.run([call for call in calls if not call.done])
+            self._batches.run_once(
+                [call for call in calls if not call.done])
             for request in pending:
-                self._answer(request)
+                if request.call.done:
+                    self._answer(request)
+            self._late.put_back(
+                [one for one in pending if not one.call.done])
         self._publish_feed(now)
         if self._events in ready:
             self._take_subscriptions()
@@ -151,6 +151,8 @@ class Broker:
                 break
             request = _pending(frames)
             room -= sum(map(len, frames))
+            if self._late.takes(request):
+                continue
             if request.call.reads:
                 room -= READ_BYTES
             taken.append(request)

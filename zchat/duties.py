@@ -68,7 +68,8 @@ class Heads:
         ripe = []
         for stage, seconds in reversed(list(enumerate(HEAD_SECONDS))):
             waiting = self._waiting[stage]
-            for chat_id, since in list(waiting.items()):
+            while waiting:
+                chat_id, since = next(iter(waiting.items()))
                 if since + seconds * SECOND > now:
                     break
                 del waiting[chat_id]

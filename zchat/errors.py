@@ -29,8 +29,9 @@ class Code(Enum):
         "Over the quota; `data.retry_after` seconds, `limit`, `remaining`.")
     UNAVAILABLE = (
         "unavailable", 503,
-        "The store is away and nothing was changed; try again after "
-        "`data.retry_after` seconds.")
+        "The store is away and nothing was changed, unless `data.in_doubt` "
+        "says that it may have been; try again after `data.retry_after` "
+        "seconds.")
     INTERNAL = (
         "internal", 500,
         "A fault of the server, logged under `data.incident`.")

@@ -339,3 +339,29 @@ class TestHistory:
         assert (page.messages, page.head) == ([], 0)
         assert not page.has_older
         assert not page.has_newer
+
+
+def test_a_page_of_long_texts_is_cut(world: World) -> None:
+    ann = world.user("Ann")
+    for _ in range(80):
+        ann("send", text="x" * 4096)
+
+    page = ann("history", chat_id=world.common, limit=200)
+    older = ann("history", chat_id=world.common, limit=200,
+                before=page.messages[0].seq)
+
+    assert [m.seq for m in page.messages] == [*range(17, 81)]
+    assert page.has_older
+    assert [m.seq for m in older.messages] == [*range(1, 17)]
+
+
+def test_a_repeated_comment_has_its_answer_after_leaving(
+        world: World) -> None:
+    ann, bob = world.users("Ann Bob")
+    target = bob("send", text="hi")
+    first = ann("comment", message_id=target.id, text="ho",
+                idempotency_key="k")
+    ann("exit", chat_id=world.common)
+
+    assert ann("comment", message_id=target.id, text="ho",
+               idempotency_key="k") == first

@@ -13,10 +13,12 @@ from zchat.lookups import (
     DELETE_MESSAGE_SCHEDULES, DELETE_MESSAGES, EXPIRED_CHATS,
     EXPIRED_FOR, EXPIRED_MEMBERS, FORGET_DELIVERIES, START_LIFETIME)
 from zchat.model import (
-    CHATS, DELIVERIES, MEMBERS, SECOND, Delivery, Member, first_id_at)
+    CHATS, DELIVERIES, MEMBERS, SECOND, Chat, Delivery, Member, first_id_at)
 
 UNDELIVERED_SECONDS: Final = 30 * 86_400
 EXPIRY_PAGE: Final = 1_000
+DELETED_CHATS: Final = 50
+DELETED_MESSAGES: Final = 2_000
 
 
 def begin_delivery(
@@ -70,24 +72,39 @@ async def expire_members(
     return Progress(more=len(expired) == EXPIRY_PAGE)
 
 
-async def delete_expired(work: Work, caller_id: None, p: NoParams) -> None:
-    """Delete what no member of a chat may see any longer."""
+async def delete_expired(
+        work: Work, caller_id: None, p: NoParams) -> Progress:
+    """Delete what no member of a chat may see any longer, in pages.
+
+    Asked again once the chats are locked: who came in meanwhile sees
+    some of it.
+    """
     if work.rules.message_ttl_seconds is None:
-        return
-    expired = await work.ask(
-        EXPIRED_CHATS, limit=EXPIRY_PAGE, aged_id=first_id_at(
-            work.now - UNDELIVERED_SECONDS * SECOND))
-    await work.load_all(CHATS, [found.chat_id for found in expired])
+        return Progress(more=False)
+    aged_id = first_id_at(work.now - UNDELIVERED_SECONDS * SECOND)
+    for _ in range(2):
+        expired = await work.ask(
+            EXPIRED_CHATS, limit=DELETED_CHATS, aged_id=aged_id)
+        await work.load_all(CHATS, [found.chat_id for found in expired])
     await work.turn()
+    more = len(expired) == DELETED_CHATS
     for found in expired:
         chat = work.get(CHATS, found.chat_id)
         if chat is None or found.seq <= chat.gone_through \
                 or work.touched("members", chat.id):
             continue
-        work.touch("messages gone", chat.id)
-        for statement in (
-                DELETE_MESSAGE_CHUNKS, DELETE_MESSAGE_FILES,
-                DELETE_MESSAGE_SCHEDULES, DELETE_MESSAGES):
-            work.run(statement, chat_id=chat.id, seq=found.seq)
-        chat = work.change(CHATS, chat, gone_through=found.seq)
-        work.tell_chat(chat, "expired", seq=found.seq)
+        seq = min(found.seq, chat.gone_through + DELETED_MESSAGES)
+        more = more or seq < found.seq
+        _delete_through(work, chat, seq)
+    return Progress(more=more)
+
+
+def _delete_through(work: Work, chat: Chat, seq: int) -> None:
+    """The chat's messages up to a seq are gone, with what hung on them."""
+    work.touch("messages gone", chat.id)
+    for statement in (
+            DELETE_MESSAGE_CHUNKS, DELETE_MESSAGE_FILES,
+            DELETE_MESSAGE_SCHEDULES, DELETE_MESSAGES):
+        work.run(statement, chat_id=chat.id, seq=seq)
+    chat = work.change(CHATS, chat, gone_through=seq)
+    work.tell_chat(chat, "expired", seq=seq)

@@ -14,11 +14,12 @@ from zchat.lookups import COMMENTS_ON, MESSAGES_AFTER, MESSAGES_BEFORE
 from zchat.model import (
     CHATS, COMMON, FILES, MEMBERS, MESSAGES, AuthoredMessage, Chat,
     Member, Message, StoredFile, Table, User, time_text)
-from zchat.rpc import params, results
+from zchat.rpc import PAGE_LIMIT, params, results
 from zchat.rpc.filetypes import file_type
 
 BY_KEY: Final = 0
 NEWEST: Final = 2**53
+PAGE_TEXT: Final = 262_144
 _decode_files = msgspec.json.Decoder(list[results.FileInfo]).decode
 
 
@@ -47,15 +48,20 @@ async def comment(
         work: Work, caller_id: str, p: params.Comment) -> results.Sent:
     """Put a message on another one of the same chat."""
     target_id = p.message_id.lower()
-    target = await work.load(MESSAGES, target_id)
-    if target is None:
+    earlier = None
+    if p.idempotency_key is not None:
+        earlier = await work.load_unique(
+            MESSAGES, BY_KEY, (caller_id, p.idempotency_key))
+    repeats = earlier is not None and earlier.is_comment_on == target_id
+    beside = earlier if repeats else await work.load(MESSAGES, target_id)
+    if beside is None:
         raise no_message()
     draft = Draft(
-        author_id=caller_id, chat_id=target.chat_id, text=p.text,
+        author_id=caller_id, chat_id=beside.chat_id, text=p.text,
         comment_on=target_id, key=p.idempotency_key)
     await load_draft(work, draft)
     await work.turn()
-    if not work.is_member(target.chat_id, caller_id):
+    if not repeats and not work.is_member(draft.chat_id, caller_id):
         raise no_message()
     return deliver(work, draft)
 
@@ -264,27 +270,43 @@ async def _page(
         limit: int) -> Sequence[AuthoredMessage]:
     """The rows of a page, oldest first."""
     if p.after is not None:
-        return await work.ask(
+        rows = await work.ask(
             MESSAGES_AFTER, chat_id=chat_id, after=max(p.after, floor),
             limit=limit)
+        return rows[:fitting(rows)]
     if p.around is not None:
         older = await newest(
             work, chat_id, floor, limit // 2, p.around)
         newer = await work.ask(
             MESSAGES_AFTER, chat_id=chat_id,
             after=max(p.around - 1, floor), limit=limit - len(older))
-        return [*reversed(older), *newer]
+        return [*reversed(older), *newer[:fitting(newer)]]
     before = NEWEST if p.before is None else p.before
     return (await newest(work, chat_id, floor, limit, before))[::-1]
+
+
+def fitting(rows: Sequence[AuthoredMessage]) -> int:
+    """How many of the rows an answer takes, from the first on.
+
+    Texts are cut off at PAGE_TEXT characters in all, but one message is
+    always taken.
+    """
+    left = PAGE_TEXT
+    for count, row in enumerate(rows):
+        left -= len(row.text)
+        if left < 0 and count:
+            return count
+    return len(rows)
 
 
 async def newest(
         work: Work, chat_id: str, floor: int, limit: int,
         before: int = NEWEST) -> list[AuthoredMessage]:
     """The newest visible messages, newest first."""
-    return await work.ask(
+    rows = await work.ask(
         MESSAGES_BEFORE, chat_id=chat_id, floor=floor, before=before,
         limit=limit)
+    return rows[:fitting(rows)]
 
 
 async def comments(
@@ -304,5 +326,6 @@ async def comments(
         raise no_message()
     rows = await work.ask(
         COMMENTS_ON, message_id=target.id, after=max(p.after or 0, floor),
-        limit=p.limit or 200)
-    return results.Messages(messages=[shown(row) for row in rows])
+        limit=p.limit or PAGE_LIMIT)
+    return results.Messages(
+        messages=[shown(row) for row in rows[:fitting(rows)]])

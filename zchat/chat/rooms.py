@@ -9,14 +9,14 @@ from zchat.chat.refusals import no_chat, owner_only
 from zchat.chat.work import Work
 from zchat.errors import Code, Refused
 from zchat.lookups import (
-    DELETE_CHAT_CHUNKS, DELETE_CHAT_DELIVERIES, DELETE_CHAT_FILES,
-    DELETE_CHAT_LINKS, DELETE_CHAT_MESSAGES, DELETE_CHAT_REQUESTS,
-    DELETE_MEMBER_DELIVERIES, DELETE_MESSAGE_SCHEDULES,
+    COUNT_CHATS_OF_USER, DELETE_CHAT_CHUNKS, DELETE_CHAT_DELIVERIES,
+    DELETE_CHAT_FILES, DELETE_CHAT_LINKS, DELETE_CHAT_MESSAGES,
+    DELETE_CHAT_REQUESTS, DELETE_MEMBER_DELIVERIES, DELETE_MESSAGE_SCHEDULES,
     JOIN_REQUESTS_OF, LINKS_OF, MEMBERS_PAGE, NEXT_OWNER)
 from zchat.model import (
     CHATS, COMMON, GROUP, JOIN_REQUESTS, LINKS, MEMBERS, P2P, SECOND,
     USERS, Chat, JoinRequest, Link, Member, User, time_text)
-from zchat.rpc import PAGE_LIMIT, params, results
+from zchat.rpc import MEMBERSHIPS_LIMIT, PAGE_LIMIT, params, results
 from zchat.rpc.credentials import link_hash
 from zchat.rpc.sealing import SECRET_BYTES
 
@@ -60,7 +60,7 @@ def enter(work: Work, chat: Chat, user: User, first_seq: int) -> Chat:
     """
     work.touch("members", chat.id)
     work.touch("chats of", user.id)
-    if chat.kind == GROUP and chat.head:
+    if chat.kind == GROUP and chat.size:
         chat = _change_key(work, chat)
     work.put(MEMBERS, Member(
         chat_id=chat.id, user_id=user.id, joined=work.now,
@@ -206,13 +206,31 @@ async def users(
 # Groups
 
 
+async def _load_memberships(work: Work, user_id: str) -> int:
+    """In how many chats the user is."""
+    (found,) = await work.ask(COUNT_CHATS_OF_USER, user_id=user_id)
+    return found.count
+
+
+def _require_room(work: Work, user_id: str, memberships: int) -> None:
+    """Refuse one group too many: each costs at every `sync`."""
+    if memberships + work.tallied("groups of", user_id) \
+            >= MEMBERSHIPS_LIMIT:
+        raise Refused(
+            Code.CONFLICT, f"One user may be in {MEMBERSHIPS_LIMIT} chats; "
+            "leave one first.", limit=MEMBERSHIPS_LIMIT)
+    work.tally(1, "groups of", user_id)
+
+
 async def create_chat(
         work: Work, caller_id: str, p: params.CreateChat) \
         -> results.ChatId:
     """Make a group; the caller is its owner."""
+    memberships = await _load_memberships(work, caller_id)
     await work.turn()
     caller = work.user(caller_id)
     refuse_banned(work, caller)
+    _require_room(work, caller_id, memberships)
     chat = _new_chat(work, GROUP, _chat_name(p.name), caller_id, None)
     return results.ChatId(
         chat_id=enter(work, chat, caller, first_seq=1).id)
@@ -260,12 +278,14 @@ async def invite(
     await work.load_all(MEMBERS, [(chat_id, user_id)])
     await work.load(JOIN_REQUESTS, (chat_id, user_id))
     shared = await load_acquaintance(work, caller_id, user_id)
+    memberships = await _load_memberships(work, user_id)
     await work.turn()
     chat = _owned(work, chat_id, caller_id)
     if work.is_member(chat_id, user_id):
         return results.Empty()
     user = acquaintance(work, caller_id, user_id, shared)
     refuse_to_return_yet(work, chat_id, user_id)
+    _require_room(work, user_id, memberships)
     _admit(work, chat, user)
     return results.Empty()
 
@@ -461,6 +481,7 @@ async def approve(
         -> results.Empty:
     """Let somebody in who waits; this is what uses the link."""
     await _load_request(work, caller_id, p)
+    memberships = await _load_memberships(work, p.user_id.lower())
     await work.turn()
     chat, request, link = _waiting(work, caller_id, p)
     if link is None or link.uses == link.max_uses:
@@ -468,6 +489,7 @@ async def approve(
             Code.CONFLICT, "The link that this user came by is used up; "
             "`invite` lets the user in all the same.")
     refuse_to_return_yet(work, chat.id, request.user_id)
+    _require_room(work, request.user_id, memberships)
     work.change(LINKS, link, uses=link.uses + 1)
     user = work.user(request.user_id)
     _admit(work, chat, user)

@@ -1,9 +1,10 @@
 """What came while away: chats, read positions, unread, sync."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from zchat.chat.lifetime import begin_delivery, visible_after
-from zchat.chat.messages import newest, shown
+from zchat.chat.messages import PAGE_TEXT, fitting, newest, shown
 from zchat.chat.refusals import no_chat
 from zchat.chat.rooms import NIL_ID, name_for
 from zchat.chat.work import Work, together
@@ -66,9 +67,19 @@ async def chats(
     places = await _places(
         work, caller_id, p.after and p.after.lower(),
         min(p.limit or PAGE_LIMIT, CHATS_MESSAGES // max(depth, 1)))
-    return results.Chats(
-        chats=await together(
-            [_shown_chat(work, place, depth) for place in places]))
+    page = await together(
+        [_shown_chat(work, place, depth) for place in places])
+    return results.Chats(chats=page[:_fitting_chats(page)])
+
+
+def _fitting_chats(found: Sequence[results.Chat]) -> int:
+    """How many of the chats a page takes; one always."""
+    left = PAGE_TEXT
+    for count, chat in enumerate(found):
+        left -= sum(len(message.text) for message in chat.messages)
+        if left < 0 and count:
+            return count
+    return len(found)
 
 
 async def _shown_chat(
@@ -165,9 +176,10 @@ async def unread(
         if left == 0:
             more = more or await unread_count(work, place) > 0
             continue
-        part, more = await _came(work, place, left)
+        part, cut = await _came(work, place, left)
         came.append(part)
-        left -= len(part.messages)
+        more = more or cut
+        left = 0 if cut else left - len(part.messages)
     if p.ack:
         await work.turn()
         work.rely("unread", caller_id)
@@ -188,11 +200,14 @@ async def _came(
     """The oldest unread messages of a chat, and whether there are more."""
     chat, member = place
     after = max(member.read_seq, chat.gone_through, member.first_seq - 1)
-    rows = await work.ask(
-        UNREAD_AFTER, chat_id=chat.id, user_id=member.user_id,
-        after=after, limit=limit + 1)
-    more = len(rows) > limit
-    rows = rows[:limit]
+    rows: list[AuthoredMessage] = []
+    if await unread_count(work, place):
+        rows = await work.ask(
+            UNREAD_AFTER, chat_id=chat.id, user_id=member.user_id,
+            after=after, limit=limit + 1)
+    taken = min(limit, fitting(rows))
+    more = len(rows) > taken
+    rows = rows[:taken]
     name = await name_for(work, chat, member.user_id)
     through = rows[-1].seq if more else chat.head
     return _Came(chat, name, rows, through), more

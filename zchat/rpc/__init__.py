@@ -9,6 +9,8 @@ CHATS_MESSAGES: Final = 4_000
 """The most messages that a page of chats holds in all."""
 AUTHORS_LIMIT: Final = 200
 SCHEDULED_LIMIT: Final = 50
+MEMBERSHIPS_LIMIT: Final = 1_000
+"""The most chats that a user may be in by groups."""
 SCHEDULE_DAYS: Final = 120
 FILES_PER_MESSAGE: Final = 10
 REQUEST_BYTES: Final = 524_288

@@ -4,19 +4,28 @@ A request is `[0, id, method, params]`, an answer
 `[1, id, error, result]` (protocol.md, "RPC").
 """
 
-from datetime import datetime
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
+from msgspec import inspect
 
 from zchat.errors import Code, Refused
 from zchat.rpc.complaints import complaint
-from zchat.rpc.methods import METHOD_BY_NAME, TOKEN, Method
+from zchat.rpc.methods import METHODS, TOKEN, Method
 from zchat.rpc.params import Params
 
 REQUEST: Final = 0
 ANSWER: Final = 1
-_MAX_ID: Final = 2**64
+_NIL: Final = msgspec.Raw(b"\xc0")
+_MAPS: Final = frozenset(
+    bytes([first]) for first in (*range(0x80, 0x90), 0xde, 0xdf))
+_EXTENSIONS: Final = frozenset(
+    bytes([first]) for first in (*range(0xc7, 0xca), *range(0xd4, 0xd9)))
+_ERRORS: Final = (
+    msgspec.DecodeError, ValueError, TypeError, RecursionError,
+    OverflowError)
+_NOT_FOUR: Final = "A request is an array of four: [0, id, method, params]."
 
 
 class Request(NamedTuple):
@@ -57,13 +66,13 @@ def unpack(body: bytes) -> Any:
     """The object in a MessagePack body.
 
     Raises ValueError for whatever cannot be read: garbage, a claimed
-    length beyond the body, text that is not UTF-8, extension types
-    (but for timestamps, which `check_params` refuses).
+    length beyond the body, text that is not UTF-8, extension types.
+    For bodies of those that are trusted to make them: who makes the
+    keys of a map can make them collide.
     """
     try:
         return _decode(body)
-    except (msgspec.DecodeError, ValueError, TypeError, RecursionError,
-            OverflowError) as error:
+    except _ERRORS as error:
         raise ValueError(str(error) or type(error).__name__) from None
 
 
@@ -78,66 +87,136 @@ def _bad(message: str, field: str | None = None) -> Refused:
     return Refused(Code.BAD_REQUEST, message, field=field)
 
 
+class _Reader:
+    """Reads the parameters of one method, and the token beside them.
+
+    All is read straight into typed fields: a map that a stranger made
+    is never built, since its keys may be made to collide.
+    """
+
+    def __init__(self, method: Method) -> None:
+        self._names_token = method.names_token
+        given = msgspec.defstruct(
+            method.params.__name__, [(TOKEN, msgspec.Raw, _NIL)],
+            bases=(method.params,), frozen=True, kw_only=True,
+            forbid_unknown_fields=True)
+        self._decode = _decoder(given)
+        self._moments = tuple(
+            field.name for field in inspect.type_info(
+                method.params).fields  # type: ignore[attr-defined]
+            if isinstance(field.type, inspect.DateTimeType))
+
+    def read(self, body: msgspec.Raw) -> tuple[object, Params]:
+        """The token and the parameters; raises Refused."""
+        try:
+            given = self._decode(body)
+        except msgspec.ValidationError as error:
+            raise complaint(str(error)) from None
+        except _ERRORS:
+            raise _bad(
+                "A value of the parameters cannot be read.") from None
+        for name in self._moments:
+            _refuse_timestamp(body, name)
+        if b"\x00" in bytes(body):
+            _refuse_nul(given)
+        token = _token(given.token)
+        if self._names_token:
+            given = msgspec.structs.replace(given, token=token)
+        return token, given
+
+
+def _refuse_timestamp(body: msgspec.Raw, name: str) -> None:
+    """A time travels as text; MessagePack's own form is not read."""
+    value = bytes(_decode_fields(body).get(name, _NIL))
+    if value[:1] in _EXTENSIONS:
+        raise _bad(
+            f"`{name}` must be text; MessagePack's timestamps are not read "
+            "here.", name)
+
+
+def _refuse_nul(given: Any) -> None:
+    for name in given.__struct_fields__:
+        value = getattr(given, name)
+        if type(value) is str and "\x00" in value:
+            raise _bad(f"`{name}` must not hold a NUL character.", name)
+
+
+def _token(raw: msgspec.Raw) -> object:
+    """The token if it is text, None if it is nil, else what is neither."""
+    try:
+        return _decode_token(raw)
+    except _ERRORS:
+        return False
+
+
 def decode_request(body: bytes) -> Request:
     """The request in a body; raises Unreadable with the answer to give."""
-    kind, id, name, parameters = _four_parts(body)
-    if type(kind) is not int or kind != REQUEST:
+    kind, id_body, name, parameters = _four_parts(body)
+    try:
+        id = _decode_id(id_body)
+    except _ERRORS:
+        raise Unreadable(None, _bad(
+            "The id must be an unsigned integer.", "id")) from None
+    if not _is_request(kind):
         raise Unreadable(id, _bad("A request begins with 0.", "type"))
-    method = METHOD_BY_NAME.get(name) if type(name) is str else None
-    if method is None:
+    reader = _known_reader(name)
+    if reader is None:
         raise Unreadable(id, Refused(
             Code.UNKNOWN_METHOD, "There is no such method; see the table "
             "of methods in protocol.md."))
-    if type(parameters) is not dict:
+    if bytes(parameters)[:1] not in _MAPS:
         raise Unreadable(id, _bad(
             "The parameters must be a map of names to values.", "params"))
-    token = parameters.get(TOKEN)
-    if TOKEN in parameters and not method.names_token:
-        del parameters[TOKEN]
+    method, read = reader
     try:
-        return Request(
-            id, method, token, check_params(method, parameters))
+        token, params = read(parameters)
     except Refused as refused:
         raise Unreadable(id, refused) from None
+    return Request(id, method, token, params)
 
 
-def _four_parts(body: bytes) -> tuple[object, int, object, Any]:
-    """Type, id, method and parameters, of which the id is checked."""
+def _is_request(kind: msgspec.Raw) -> bool:
     try:
-        request = unpack(body)
-    except ValueError as error:
+        return bool(_decode_id(kind) == REQUEST)
+    except _ERRORS:
+        return False
+
+
+def _known_reader(name: msgspec.Raw) -> tuple[
+        Method, Callable[[msgspec.Raw], tuple[object, Params]]] | None:
+    try:
+        return _READERS.get(_decode_text(name))
+    except _ERRORS:
+        return None
+
+
+def _four_parts(body: bytes) -> list[msgspec.Raw]:
+    """Type, id, method and parameters, as they came."""
+    try:
+        parts: list[msgspec.Raw] = _decode_parts(body)
+    except msgspec.ValidationError:
+        raise Unreadable(None, _bad(_NOT_FOUR)) from None
+    except _ERRORS as error:
         raise Unreadable(None, _bad(
             "The body is not MessagePack that can be read here: "
             f"{error}. Send [0, id, method, params].")) from None
-    if type(request) is not list or len(request) != 4:
-        raise Unreadable(None, _bad(
-            "A request is an array of four: [0, id, method, params]."))
-    kind, id, name, parameters = request
-    if type(id) is not int or not 0 <= id < _MAX_ID:
-        raise Unreadable(None, _bad(
-            "The id must be an unsigned integer.", "id"))
-    return kind, id, name, parameters
+    if len(parts) != 4:
+        raise Unreadable(None, _bad(_NOT_FOUR))
+    return parts
 
 
-def check_params(method: Method, parameters: dict[Any, Any]) -> Params:
-    """The parameters as the method's struct; raises Refused."""
-    try:
-        checked = msgspec.convert(
-            parameters, method.params, builtin_types=(bytes,))
-    except msgspec.ValidationError as error:
-        raise complaint(str(error)) from None
-    except (ValueError, TypeError, OverflowError, RecursionError):
-        raise _bad(
-            "A value of the parameters is out of bounds.") from None
-    for name, value in parameters.items():
-        if type(value) is datetime:
-            raise _bad(
-                f"`{name}` must be text; MessagePack's timestamps are not "
-                "read here.", name)
-        if type(value) is str and "\x00" in value and name != TOKEN:
-            raise _bad(
-                f"`{name}` must not hold a NUL character.", name)
-    return checked
+def _decoder(kind: Any) -> Callable[[Any], Any]:
+    return msgspec.msgpack.Decoder(
+        kind, ext_hook=_refuse_extension).decode
+
+
+_decode_parts: Final = _decoder(list[msgspec.Raw])
+_decode_fields: Final = _decoder(dict[str, msgspec.Raw])
+_decode_id: Final = _decoder(Annotated[int, msgspec.Meta(ge=0)])
+_decode_text: Final = _decoder(str)
+_decode_token: Final = _decoder(str | None)
+_READERS: Final = {
+    method.name: (method, _Reader(method).read) for method in METHODS}
 
 
 def encode_answer(id: int, result: msgspec.Struct) -> bytes:

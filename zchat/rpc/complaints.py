@@ -16,7 +16,8 @@ _AT: Final = re.compile(r" - at `\$\.?([^`]*)`$")
 _TYPES: Final = {
     "str": "text", "int": "an integer", "float": "a number",
     "bool": "true or false", "bytes": "binary data", "array": "a list",
-    "object": "a map", "datetime": "a time as text", "null": "null"}
+    "object": "a map", "datetime": "a time as text",
+    "ext": "an extension", "null": "null", "None": "null"}
 _PATTERNS: Final = {
     repr(pattern): words for pattern, words in (
         (ID_PATTERN, "a UUID"),

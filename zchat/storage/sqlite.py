@@ -129,6 +129,11 @@ class SqliteStore(Store):
                 f"{self._path} was written by a newer zchat (schema "
                 f"{version}, this one knows {steps[-1].number}); "
                 "upgrade zchat.")
+        (tables,) = execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if version == 0 and tables:
+            raise StoreUnusable(
+                f"{self._path} is a database of another program; give "
+                "zchat another --store.")
         for step in steps:
             if step.number > version:
                 self._connection.executescript(

@@ -57,7 +57,8 @@ def error_of(result: pq.abc.PGresult) -> StoreError:
     """The store's error for a command that failed."""
     field = result.error_field(pq.DiagnosticField.SQLSTATE)
     state = field.decode() if field else ""
-    text = f"{result.get_error_message().strip()} ({state})"
+    primary = result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY)
+    text = f"{primary.decode(errors='replace') if primary else ''} ({state})"
     if state in _BUSY_STATES:
         return StoreBusy(text)
     if state == LOCK_TIMEOUT_STATE:
