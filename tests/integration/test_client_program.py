@@ -68,7 +68,6 @@ class Proxy:
     async def _serve(
             self, reader: asyncio.StreamReader,
             writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
@@ -76,6 +75,7 @@ class Proxy:
         there_reader, there_writer = await asyncio.open_connection(
             "127.0.0.1", self._port)
         self._writers |= {writer, there_writer}
+        self.connections += 1
         await asyncio.gather(
             self._copy(reader, there_writer),
             self._copy(there_reader, writer))
@@ -227,6 +227,28 @@ class TestCalls:
             ben.close()
             waiting.join(PATIENCE_SECONDS)
             assert not waiting.is_alive()
+
+    def test_closing_ends_what_waits_and_what_comes_later(
+            self, tmp_path: Path, free_port: Callable[[], int]) -> None:
+        with running(tmp_path, free_port()) as own:
+            ann = blocking.Client.connect(own.rpc)
+            own.kill()
+            failed = []
+
+            def send() -> None:
+                with pytest.raises(NoAnswer, match="closed"):
+                    ann.send("never answered")
+                failed.append(True)
+
+            waiting = threading.Thread(target=send)
+            waiting.start()
+            wait_until(lambda: ann._client._link._waiting, "it was asked")
+            ann.close()
+            waiting.join(PATIENCE_SECONDS)
+            assert failed == [True]
+            ann.close()
+            with pytest.raises(NoAnswer, match="closed"):
+                ann.status()
 
 
 async def play(

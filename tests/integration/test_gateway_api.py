@@ -137,6 +137,9 @@ def test_a_repeat_under_one_key_is_one_message(
     ("POST", "/send", {"message": "a", "chat_id": "x"}, "chat_id"),
     ("GET", "/history?limit=0", None, "limit"),
     ("GET", "/history", None, "chat_id"),
+    ("GET", f"/history?after={10**23 - 1}", None, "after"),
+    ("POST", "/send", {"message": "a", "files": [2**64]}, "files"),
+    ("POST", "/send", {"message": 2**64}, "message"),
     ("POST", "/connect", {"name": "x" * 33}, "name"),
     ("DELETE", "/scheduled/nonsense", None, "id")])
 def test_a_fault_is_told_by_the_name_of_its_field(
@@ -158,6 +161,16 @@ def test_json_that_cannot_be_sent_on_is_refused(
     answer = program.ask("POST", "/send", body, ann.bearer)
     assert (answer.status, answer.json["code"]) == (400, "bad_request")
     assert program.ask("GET", "/readyz").status == 200
+
+
+def test_head_does_not_take_the_unread(
+        program: Program, ann: User, bob: User) -> None:
+    program.ask("POST", "/send", {"message": "kept"}, bob.bearer)
+    refused = program.ask("HEAD", "/unread?ack=true", None, ann.bearer)
+    assert refused.status == 400
+    assert program.ask("HEAD", "/unread", None, ann.bearer).status == 200
+    unread = program.ask("GET", "/unread?ack=true", None, ann.bearer)
+    assert b'"kept"' in unread.body
 
 
 def test_a_text_too_large_for_the_broker_is_refused(

@@ -219,7 +219,7 @@ class TestSlash:
     @pytest.mark.parametrize(("name", "saved"), [
         ("a.txt", "a.txt"), ("../../etc/passwd", "_.._etc_passwd"),
         (".bashrc", "bashrc"), ("..", "file"), ("", "file"),
-        ("a\\b", "a_b"), ("\x1b[2J", "␛[2J"), ("x" * 300, "x" * 100)])
+        ("a\\b", "a_b"), ("\x1b[2J", "␛[2J"), ("x" * 300, "x" * 180)])
     def test_a_file_lands_in_the_folder(
             self, tmp_path: Path, name: str, saved: str) -> None:
         assert slash.free_path(tmp_path, name) == tmp_path / saved

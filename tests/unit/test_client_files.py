@@ -81,10 +81,17 @@ def test_a_path_is_uploaded(tmp_path: Path) -> None:
     assert server.kept == CONTENT
 
 
-def test_an_empty_file_needs_no_chunk() -> None:
+def test_an_empty_file_is_complete_with_an_empty_chunk() -> None:
     server = FileServer()
     assert upload(server, b"") == "f"
-    assert server.chunks == []
+    assert server.chunks == [0]
+
+
+@pytest.mark.parametrize(("name", "short"), [
+    ("a.txt", "a.txt"), ("\u00e9" * 120 + ".txt", "\u00e9" * 88 + ".txt"),
+    ("\u65e5" * 85, "\u65e5" * 60), ("a." + "b" * 300, "a." + "b" * 178)])
+def test_a_name_is_cut_by_its_bytes(name: str, short: str) -> None:
+    assert files.short_name(name) == short
 
 
 def test_an_upload_goes_on_where_it_stands() -> None:

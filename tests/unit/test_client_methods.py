@@ -9,7 +9,7 @@ import pytest
 
 from zchat.client import aio, blocking
 from zchat.client.connection import NoAnswer
-from zchat.client.methods import RESENT, Methods
+from zchat.client.methods import RESENT, Methods, may_repeat
 from zchat.rpc import codec
 from zchat.rpc.methods import METHOD_BY_NAME, METHODS
 
@@ -104,7 +104,8 @@ def test_what_is_asked_fits_the_table(
     asyncio.run(_await(call(recorder)))
     [(asked, params)] = recorder.asked
     assert asked == method
-    codec.check_params(METHOD_BY_NAME[method], params)
+    request = codec.decode_request(codec.encode_request(1, method, params))
+    assert request.method is METHOD_BY_NAME[method]
 
 
 async def _await(work: Awaitable[Any]) -> None:
@@ -148,6 +149,16 @@ def test_what_has_a_key_may_go_out_again_and_gets_one() -> None:
             first, second = (
                 params["idempotency_key"] for _, params in recorder.asked)
             assert first != second
+
+
+@pytest.mark.parametrize(("method", "params", "repeats"), [
+    ("send", {"text": "a"}, False),
+    ("send", {"text": "a", "idempotency_key": "k"}, True),
+    ("unread", {}, True), ("unread", {"ack": True}, False),
+    ("exit", {}, False), ("status", {}, True), ("nonsense", {}, False)])
+def test_what_may_go_out_again(
+        method: str, params: dict[str, Any], repeats: bool) -> None:
+    assert may_repeat(method, params) is repeats
 
 
 def test_a_given_key_is_kept() -> None:

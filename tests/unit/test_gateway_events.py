@@ -1,13 +1,26 @@
 """The text of the event stream, and the ids by which it resumes."""
 
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zchat.client.connection import Link
 from zchat.client.session import CaughtUp, MessageEvent, Notice
-from zchat.gateway.events import Places, cursors_of, event_text
+from zchat.errors import Code, Refused
+from zchat.gateway.binding import Call
+from zchat.gateway.calls import Caller
+from zchat.gateway.events import (
+    EventStreams,
+    Places,
+    cursors_of,
+    event_text,
+)
+from zchat.gateway.messages import Request, Response
 from zchat.rpc.results import Message, Person
 
 CHATS = st.uuids(version=4).map(str)
@@ -31,6 +44,14 @@ def test_a_place_moves() -> None:
     places.move(first, 300)
     assert cursors_of(places.text, [first, second]) == {
         first: 300, second: 2}
+
+
+def test_an_added_chat_has_a_place_and_keeps_the_one_it_had() -> None:
+    first, second = str(UUID(int=1)), str(UUID(int=2))
+    places = Places({first: 5})
+    places.add(first)
+    places.add(second)
+    assert cursors_of(places.text, [first, second]) == {first: 5, second: 0}
 
 
 def test_only_chats_that_are_still_there_have_cursors() -> None:
@@ -70,3 +91,96 @@ def test_other_events_have_their_names() -> None:
         b'event: read\ndata: {"event":"read","chat_id":"c","seq":5}\n\n')
     assert event_text(CaughtUp(), "x") == (
         b'event: caught_up\nid: x\ndata: {"event":"caught_up"}\n\n')
+
+
+class Broker:
+    """Knows every token, and answers when all have asked."""
+
+    def __init__(self) -> None:
+        self.answers = asyncio.Event()
+        self.refuses = False
+
+    async def check_claim(self, call: Call) -> None:
+        """Every claim is right."""
+
+    async def user_id(self, token: object) -> str:
+        await self.answers.wait()
+        return str(UUID(int=1))
+
+    async def ask(
+            self, method: str, params: dict[str, Any],
+            may_repeat: bool = False) -> Any:
+        await asyncio.sleep(0)
+        if self.refuses:
+            raise Refused(Code.UNAVAILABLE, "Not now.")
+        return {"chats": []}
+
+
+RESUME = Request("GET", "/events", "", {
+    b"authorization": b"Bearer t",
+    b"last-event-id": Places({str(UUID(int=5)): 1}).text.encode()})
+
+
+def streams_of(broker: Broker, limit: int) -> EventStreams:
+    return EventStreams(
+        cast(Caller, broker), cast(Link, None), limit)
+
+
+def chunks_of(response: Response) -> AsyncGenerator[bytes, None]:
+    assert response.chunks is not None
+    return response.chunks
+
+
+def test_no_more_streams_open_at_once_than_allowed() -> None:
+    async def run() -> None:
+        broker = Broker()
+        streams = streams_of(broker, 3)
+        asked = [
+            asyncio.ensure_future(streams.serve(RESUME, {}))
+            for _ in range(10)]
+        await asyncio.sleep(0)
+        broker.answers.set()
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        served = [one for one in answers if isinstance(one, Response)]
+        refused = [one for one in answers if isinstance(one, Refused)]
+        assert (len(served), len(refused), streams.open) == (3, 7, 3)
+        assert {one.code for one in refused} == {Code.UNAVAILABLE}
+        for response in served:
+            await chunks_of(response).aclose()
+        assert streams.open == 0
+
+    asyncio.run(run())
+
+
+def test_a_stream_that_nobody_takes_gives_its_place_back() -> None:
+    async def run() -> None:
+        broker = Broker()
+        broker.answers.set()
+        streams = streams_of(broker, 1)
+        for _ in range(3):
+            await streams.serve(RESUME, {})
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert streams.open == 0
+
+    asyncio.run(run())
+
+
+def test_a_stream_that_cannot_begin_gives_its_place_back() -> None:
+    async def run() -> None:
+        broker = Broker()
+        broker.answers.set()
+        broker.refuses = True
+        streams = streams_of(broker, 1)
+        with pytest.raises(Refused):
+            await streams.serve(RESUME, {})
+        assert streams.open == 0
+        broker.refuses = False
+        given_up = asyncio.ensure_future(streams.serve(RESUME, {}))
+        await asyncio.sleep(0)
+        assert streams.open == 1
+        given_up.cancel()
+        await asyncio.gather(given_up, return_exceptions=True)
+        assert streams.open == 0
+
+    asyncio.run(run())

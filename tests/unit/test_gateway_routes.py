@@ -92,6 +92,44 @@ def test_a_faulty_query_is_refused_by_name(
     assert (error.code, error.data["field"]) == (Code.BAD_REQUEST, field)
 
 
+@pytest.mark.parametrize(("name", "query", "message"), [
+    ("history", "after=x", "`after` must be an integer, not text."),
+    ("history", "after=1.5", "`after` must be an integer, not text."),
+    ("unread", "ack=perhaps", "`ack` must be true or false, not text.")])
+def test_a_faulty_query_is_refused_in_the_words_of_the_wire(
+        name: str, query: str, message: str) -> None:
+    assert refused(name, query=query).message == message
+
+
+def test_a_large_integer_in_a_query_is_an_integer() -> None:
+    for number in (2**63, 2**64, -2**70, 10**25 - 1, 10**30):
+        made = call("history", query=f"after={number}")
+        assert made.params == {"after": number}
+
+
+@pytest.mark.parametrize("number", [b"1" * 5000, b"1e400"])
+def test_a_number_that_no_program_reads_is_refused_by_name(
+        number: bytes) -> None:
+    with pytest.raises(Refused) as caught:
+        binding("history").call(Request(
+            "GET", "/", "", {}, b'{"limit": 5, "after": %b}' % number), {})
+    assert caught.value.code is Code.BAD_REQUEST
+    assert caught.value.data["field"] == "after"
+
+
+@pytest.mark.parametrize(("query", "body"), [
+    ("ack=true", b""), ("", b'{"ack": true}')])
+def test_head_changes_nothing(query: str, body: bytes) -> None:
+    with pytest.raises(Refused) as caught:
+        binding("unread").call(
+            Request("HEAD", "/unread", query, {}, body), {})
+    assert caught.value.code is Code.BAD_REQUEST
+    assert caught.value.data["field"] == "ack"
+    kept = binding("unread").call(
+        Request("HEAD", "/unread", "ack=false", {}), {})
+    assert kept.params == {"ack": False}
+
+
 @pytest.mark.parametrize("body", [b"{", b"\xff", b"[1]", b"5", b"null",
                                   b'{"a": NaN}', b"[" * 100_000])
 def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:

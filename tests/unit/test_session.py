@@ -182,6 +182,16 @@ class TestStart:
         commands = device.start(chat(head=4), chat(GROUP, head=2, read=2))
         assert fetch_in(commands).after == 0
 
+    def test_a_chat_that_came_while_away_is_announced_first(self) -> None:
+        device = Device(cursors={COMMON: 4})
+        commands = device.start(chat(head=4), chat(GROUP, head=2))
+        assert notices(commands) == [("chat_added", GROUP)]
+        kinds = [
+            type(c.event if isinstance(c, s.Deliver) else c)
+            for c in commands]
+        assert kinds.index(s.Notice) < kinds.index(s.Fetch)
+        assert notices(Device().start(chat(), chat(GROUP))) == []
+
     def test_a_chat_left_while_away_is_unsubscribed(self) -> None:
         device = Device(cursors={COMMON: 4, GROUP: 9})
         commands = device.start(chat(head=4))

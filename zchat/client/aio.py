@@ -14,7 +14,7 @@ from zchat.client.addresses import DEFAULT_SERVER, rpc_endpoints
 from zchat.client.connection import (
     ANSWER_SECONDS, IN_FLIGHT, Link, NoAnswer)
 from zchat.client.device import Device
-from zchat.client.methods import RESENT, Methods
+from zchat.client.methods import Methods, may_repeat
 from zchat.client.session import ChatState, Event, Session, Start
 from zchat.rpc import results
 
@@ -26,7 +26,7 @@ class Client(Methods):
     """One user on one connection, made by `await Client.connect()`.
 
     It reconnects by itself, to the next of several servers. Requests
-    wait meanwhile, up to `answer_seconds`; see `methods.RESENT` for
+    wait meanwhile, up to `answer_seconds`; see `methods.may_repeat` for
     what goes out again when an answer was lost.
     """
 
@@ -39,6 +39,7 @@ class Client(Methods):
         self._cursors = cursors
         self._start = start
         self._device: Device | None = None
+        self._closed = False
         self.token = connected.token
         self.user_id = connected.user_id
         self.name = connected.name
@@ -99,6 +100,7 @@ class Client(Methods):
 
     async def close(self) -> None:
         """Close the connections; iterations over events end."""
+        self._closed = True
         if self._device is not None:
             self._device.close()
         self._link.close()
@@ -124,7 +126,7 @@ class Client(Methods):
         given["token"] = self.token
         async with self._slots:
             return await self._link.call(
-                method, given, resend=method in RESENT)
+                method, given, resend=may_repeat(method, given))
 
     async def rename(self, name: str) -> str:
         """Change the caller's name; returns it as it now stands."""
@@ -144,6 +146,8 @@ class Client(Methods):
     async def next_event(self) -> Event | None:
         """The next event, waited for; None once the client is closed."""
         if self._device is None:
+            if self._closed:
+                return None
             self._device = Device(self._link, self.token, Session(
                 self.user_id, self._heartbeat_seconds,
                 cursors=self._cursors, start=self._start))

@@ -5,15 +5,17 @@ import functools
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from zchat.client import aio
 from zchat.client.addresses import DEFAULT_SERVER
-from zchat.client.connection import ANSWER_SECONDS
+from zchat.client.connection import ANSWER_SECONDS, NoAnswer
 from zchat.client.session import ChatState, Event, Start
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_FINISH_SECONDS: Final = 1.0
 
 
 class _Loop:
@@ -27,6 +29,9 @@ class _Loop:
 
     def wait(self, work: Coroutine[Any, Any, R]) -> R:
         """The result of a coroutine that runs on the loop."""
+        if self.loop.is_closed():
+            work.close()
+            raise NoAnswer("The client was closed.", sent=False)
         future = asyncio.run_coroutine_threadsafe(work, self.loop)
         try:
             return future.result()
@@ -35,10 +40,20 @@ class _Loop:
             raise
 
     def stop(self) -> None:
-        """Stop the loop and end the thread."""
+        """Let what still waits come to its end, then stop."""
+        self.wait(self._finish())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()
         self.loop.close()
+
+    @staticmethod
+    async def _finish() -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        if others:
+            _, stuck = await asyncio.wait(others, timeout=_FINISH_SECONDS)
+            for task in stuck:
+                task.cancel()
+            await asyncio.gather(*stuck, return_exceptions=True)
 
 
 def _blocking(
@@ -137,7 +152,12 @@ class Client:
             async with asyncio.timeout(timeout_seconds):
                 return await self._client.next_event()
 
-        return self._loop.wait(take())
+        try:
+            return self._loop.wait(take())
+        except NoAnswer:
+            if self._closed:
+                return None
+            raise
 
     @property
     def events_waiting(self) -> int:
@@ -149,6 +169,8 @@ class Client:
         async def taken() -> dict[str, int]:
             return self._client.cursors()
 
+        if self._loop.loop.is_closed():
+            return self._client.cursors()
         return self._loop.wait(taken())
 
     call = _blocking(aio.Client.call)

@@ -27,6 +27,8 @@ _DRAIN_LIMIT: Final = 256
 _SWEEP_SECONDS: Final = 0.5
 _FIRST_BACKOFF_SECONDS: Final = 0.05
 _LAST_BACKOFF_SECONDS: Final = 5.0
+# With -1, libzmq throws away what it received just before a break.
+_NEVER_MILLISECONDS: Final = 3_600_000
 _CLOSED: Final = "The client was closed."
 _RECEIVE_HIGH_WATER: Final = 10_000
 _UP: Final = zmq.Event.HANDSHAKE_SUCCEEDED
@@ -37,7 +39,7 @@ _DOWN: Final = (
     | zmq.Event.HANDSHAKE_FAILED_AUTH)
 _MONITORED: Final = struct.Struct("=Hi")
 _OPTIONS: Final = {
-    zmq.LINGER: 0, zmq.SNDHWM: 0, zmq.RECONNECT_IVL: -1,
+    zmq.LINGER: 0, zmq.SNDHWM: 0, zmq.RECONNECT_IVL: _NEVER_MILLISECONDS,
     zmq.CONNECT_TIMEOUT: 3000, zmq.HANDSHAKE_IVL: 5000,
     zmq.TCP_KEEPALIVE: 1, zmq.TCP_KEEPALIVE_IDLE: 60,
     zmq.TCP_KEEPALIVE_INTVL: 15, zmq.TCP_KEEPALIVE_CNT: 4}
@@ -160,6 +162,15 @@ class _Waiting(msgspec.Struct):
     sent: bool = False
 
 
+def _encoded(id: int, method: str, params: dict[str, Any]) -> bytes:
+    try:
+        return codec.encode_request(id, method, params)
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        raise Refused(
+            Code.BAD_REQUEST, "This cannot be sent: text must be valid "
+            "Unicode, and numbers must have 64 bits at most.") from None
+
+
 class Link:
     """Requests to the first of several servers that answers.
 
@@ -201,8 +212,8 @@ class Link:
             resend: bool = False) -> None:
         """Ask; `reply` is called later, on the loop.
 
-        Raises Refused where the request cannot be taken (too large, or
-        too many already wait), NoAnswer after `close`.
+        Raises Refused where the request cannot be taken (too large, not
+        to be encoded, or too many already wait), NoAnswer after `close`.
         """
         if self._closed:
             raise NoAnswer(_CLOSED, sent=False)
@@ -211,7 +222,7 @@ class Link:
                 Code.UNAVAILABLE, "Too many requests wait for an answer; "
                 "try again in a moment.", retry_after=1)
         self._last_id += 1
-        body = codec.encode_request(self._last_id, method, params)
+        body = _encoded(self._last_id, method, params)
         if len(body) > REQUEST_BYTES:
             raise Refused(
                 Code.TOO_LARGE, "The request is too large; send less at "

@@ -113,6 +113,8 @@ class Device:
             self._subscriber = Subscriber(
                 events_endpoint(hello.events, self._link.endpoint),
                 self._published, self._came_up, self._went_down)
+            if self._paused:
+                self._subscriber.pause()
         except (ZchatError, msgspec.ValidationError, zmq.ZMQError) as fault:
             _log.warning("no events: %s", fault)
             self._retry_later()

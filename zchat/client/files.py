@@ -15,7 +15,24 @@ from zchat.errors import Code, Refused
 from zchat.rpc import results
 
 TRIES: Final = 5
+NAME_BYTES: Final = 180
+"""What of a file name is used: file systems take 255 with additions."""
 _HASH_BYTES: Final = 1 << 20
+
+
+def short_name(name: str) -> str:
+    """The name in NAME_BYTES of UTF-8 at most, with its suffix."""
+    stem, dot, suffix = name.rpartition(".")
+    if not stem or len(_utf8(suffix)) > NAME_BYTES // 2:
+        stem, dot, suffix = name, "", ""
+    room = NAME_BYTES - len(_utf8(dot + suffix))
+    if len(_utf8(stem)) <= room:
+        return name
+    return _utf8(stem)[:room].decode(errors="ignore") + dot + suffix
+
+
+def _utf8(name: str) -> bytes:
+    return name.encode(errors="surrogateescape")
 
 
 @contextmanager
@@ -63,9 +80,12 @@ async def upload(
 async def _send_chunks(
         client: Methods, stream: BinaryIO, begun: results.Upload,
         size: int) -> bool:
-    """Whether all arrived; if not, ask where the upload stands."""
+    """Whether all arrived; if not, ask where the upload stands.
+
+    An empty file is complete with an empty chunk.
+    """
     offset = begun.offset
-    while offset < size:
+    while offset < size or size == 0:
         data = await asyncio.to_thread(
             _piece, stream, offset, begun.chunk_size)
         try:
@@ -104,7 +124,7 @@ async def download_to(client: Methods, file_id: str, path: Path) -> int:
     It grows beside the path, under the file's id, and goes on there
     after a break; the path itself appears when all has come.
     """
-    part = path.with_name(f"{path.name}.{file_id}.part")
+    part = path.with_name(f"{short_name(path.name)}.{file_id}.part")
     with await asyncio.to_thread(part.open, "ab") as stream:
         while True:
             found = await client.download_range(file_id, stream.tell())

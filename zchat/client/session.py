@@ -329,8 +329,9 @@ class Session:
         """Take one chat of a sync in; whether it is new here."""
         chat = self.chats.get(found.id)
         if chat is None:
+            is_resumed = not self._synced_once and found.id in self._left
             self.chats[found.id] = chat = self._first_seen(found)
-            if self._synced_once:
+            if self._start is None and not is_resumed:
                 self._notice(
                     "chat_added", chat.id,
                     {"name": chat.name, "kind": chat.kind})

@@ -1,5 +1,6 @@
 """From a request to a method's parameters, and from answers to HTTP."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -7,14 +8,17 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import inspect
 
-from zchat.client.methods import RESENT
+from zchat.client.methods import KEY, may_repeat
 from zchat.errors import Code, Refused
 from zchat.gateway.messages import Request, Response
 from zchat.gateway.router import Values
+from zchat.rpc.complaints import complaint
 from zchat.rpc.methods import TOKEN, Method, Route
 
-KEY: Final = "idempotency_key"
 _MOST_FIELDS: Final = 100
+_LONGEST_NAME: Final = 64
+# Some integers beyond 64 bits are text to msgspec.
+_LARGE_INTEGER: Final = re.compile("-?[1-9][0-9]{17,400}")
 _PLAIN: Final[dict[type[inspect.Type], type]] = {
     inspect.IntType: int, inspect.BoolType: bool, inspect.ListType: list}
 
@@ -39,12 +43,7 @@ class Call(msgspec.Struct):
 
     def may_repeat(self) -> bool:
         """Whether sending it twice does no more than sending it once."""
-        method = self.method
-        if method.name not in RESENT:
-            return False
-        if KEY in method.params.__struct_fields__:
-            return self.params.get(KEY) is not None
-        return not self.params.get(method.changes_if)
+        return may_repeat(self.method.name, self.params)
 
 
 class Binding:
@@ -73,11 +72,19 @@ class Binding:
         if request.body and not self.route.raw:
             self._merge(params, _document(request.body).items())
         self._take_key(request, params)
+        if request.method == "HEAD":
+            self._check_changes_nothing(params)
         given = params.pop(TOKEN, None)
         bearer = bearer_token(request)
         if bearer is None or given in (None, bearer):
             return Call(self.method, bearer or given, params)
         return Call(self.method, bearer, params, given)
+
+    def _check_changes_nothing(self, params: dict[str, Any]) -> None:
+        """HEAD is safe (RFC 9110, 9.2.1), and its answer is not seen."""
+        name = self.method.changes_if
+        if name and params.get(name):
+            raise _bad(f"`{name}` changes something; use GET.", name)
 
     def _merge(
             self, params: dict[str, Any],
@@ -104,7 +111,7 @@ class Binding:
             try:
                 yield field, read(text) if read else text
             except msgspec.ValidationError as error:
-                raise _bad(f"{field}: {error}.", field) from None
+                raise complaint(f"{error} - at `$.{field}`") from None
 
     def _take_key(self, request: Request, params: dict[str, Any]) -> None:
         header = request.headers.get(b"idempotency-key")
@@ -156,11 +163,27 @@ def _document(body: bytes) -> Mapping[str, Any]:
     try:
         document = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
+        if isinstance(error, msgspec.ValidationError):
+            _name_the_number(body)
         raise Refused(
             Code.BAD_REQUEST, f"The body is not JSON: {error}.") from None
     if not isinstance(document, dict):
         raise Refused(Code.BAD_REQUEST, "The body must be a JSON object.")
     return document
+
+
+def _name_the_number(body: bytes) -> None:
+    """Refuse the field whose number is beyond all that can be read."""
+    try:
+        pieces = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, RecursionError):
+        return
+    for name, piece in pieces.items():
+        try:
+            msgspec.json.decode(piece)
+        except msgspec.ValidationError:
+            field = name[:_LONGEST_NAME]
+            raise _bad(f"`{field}` is too large a number.", field) from None
 
 
 def _reader_of(kind: inspect.Type) -> Any:
@@ -180,6 +203,8 @@ def _reader_of(kind: inspect.Type) -> Any:
             return text.split(",")
         if plain is None:
             return text
+        if plain is int and _LARGE_INTEGER.fullmatch(text):
+            return int(text)
         return msgspec.convert(text, plain, strict=False)
 
     return read if nullable or plain is not None else None

@@ -9,10 +9,13 @@ from zchat.errors import Code, Refused
 from zchat.gateway.binding import Binding, Call, json_answer
 from zchat.gateway.messages import Request, Response, problem_of
 from zchat.gateway.router import Serve, Values
+from zchat.rpc import codec
 from zchat.rpc.methods import TOKEN
 
 _KNOWN_CALLERS: Final = 10_000
+_LONGEST_NAME: Final = 64
 _OTHER: Final = "other_user_id"
+_UNSENDABLE: Final = (ValueError, TypeError, OverflowError, RecursionError)
 
 
 class Caller:
@@ -54,8 +57,11 @@ class Caller:
                 answer.set_result(problem_of(
                     binding.refusal(_refusal_of(error))))
 
-        self._request(
-            call.method.name, call.wire(), reply, call.may_repeat())
+        try:
+            self._request(
+                call.method.name, call.wire(), reply, call.may_repeat())
+        except Refused as refused:
+            raise binding.refusal(refused) from None
         return answer
 
     async def _answer_if_own(
@@ -125,10 +131,23 @@ class Caller:
             self._link.request(method, params, reply, resend=may_repeat)
         except NoAnswer as error:
             raise _refusal_of(error) from None
-        except (ValueError, TypeError, OverflowError, RecursionError):
-            raise Refused(
-                Code.BAD_REQUEST, "A value is too large, too deep, or not "
-                "text that can be sent.") from None
+        except Refused as refused:
+            if refused.code is Code.BAD_REQUEST:
+                raise _named(refused, params) from None
+            raise
+
+
+def _named(refused: Refused, params: dict[str, Any]) -> Refused:
+    """The refusal of what cannot be encoded, with the name of it."""
+    for name, value in params.items():
+        try:
+            codec.pack({name: value})
+        except _UNSENDABLE:
+            field = name[:_LONGEST_NAME]
+            return Refused(
+                Code.BAD_REQUEST, f"`{field}` is too large, too deep, or "
+                "not text that can be sent.", field=field)
+    return refused
 
 
 def _refusal_of(error: Refused | NoAnswer) -> Refused:

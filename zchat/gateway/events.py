@@ -3,6 +3,7 @@
 import asyncio
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
 from typing import Final
 
 import msgspec
@@ -57,6 +58,11 @@ class Places:
         offset = self._offset_of.setdefault(short, len(self._bytes))
         self._bytes[offset:offset + _PLACE_BYTES] = (
             short + seq.to_bytes(_SEQ_BYTES, "big"))
+
+    def add(self, chat_id: str) -> None:
+        """The chat was told of; a place that it has is kept."""
+        if _short(chat_id) not in self._offset_of:
+            self.move(chat_id, 0)
 
     @property
     def text(self) -> str:
@@ -115,16 +121,11 @@ class EventStreams:
                 field=name)
         await self._caller.check_claim(call)
         user_id = await self._caller.user_id(call.token)
-        if self.open >= self._limit:
-            raise Refused(
-                Code.UNAVAILABLE, f"{self._limit} event streams are open; "
-                "try again later.", retry_after=10)
-        cursors = await self._cursors(call, last_id) if last_id else None
+        chunks = self._stream(call, user_id, last_id)
+        await anext(chunks)
         return Response(
             200, content_type=EVENT_STREAM,
-            fields=(("X-Accel-Buffering", "no"),),
-            chunks=self._stream(str(call.token), Session(
-                user_id, self.heartbeat_seconds, cursors=cursors), cursors))
+            fields=(("X-Accel-Buffering", "no"),), chunks=chunks)
 
     async def _cursors(self, call: Call, last_id: object) -> dict[str, int]:
         sync = await self._caller.ask("sync", call.wire(), may_repeat=True)
@@ -137,12 +138,35 @@ class EventStreams:
                 "stream gave.", field="Last-Event-ID") from None
 
     async def _stream(
-            self, token: str, session: Session,
-            cursors: dict[str, int] | None
+            self, call: Call, user_id: str, last_id: object
+            ) -> AsyncGenerator[bytes, None]:
+        """The stream; its first, empty chunk says that it may begin.
+
+        Its place is taken before it waits for anything. Once begun, it
+        gives the place back whether or not anybody reads on: a
+        generator that is dropped is closed by its loop.
+        """
+        if self.open >= self._limit:
+            raise Refused(
+                Code.UNAVAILABLE, f"{self._limit} event streams are open; "
+                "try again later.", retry_after=10)
+        self.open += 1
+        try:
+            cursors = await self._cursors(call, last_id) if last_id else None
+            yield b""
+            async with aclosing(self._events(
+                    str(call.token), user_id, cursors)) as events:
+                async for chunk in events:
+                    yield chunk
+        finally:
+            self.open -= 1
+
+    async def _events(
+            self, token: str, user_id: str, cursors: dict[str, int] | None
             ) -> AsyncGenerator[bytes, None]:
         places = None if cursors is None else Places(cursors)
-        device = Device(self._link, token, session)
-        self.open += 1
+        device = Device(self._link, token, Session(
+            user_id, self.heartbeat_seconds, cursors=cursors))
         try:
             yield _BEGIN
             while True:
@@ -152,14 +176,22 @@ class EventStreams:
                     continue
                 if isinstance(event, CaughtUp):
                     places = Places(device.cursors())
-                elif isinstance(event, MessageEvent) and places is not None:
-                    places.move(event.chat_id, event.message.seq)
+                elif places is not None:
+                    _follow(places, event)
                 yield event_text(event, places.text if places else "")
         except Refused:
             return
         finally:
-            self.open -= 1
             device.close()
+
+
+def _follow(places: Places, event: Event) -> None:
+    """Keep the places in step with what is sent."""
+    match event:
+        case MessageEvent(chat_id, message):
+            places.move(chat_id, message.seq)
+        case Notice("chat_added", str(chat_id)):
+            places.add(chat_id)
 
 
 async def _next_event(device: Device) -> Event | None:

@@ -25,7 +25,7 @@ from zchat.client.connection import NoAnswer
 from zchat.client.console.identity import (
     DEFAULT_PROFILE, Profile, Taken, default_folder)
 from zchat.client.console.slash import dispatch
-from zchat.client.console.talk import Talk, failure
+from zchat.client.console.talk import Talk, failure, file_failure
 from zchat.client.console.terminal import Terminal
 from zchat.client.console.text import (
     clock_time, harmless, json_line, message_line)
@@ -98,6 +98,8 @@ def exit_status(work: Callable[[], Coroutine[Any, Any, None]]) -> int:
     """Run it to its end; what went wrong is told on standard error."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")
     try:
         asyncio.run(_stopping_on_sigterm(work))
     except (ZchatError, OSError) as error:
@@ -127,6 +129,8 @@ def _told(error: ZchatError | OSError) -> int:
         text, status = failure(error, now()), REFUSED
     elif isinstance(error, NoAnswer):
         status = UNREACHABLE
+    elif isinstance(error, OSError):
+        text = file_failure(error)
     click.echo(f"zchat: {text}", err=True)
     return status
 
@@ -285,7 +289,6 @@ async def read(
             profile.keep_cursors(client.user_id, chat_id, client.cursors())
             if not keep_unread:
                 await _mark(client, positions)
-            positions.clear()
             if is_all and not follow:
                 return
 
@@ -305,12 +308,15 @@ def _print_message(
 
 
 async def _mark(client: Client, positions: dict[str, int]) -> None:
-    """Move read positions; what fails moves with the next message."""
-    for chat_id, seq in positions.items():
+    """Move read positions; those that get no answer are kept."""
+    for chat_id, seq in list(positions.items()):
         try:
             await client.read(chat_id, seq)
-        except (Refused, NoAnswer):
+        except NoAnswer:
             continue
+        except Refused:
+            pass
+        del positions[chat_id]
 
 
 @click.command("chats")

@@ -6,12 +6,13 @@ from typing import Final
 
 from msgspec import Struct
 
-from zchat.client.console.talk import HISTORY, Quit, Talk
+from zchat.client.console.talk import HISTORY, Quit, Talk, whole_number
 from zchat.client.console.text import clock_time, harmless, size_text
 from zchat.client.console.when import moment
+from zchat.client.files import short_name
 from zchat.errors import ConfigError
 
-_LONGEST_NAME: Final = 100
+_MOST_HISTORY: Final = 200
 
 
 class Slash(Struct, frozen=True):
@@ -74,9 +75,10 @@ async def _p2p(talk: Talk, person: str) -> None:
 
 
 async def _history(talk: Talk, count: str = str(HISTORY)) -> None:
-    if not count.isdecimal() or not 1 <= int(count) <= 200:
+    number = whole_number(count, _MOST_HISTORY)
+    if not number:
         raise ConfigError("Type /history with a number from 1 to 200.")
-    await talk.show_older(int(count))
+    await talk.show_older(number)
 
 
 async def _comment(talk: Talk, number: str, text: str) -> None:
@@ -161,14 +163,19 @@ async def _download(talk: Talk, number: str, folder: str = ".") -> None:
 
 
 def local(path: str) -> Path:
-    """The path meant by what was typed."""
-    return Path(path).expanduser()
+    """The path meant by what was typed; raises ConfigError."""
+    try:
+        if "\0" not in path:
+            return Path(path).expanduser()
+    except RuntimeError:
+        pass
+    raise ConfigError(f"{path!r} is no path here.")
 
 
 def free_path(folder: Path, name: str) -> Path:
     """Where a file of that name may be written: in the folder, new."""
     base = harmless(name).replace("/", "_").replace("\\", "_").strip(". ")
-    stem, dot, suffix = (base or "file")[-_LONGEST_NAME:].rpartition(".")
+    stem, dot, suffix = short_name(base or "file").rpartition(".")
     if not stem:
         stem, dot, suffix = suffix, "", ""
     number = 1
@@ -199,13 +206,16 @@ async def _exit(talk: Talk) -> None:
     left = talk.chat_id
     await talk.client.exit(left)
     talk.came_out(left)
+    if left == talk.client.chat_default:
+        talk.show("-- you left the common chat; start `zchat chat` again to "
+                  "come back, or /open another --")
 
 
 async def _link(talk: Talk, uses: str | None = None) -> None:
-    if uses is not None and not (uses.isdecimal() and int(uses)):
+    most = None if uses is None else whole_number(uses)
+    if uses is not None and not most:
         raise ConfigError("Type /link with the number of uses.")
-    made = await talk.client.invite_link(
-        talk.chat_id, max_uses=None if uses is None else int(uses))
+    made = await talk.client.invite_link(talk.chat_id, max_uses=most)
     talk.show(f"-- {harmless(made.link)} (until "
               f"{clock_time(made.expires_at, talk.now())}) --")
 

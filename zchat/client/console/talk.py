@@ -1,13 +1,16 @@
 """A conversation in lines: what comes in is shown, what is typed is done."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from zchat.client.aio import Client
 from zchat.client.connection import NoAnswer
+from zchat.client.console.seen import Seen
 from zchat.client.console.text import (
     clock_time, harmless, message_line)
 from zchat.client.session import CaughtUp, Event, MessageEvent, Notice
@@ -15,6 +18,9 @@ from zchat.errors import Code, ConfigError, Refused
 from zchat.rpc import results
 
 HISTORY: Final = 20
+NEEDS_NO_SERVER: Final = frozenset({"/help", "/quit"})
+_LARGEST_NUMBER: Final = 2**53 - 1
+_LOOK_SECONDS: Final = 0.5
 
 Run = Callable[["Talk", str], Awaitable[None]]
 
@@ -41,8 +47,8 @@ class Talk:
         self.listed: dict[str, list[str]] = {}
         self._slash = slash
         self._people: dict[str, str] = {}
-        self._shown: dict[str, int] = {}
-        self._oldest: dict[str, int] = {}
+        self._seen: defaultdict[str, Seen] = defaultdict(Seen)
+        self._waiting: asyncio.Queue[str | None] = asyncio.Queue()
         self._unmarked: dict[str, int] = {}
         self._mark = asyncio.Event()
         self._ready = asyncio.Event()
@@ -56,12 +62,13 @@ class Talk:
         tasks = [
             asyncio.create_task(work) for work in
             (self._take_events(), self._mark_read(),
-             self._take_lines(lines, chat))]
+             self._take_lines(lines), self._do_lines(chat))]
         try:
             done, _ = await asyncio.wait(
                 tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                task.result()
+                with suppress(Quit):
+                    task.result()
         finally:
             for task in tasks:
                 task.cancel()
@@ -69,18 +76,45 @@ class Talk:
 
     # What is typed.
 
-    async def _take_lines(
-            self, lines: AsyncIterator[str], chat: str | None) -> None:
+    async def _take_lines(self, lines: AsyncIterator[str]) -> None:
+        """Hand on what is typed; ends by /quit alone.
+
+        While the server is away, what needs none is done out of turn.
+        """
+        async for line in lines:
+            if line.strip().lower() in NEEDS_NO_SERVER:
+                if not await self._in_turn_or_away():
+                    self.show("-- the server is away: what was typed "
+                              "before still waits --")
+                await self.do(line.strip().lower())
+                continue
+            if line.strip() and not self.client.is_up:
+                self.show("-- waiting for the server --")
+            self._waiting.put_nowait(line)
+        self._waiting.put_nowait(None)
+        await asyncio.Event().wait()
+
+    async def _in_turn_or_away(self) -> bool:
+        """Wait until all lines before are done; False: not, it is away."""
+        done = asyncio.ensure_future(self._waiting.join())
+        try:
+            while self.client.is_up and not done.done():
+                await asyncio.wait([done], timeout=_LOOK_SECONDS)
+            await asyncio.sleep(0)
+            return done.done()
+        finally:
+            done.cancel()
+
+    async def _do_lines(self, chat: str | None) -> None:
+        """Do the lines in their order, until the end of the input."""
         await self._ready.wait()
         await self.attempt(self.list_chats())
         if chat is not None:
             self.chat_id = self.chat_named(chat)
         await self.attempt(self.open(self.chat_id))
-        try:
-            async for line in lines:
-                await self.attempt(self.do(line))
-        except Quit:
-            return
+        while (line := await self._waiting.get()) is not None:
+            await self.attempt(self.do(line))
+            self._waiting.task_done()
 
     async def do(self, line: str) -> None:
         """One typed line: a command behind a slash, else a message."""
@@ -95,7 +129,9 @@ class Talk:
             await work
         except (Refused, NoAnswer) as error:
             self.show(f"! {failure(error, self.now())}")
-        except (ConfigError, OSError) as error:
+        except OSError as error:
+            self.show(f"! {file_failure(error)}")
+        except ConfigError as error:
             self.show(f"! {harmless(str(error))}")
 
     # What is shown.
@@ -117,24 +153,30 @@ class Talk:
         self.show(f"-- {harmless(chat.name)} --")
         for message in reversed(chat.messages):
             self.show_message(message)
-        self._shown[chat_id] = max(self._shown.get(chat_id, 0), chat.head)
-        self._oldest[chat_id] = (
-            chat.messages[-1].seq if chat.messages else chat.head + 1)
-        self._will_mark(chat_id, chat.head)
+        seen = self._seen[chat_id]
+        seen.opened(
+            chat, self.client.cursors().get(chat_id, 0),
+            len(chat.messages) < HISTORY)
+        if seen.readable(chat.read) < chat.head:
+            self.show("-- there are older unread messages; see /history --")
+        self._will_mark(chat_id)
 
     async def show_older(self, count: int) -> None:
         """Show what stands before the oldest message shown."""
-        if self.chat_id not in self._oldest:
-            await self.open(self.chat_id)
+        chat_id = self.chat_id
+        seen = self._seen[chat_id]
+        if seen.oldest is None:
+            await self.open(chat_id)
             return
         page = await self.client.history(
-            self.chat_id, before=self._oldest[self.chat_id], limit=count)
+            chat_id, before=seen.oldest, limit=count)
+        seen.older(page)
+        self._will_mark(chat_id)
         if not page.messages:
             self.show("-- there is nothing older --")
             return
         for message in page.messages:
             self.show_message(message)
-        self._oldest[self.chat_id] = page.messages[0].seq
 
     def show_message(
             self, message: results.Message, prefix: str = "") -> None:
@@ -158,6 +200,7 @@ class Talk:
         match event:
             case CaughtUp():
                 self._ready.set()
+                self._mark.set()
             case MessageEvent():
                 self._message_came(event.chat_id, event.message)
             case Notice():
@@ -167,27 +210,30 @@ class Talk:
 
     def _message_came(
             self, chat_id: str, message: results.Message) -> None:
-        if message.seq <= self._shown.get(chat_id, 0):
-            return
-        self._shown[chat_id] = message.seq
-        if chat_id != self.chat_id:
-            self.show_message(message, f"[{self.chat_name(chat_id)}] ")
-            return
-        self.show_message(message)
-        self._will_mark(chat_id, message.seq)
+        is_open = chat_id == self.chat_id
+        if self._seen[chat_id].comes(message):
+            self.show_message(
+                message,
+                "" if is_open else f"[{self.chat_name(chat_id)}] ")
+        if is_open:
+            self._will_mark(chat_id)
 
     def came_out(self, chat_id: str | None) -> None:
         """The open chat is no longer ours: go to the common one."""
-        if chat_id == self.chat_id:
+        if chat_id == self.chat_id != self.client.chat_default:
             self.chat_id = self.client.chat_default
+            self.show(f"-- this is {self.chat_name(self.chat_id)} --")
 
-    def _will_mark(self, chat_id: str, seq: int) -> None:
+    def _will_mark(self, chat_id: str) -> None:
+        """Move the read position behind what was shown without a gap."""
+        known = self.client.known_chats.get(chat_id)
+        seq = self._seen[chat_id].readable(known.read if known else 0)
         if seq:
             self._unmarked[chat_id] = seq
             self._mark.set()
 
     async def _mark_read(self) -> None:
-        """Move the read positions behind what was shown."""
+        """Move the read positions; what is lost goes when caught up."""
         while True:
             await self._mark.wait()
             self._mark.clear()
@@ -195,7 +241,9 @@ class Talk:
             for chat_id, seq in unmarked.items():
                 try:
                     await self.client.read(chat_id, seq)
-                except (Refused, NoAnswer):
+                except NoAnswer:
+                    self._unmarked.setdefault(chat_id, seq)
+                except Refused:
                     continue
 
     # What names mean.
@@ -203,9 +251,8 @@ class Talk:
     def numbered(self, kind: str, text: str) -> str | None:
         """The id behind a number of the list shown last."""
         listed = self.listed.get(kind, [])
-        if text.isdecimal() and 1 <= int(text) <= len(listed):
-            return listed[int(text) - 1]
-        return None
+        number = whole_number(text, len(listed))
+        return listed[number - 1] if number else None
 
     def chat_named(self, text: str) -> str:
         """The id of a chat: its number in the list, its name or its id."""
@@ -229,27 +276,55 @@ class Talk:
         name = text.removeprefix("@").casefold()
         for chat_id in dict.fromkeys(
                 (self.chat_id, self.client.chat_default)):
-            for user_id, known in self._people.items():
-                if known.casefold() == name:
-                    return user_id
-            for user in await self.client.all_users(chat_id):
+            for user in await self._members(chat_id):
                 self._people[user.id] = user.name
-        for user_id, known in self._people.items():
-            if known.casefold() == name:
-                return user_id
-        raise ConfigError(f"There is nobody called {text!r} here.")
+                if user.name.casefold() == name:
+                    return user.id
+        found = [user_id for user_id, known in self._people.items()
+                 if known.casefold() == name]
+        if len(found) == 1:
+            return found[0]
+        raise ConfigError(
+            f"There is nobody called {text!r} here." if not found
+            else f"Several were called {text!r}; use the id.")
+
+    async def _members(self, chat_id: str) -> list[results.Person]:
+        """Who is in a chat; nobody if it is no longer ours."""
+        try:
+            return await self.client.all_users(chat_id)
+        except Refused as refused:
+            if refused.code not in (Code.FORBIDDEN, Code.NOT_FOUND):
+                raise
+            return []
 
     async def message(self, text: str) -> results.Message:
         """A message of the open chat by its number."""
-        number = text.removeprefix("#")
-        if not (number.isascii() and number.isdecimal()):
+        number = whole_number(text.removeprefix("#"))
+        if number is None:
             raise ConfigError(
-                f"{text!r} is no message; use the number behind its #.")
+                f"{text[:40]!r} is no message; use the number behind its "
+                "#.")
         page = await self.client.history(
-            self.chat_id, after=max(0, int(number) - 1), limit=1)
-        if not page.messages or page.messages[0].seq != int(number):
+            self.chat_id, after=max(0, number - 1), limit=1)
+        if not page.messages or page.messages[0].seq != number:
             raise ConfigError(f"There is no message #{number} here.")
         return page.messages[0]
+
+
+def whole_number(text: str, most: int = _LARGEST_NUMBER) -> int | None:
+    """The number from 0 to `most` that was typed, or None."""
+    if not (text.isascii() and text.isdecimal()):
+        return None
+    digits = text.lstrip("0") or "0"
+    if len(digits) > len(str(most)) or int(digits) > most:
+        return None
+    return int(digits)
+
+
+def file_failure(error: OSError) -> str:
+    """What is wrong with which file, on one harmless line."""
+    parts = (error.strerror or str(error), error.filename)
+    return harmless(": ".join(str(part) for part in parts if part))
 
 
 def is_id(text: str) -> bool:

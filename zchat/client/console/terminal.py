@@ -1,8 +1,11 @@
 """Lines in from a person or a pipe, lines out in between."""
 
 import asyncio
+import io
+import shutil
 import sys
 import threading
+import unicodedata
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
@@ -13,7 +16,27 @@ except ImportError:  # not on this system: lines are plain then
     readline = termios = None  # type: ignore[assignment]
 
 _PROMPT = "> "
-_CLEAR_LINE = "\r\x1b[K"
+_CLEAR_BELOW = "\r\x1b[J"
+_NEXT_ROW = " \r"
+
+
+def between(line: str, typed: str, columns: int) -> str:
+    """What writes a line above the one that is being typed.
+
+    That one may be wrapped; the cursor is taken to be at its end.
+    """
+    rows, rest = divmod(cells(_PROMPT + typed), columns)
+    up = f"\x1b[{rows}A" if rows else ""
+    wrap = _NEXT_ROW if rows and not rest else ""
+    return f"{up}{_CLEAR_BELOW}{line}\n{_PROMPT}{typed}{wrap}"
+
+
+def cells(text: str) -> int:
+    """The width of a text on a terminal."""
+    return sum(
+        0 if unicodedata.combining(character) else
+        2 if unicodedata.east_asian_width(character) in "WF" else 1
+        for character in text)
 
 
 class Terminal:
@@ -24,12 +47,15 @@ class Terminal:
             readline is not None and sys.stdin.isatty()
             and sys.stdout.isatty())
         self._is_typing = False
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(errors="surrogateescape")
 
     def show(self, line: str) -> None:
         """Write one line, which must be harmless already."""
         if self._is_typing:
             typed = readline.get_line_buffer()
-            sys.stdout.write(f"{_CLEAR_LINE}{line}\n{_PROMPT}{typed}")
+            sys.stdout.write(
+                between(line, typed, shutil.get_terminal_size().columns))
         else:
             sys.stdout.write(f"{line}\n")
         sys.stdout.flush()

@@ -53,8 +53,14 @@ def json_line(value: object) -> str:
 
 
 def clock_time(moment: str, now: datetime) -> str:
-    """A time of the wire as local time, with the day unless it is today."""
-    local = datetime.fromisoformat(moment).astimezone(now.tzinfo)
+    """A time of the wire as local time, with the day unless it is today.
+
+    What is no time, or none that the zone has, is shown as it came.
+    """
+    try:
+        local = datetime.fromisoformat(moment).astimezone(now.tzinfo)
+    except (ValueError, OverflowError):
+        return harmless(moment)
     if local.date() == now.date():
         return local.strftime("%H:%M")
     return local.strftime("%Y-%m-%d %H:%M")
