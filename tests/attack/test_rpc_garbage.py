@@ -63,9 +63,6 @@ UNREADABLE = {
     "huge bytes": b"\xc6\xff\xff\xff\xff",
     "huge extension": b"\xc9\xff\xff\xff\xff\x01",
     "huge array within": b"\x94\x00\x01\xa5hello\xdd\x7f\xff\xff\xff",
-    "extension": b"\x94\x00\x01\xa5hello\xc7\x03\x05abc",
-    "not UTF-8": b"\x94\x00\x01\xa5hello\x81\xa1a\xa2\xff\xfe",
-    "surrogate": b"\x94\x00\x01\xa5hello\x81\xa1a\xa3\xed\xa0\x80",
     "nil": b"\xc0",
     "a map": msgpack.packb({"id": 1, "method": "hello"}),
     "three parts": msgpack.packb([0, 1, "hello"]),
@@ -80,6 +77,26 @@ UNREADABLE = {
     "nil as id": request(id=None),
     "array as id": request(id=[1]),
 }
+
+KEYS_THAT_ARE_ARRAYS = b"".join(
+    b"\x92" + msgpack.packb(n) + msgpack.packb(n) + b"\x00"
+    for n in range(1000))
+UNREADABLE_PARAMETERS = {
+    "extension": b"\xc7\x03\x05abc",
+    "not UTF-8": b"\x81\xa1a\xa2\xff\xfe",
+    "key not UTF-8": b"\x81\xa2\xff\xfe\x00",
+    "surrogate": b"\x81\xa1a\xa3\xed\xa0\x80",
+    "arrays as keys": b"\xde\x03\xe8" + KEYS_THAT_ARE_ARRAYS,
+}
+
+
+@pytest.mark.parametrize(
+    "parameters", UNREADABLE_PARAMETERS.values(), ids=UNREADABLE_PARAMETERS)
+def test_unreadable_parameters_are_answered_under_the_id(
+        client: Client, parameters: bytes) -> None:
+    body = b"\x94\x00\x07\xa5hello" + parameters
+    refused = refusal(client.caller(), body, id=7)
+    assert refused.code == "bad_request"
 
 
 @pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE)

@@ -71,7 +71,7 @@ def below_a_file(path: Path) -> None:
     (lambda path: path.write_bytes(os.urandom(8192)), "not a database"),
     (lambda path: path.mkdir(), "cannot be used as a store"),
     (newer, "newer zchat"),
-    (foreign, "cannot be used as a store"),
+    (foreign, "another program"),
     (below_a_file, "cannot be used as a store"),
 ], ids=["random", "folder", "newer", "foreign",
         "below a file"])
