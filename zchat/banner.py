@@ -1,27 +1,38 @@
 """What a person sees when the server has started."""
 
+import os
+import shutil
+import sys
+from pathlib import Path
+
 from zchat.config import Settings, reachable
+
+RPC_BY_DEFAULT = "tcp://127.0.0.1:8001"
 
 
 def banner(settings: Settings) -> str:
     """Where everything is, and what to type next."""
     rpc, events = reachable(settings.rpc), reachable(settings.events)
+    http = f"http://{settings.host}:{settings.port}"
+    server = "" if rpc == RPC_BY_DEFAULT else f" --server {rpc}"
+    places = [
+        f"  HTTP    {http}", f"  RPC     {rpc}", f"  events  {events}",
+        f"  store   {settings.shown_store()}"]
     lines = [
-        "zchat is running; Ctrl-C stops it.",
-        "",
-        f"  RPC     {rpc}",
-        f"  events  {events}",
-        f"  store   {settings.shown_store()}",
-    ]
-    server = "" if rpc == "tcp://127.0.0.1:8001" else f" --server {rpc}"
-    following = [
-        "Try next, in another terminal:",
-        f"  zchat chat{server}",
-    ]
-    if not settings.no_http:
-        http = f"http://{settings.host}:{settings.port}"
-        lines.insert(2, f"  HTTP    {http}")
-        following.append(f"  curl -X POST {http}/connect")
-    following.append(
-        f'  python -m zchat send "Hello, everyone!"{server}')
-    return "\n".join([*lines, "", *following, ""])
+        f"  {program()} chat{server}", f"  curl -X POST {http}/connect",
+        "  python hello.py    # ten lines of pyzmq, from README.md"]
+    if settings.no_http:
+        del places[0], lines[1]
+    return "\n".join([
+        "zchat is running; Ctrl-C stops it.", "", *places, "",
+        "Try next, in another terminal:", *lines, ""])
+
+
+def program() -> str:
+    """How the command is called from the working folder."""
+    if shutil.which("zchat"):
+        return "zchat"
+    beside = Path(sys.executable).with_name("zchat")
+    if beside.exists():
+        return os.path.relpath(beside)
+    return f"{os.path.relpath(sys.executable)} -m zchat"
