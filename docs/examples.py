@@ -196,11 +196,11 @@ class Stage:
                     f"{words} does not answer: {self._log.read_text()}")
             time.sleep(0.02)
         elsewhere = f" --server tcp://127.0.0.1:{self._ports[1]}"
-        said = self._said.read_text(encoding="utf-8").replace(elsewhere, "")
+        printed = self._said.read_text(encoding="utf-8").replace(elsewhere, "")
         if command.startswith("make run"):
             # There, zchat is not on the PATH, as it is here.
-            said = said.replace("\n  zchat ", "\n  .venv/bin/zchat ")
-        return said
+            printed = printed.replace("\n  zchat ", "\n  .venv/bin/zchat ")
+        return printed
 
     def _answers(self) -> bool:
         """Whether HTTP reaches the broker."""
