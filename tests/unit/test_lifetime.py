@@ -3,6 +3,7 @@
 import pytest
 
 from tests.harness import MakeWorld, Person, World, codes, refused
+from zchat.chat import lifetime
 from zchat.chat.lifetime import EXPIRY_PAGE
 from zchat.errors import Code
 from zchat.model import DELIVERIES, Delivery
@@ -319,3 +320,18 @@ def test_a_group_member_who_came_late_holds_nothing_back(
     world.wait(TTL + 61)
 
     assert kept(world) == []
+
+
+def test_much_is_deleted_in_pages(
+        world: World, ann: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifetime, "DELETED_MESSAGES", 2)
+    for number in range(5):
+        ann("send", text=str(number))
+    read_all(world, ann)
+    world.told()
+
+    world.wait(TTL + 61)
+
+    assert kept(world) == []
+    assert [told.body["seq"] for told in world.told()
+            if told.body["event"] == "expired"] == [2, 4, 5]

@@ -5,6 +5,7 @@ import pytest
 from tests.harness import NOWHERE, Asked, Person, World, codes, refused
 from zchat.chat.rooms import LIVE_LINKS
 from zchat.errors import Code
+from zchat.rpc import MEMBERSHIPS_LIMIT
 from zchat.rpc.topics import chat_topic
 
 
@@ -665,3 +666,18 @@ class TestLinks:
             value: int) -> None:
         with refused(Code.BAD_REQUEST, field=field):
             ann("invite_link", chat_id=chat_id, **{field: value})
+
+
+def test_a_user_is_in_so_many_groups_at_the_most(world: World) -> None:
+    ann, bob = world.users("Ann Bob")
+    for _ in range(MEMBERSHIPS_LIMIT - 1):
+        ann("create_chat", name="one of many")
+    own = bob("create_chat", name="Bob's").chat_id
+
+    with refused(Code.CONFLICT, limit=MEMBERSHIPS_LIMIT):
+        ann("create_chat", name="one too many")
+    with refused(Code.CONFLICT, limit=MEMBERSHIPS_LIMIT):
+        bob("invite", chat_id=own, user_id=ann.id)
+
+    ann("exit", chat_id=world.common)
+    ann("create_chat", name="one more")
