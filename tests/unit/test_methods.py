@@ -8,8 +8,7 @@ import pytest
 from tests.harness import NOWHERE, Asked, MakeWorld, Person, World
 from zchat.chat.handlers import HANDLERS
 from zchat.rpc.methods import (
-    EVENT_BY_NAME, EVENTS, METHOD_BY_NAME, METHODS, Method,
-    parameter_names, schema_types)
+    EVENT_BY_NAME, EVENTS, METHOD_BY_NAME, METHODS, Method, schema_types)
 
 FOR_GOOD = {
     "connect": {"name", "token"}, "status": set(),
@@ -38,7 +37,8 @@ def test_each_method_has_a_rule() -> None:
 
 def test_the_names_that_stay() -> None:
     for name, fields in FOR_GOOD.items():
-        assert fields <= set(parameter_names(METHOD_BY_NAME[name]))
+        assert fields <= set(
+            METHOD_BY_NAME[name].params.__struct_fields__)
 
 
 @by_name
@@ -50,7 +50,7 @@ def test_it_is_described(method: Method) -> None:
 
 @by_name
 def test_its_routes_name_its_parameters(method: Method) -> None:
-    known = {*parameter_names(method), "token"}
+    known = {*method.params.__struct_fields__, "token"}
     for route in method.routes:
         assert set(route.rename.values()) <= known
         assert set(re.findall(r"{(\w+)}", route.path)) <= known

@@ -119,7 +119,7 @@ class _Reader:
             _refuse_timestamp(body, name)
         if b"\x00" in bytes(body):
             _refuse_nul(given)
-        token = _token(given.token)
+        token = _typed(_decode_token, given.token, False)
         if self._names_token:
             given = msgspec.structs.replace(given, token=token)
         return token, given
@@ -141,25 +141,26 @@ def _refuse_nul(given: Any) -> None:
             raise _bad(f"`{name}` must not hold a NUL character.", name)
 
 
-def _token(raw: msgspec.Raw) -> object:
-    """The token if it is text, None if it is nil, else what is neither."""
+def _typed(
+        decode: Callable[[Any], Any], raw: msgspec.Raw,
+        otherwise: object) -> Any:
+    """The value of a part; `otherwise` where it is of another type."""
     try:
-        return _decode_token(raw)
+        return decode(raw)
     except _ERRORS:
-        return False
+        return otherwise
 
 
 def decode_request(body: bytes) -> Request:
     """The request in a body; raises Unreadable with the answer to give."""
     kind, id_body, name, parameters = _four_parts(body)
-    try:
-        id = _decode_id(id_body)
-    except _ERRORS:
+    id = _typed(_decode_id, id_body, None)
+    if id is None:
         raise Unreadable(None, _bad(
-            "The id must be an unsigned integer.", "id")) from None
-    if not _is_request(kind):
+            "The id must be an unsigned integer.", "id"))
+    if _typed(_decode_id, kind, None) != REQUEST:
         raise Unreadable(id, _bad("A request begins with 0.", "type"))
-    reader = _known_reader(name)
+    reader = _READERS.get(_typed(_decode_text, name, None))
     if reader is None:
         raise Unreadable(id, Refused(
             Code.UNKNOWN_METHOD, "There is no such method; see the table "
@@ -173,21 +174,6 @@ def decode_request(body: bytes) -> Request:
     except Refused as refused:
         raise Unreadable(id, refused) from None
     return Request(id, method, token, params)
-
-
-def _is_request(kind: msgspec.Raw) -> bool:
-    try:
-        return bool(_decode_id(kind) == REQUEST)
-    except _ERRORS:
-        return False
-
-
-def _known_reader(name: msgspec.Raw) -> tuple[
-        Method, Callable[[msgspec.Raw], tuple[object, Params]]] | None:
-    try:
-        return _READERS.get(_decode_text(name))
-    except _ERRORS:
-        return None
 
 
 def _four_parts(body: bytes) -> list[msgspec.Raw]:

@@ -260,11 +260,6 @@ EVENTS: tuple[EventKind, ...] = (
 EVENT_BY_NAME: dict[str, EventKind] = {event.name: event for event in EVENTS}
 
 
-def parameter_names(method: Method) -> tuple[str, ...]:
-    """The fields of a method's parameters, the token's not among them."""
-    return method.params.__struct_fields__
-
-
 def schema_types() -> list[Any]:
     """Every struct of the table, for JSON Schema."""
     return list(dict.fromkeys(
