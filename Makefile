@@ -2,6 +2,7 @@
 #   make run   ARGS="--port 9000"        start the server
 #   make test  TESTS=tests/unit          run some tests; all without TESTS
 #   make lint                            ruff, flake8 and mypy
+#   make format                          sort imports, format
 #   make bench                           measure (minutes)
 #   make torture-cluster                kill the primary under load
 #   make docs                            write the generated pages anew
@@ -16,7 +17,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CHECKED := $(wildcard zchat tests benchmarks docs)
 
-.PHONY: run test lint bench torture-cluster docs clean
+.PHONY: run test lint format bench torture-cluster docs clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/zchat serve $(ARGS)
@@ -26,8 +27,13 @@ test: $(VENV)/.dev
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check $(CHECKED)
+	$(BIN)/ruff format --check $(CHECKED)
 	$(BIN)/flake8 $(CHECKED)
 	$(BIN)/mypy --strict $(CHECKED)
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix $(CHECKED)
+	$(BIN)/ruff format $(CHECKED)
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -43,7 +43,8 @@ def main() -> int:
     given = _arguments()
     options = Options(given.rounds, given.peers)
     names = given.names or [
-        name for name, workload in WORKLOADS.items() if workload.usual]
+        name for name, workload in WORKLOADS.items() if workload.usual
+    ]
     started = time.monotonic()
     compared: list[Comparison] = []
     for name in names:
@@ -61,21 +62,31 @@ def main() -> int:
 
 def _runner(workload: Workload) -> Callable[[Options], list[Comparison]]:
     run: Callable[[Options], list[Comparison]] = import_module(
-        f"benchmarks.{workload.module}").run
+        f"benchmarks.{workload.module}"
+    ).run
     return run
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description=__doc__, epilog="; ".join(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog="; ".join(
             f"{name}: {workload.summary}"
-            for name, workload in WORKLOADS.items()))
+            for name, workload in WORKLOADS.items()
+        ),
+    )
     parser.add_argument(
-        "names", nargs="*", choices=[[], *WORKLOADS], metavar="NAME",
-        help="workloads; all but W7 when none is named")
+        "names",
+        nargs="*",
+        choices=[[], *WORKLOADS],
+        metavar="NAME",
+        help="workloads; all but W7 when none is named",
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(
-        "--peers", action="store_true", help="Valkey and NATS beside W1")
+        "--peers", action="store_true", help="Valkey and NATS beside W1"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="SVG")
     return parser.parse_args()
@@ -85,10 +96,14 @@ def _facts(options: Options) -> dict[str, Any]:
     """On what all was measured."""
     return {
         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "cores": os.cpu_count(), "system": platform.platform(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
         "python": platform.python_version(),
-        "libzmq": zmq.zmq_version(), "pyzmq": zmq.__version__,
-        "sqlite": sqlite3.sqlite_version, "rounds": options.rounds}
+        "libzmq": zmq.zmq_version(),
+        "pyzmq": zmq.__version__,
+        "sqlite": sqlite3.sqlite_version,
+        "rounds": options.rounds,
+    }
 
 
 if __name__ == "__main__":

@@ -27,36 +27,62 @@ def run(options: Options) -> list[Comparison]:
         topic = chat_topic(room.chat_id)
         port = free_port()
         rpc, events = (f"tcp://127.0.0.1:{port + i}" for i in range(2))
-        bare = stack.enter_context(running(python(
-            "benchmarks.floors.publisher", rpc, events, topic.hex()),
-            listens(port + 1)))
+        bare = stack.enter_context(
+            running(
+                python(
+                    "benchmarks.floors.publisher", rpc, events, topic.hex()
+                ),
+                listens(port + 1),
+            )
+        )
         to_bare = stack.enter_context(connections(rpc, 1))
         to_zchat = stack.enter_context(connections(server.rpc, 1))
         reader = Reader(server.rpc, room.tokens[0], room.chat_id)
         compared = []
         for count, sends in SENDS_BY_SUBSCRIBERS.items():
             bodies = _bodies(room, sends)
-            with subscribers(events, topic, count) as floor, \
-                    subscribers(server.events, topic, count) as people:
-                compared.append(Comparison(
-                    workload="W3", unit="/s", goal=0.8,
-                    title=f"deliveries of messages to {count} subscribers, "
-                    "durable first (CPU: of one message)",
-                    sides=in_turn({
-                        "pyzmq XPUB, nothing kept": _side(
-                            bare, to_bare, floor, bodies, _same(bodies)),
-                        "zchat send": _side(
-                            server.process, to_zchat, people, bodies,
-                            _in_order(reader))}, options.rounds)))
+            with (
+                subscribers(events, topic, count) as floor,
+                subscribers(server.events, topic, count) as people,
+            ):
+                compared.append(
+                    Comparison(
+                        workload="W3",
+                        unit="/s",
+                        goal=0.8,
+                        title=f"deliveries of messages to {count} subscribers,"
+                        " durable first (CPU: of one message)",
+                        sides=in_turn(
+                            {
+                                "pyzmq XPUB, nothing kept": _side(
+                                    bare, to_bare, floor, bodies, _same(bodies)
+                                ),
+                                "zchat send": _side(
+                                    server.process,
+                                    to_zchat,
+                                    people,
+                                    bodies,
+                                    _in_order(reader),
+                                ),
+                            },
+                            options.rounds,
+                        ),
+                    )
+                )
         return compared
 
 
 def _bodies(room: Room, sends: int) -> list[bytes]:
     return [
         request(
-            number, "send", token=room.tokens[0], chat_id=room.chat_id,
-            text=f"{number} ".ljust(TEXT_BYTES, "x"))
-        for number in range(sends)]
+            number,
+            "send",
+            token=room.tokens[0],
+            chat_id=room.chat_id,
+            text=f"{number} ".ljust(TEXT_BYTES, "x"),
+        )
+        for number in range(sends)
+    ]
 
 
 Check = Callable[[Sequence[bytes], Sequence[bytes]], None]
@@ -64,28 +90,39 @@ Check = Callable[[Sequence[bytes], Sequence[bytes]], None]
 
 def _same(bodies: Sequence[bytes]) -> Check:
     """The bare publisher's events are the requests themselves."""
+
     def check(answers: Sequence[bytes], events: Sequence[bytes]) -> None:
         if list(events) != list(bodies):
             raise RuntimeError("the bare XPUB lost events")
+
     return check
 
 
 def _in_order(reader: Reader) -> Check:
     """zchat's events carry the seqs that the sender was answered."""
+
     def check(answers: Sequence[bytes], events: Sequence[bytes]) -> None:
         sent = [result_of(answer)["seq"] for answer in answers]
         if reader.messages(events) != sent:
             raise RuntimeError("events were lost or out of order")
+
     return check
 
 
 def _side(
-        process: Process, sockets: list[Any], people: list[Any],
-        bodies: list[bytes], check: Check) -> Callable[[], Sample]:
+    process: Process,
+    sockets: list[Any],
+    people: list[Any],
+    bodies: list[bytes],
+    check: Check,
+) -> Callable[[], Sample]:
     def measure() -> Sample:
         told: list[list[bytes]] = []
-        listener = Thread(target=lambda: told.extend(
-            received(people, len(bodies), TEXT_BYTES)))
+        listener = Thread(
+            target=lambda: told.extend(
+                received(people, len(bodies), TEXT_BYTES)
+            )
+        )
         used = process.cpu_seconds()
         with no_collection():
             started = time.perf_counter()
@@ -98,6 +135,7 @@ def _side(
         if any(mine != told[0] for mine in told):
             raise RuntimeError("subscribers were told different things")
         return Sample(
-            len(bodies) * len(people) / seconds,
-            used / len(bodies) * 1e6)
+            len(bodies) * len(people) / seconds, used / len(bodies) * 1e6
+        )
+
     return measure

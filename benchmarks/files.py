@@ -1,6 +1,7 @@
 """Sends at a fixed rate, without and with eight uploads beside them."""
 
 from contextlib import ExitStack, nullcontext
+from functools import partial
 from typing import Final
 
 from benchmarks.load import open_loop
@@ -30,30 +31,52 @@ def run(options: Options) -> list[Comparison]:
             return p99
 
         names = {0: "send alone", UPLOADS: f"zchat send, {UPLOADS} uploads"}
-        last = in_turn({
-            name: lambda uploads=uploads: sends(uploads)  # type: ignore[misc]
-            for uploads, name in names.items()}, options.rounds)
-        first = {name: told[uploads, 50][1:]
-                 for uploads, name in names.items()}
+        last = in_turn(
+            {name: partial(sends, uploads) for uploads, name in names.items()},
+            options.rounds,
+        )
+        first = {
+            name: told[uploads, 50][1:] for uploads, name in names.items()
+        }
         return [
             Comparison(
-                workload="files", unit="ms", sides=sides,
+                workload="files",
+                unit="ms",
+                sides=sides,
                 title=f"{SENDS_A_SECOND} sends a second, {share} of them "
-                "within")
-            for share, sides in (("half", first), ("99 %", last))]
+                "within",
+            )
+            for share, sides in (("half", first), ("99 %", last))
+        ]
 
 
 def _round(
-        server: Zchat, room: Room, caller: Caller, uploads: int) \
-        -> tuple[Sample, Sample]:
+    server: Zchat, room: Room, caller: Caller, uploads: int
+) -> tuple[Sample, Sample]:
     bodies = [
-        request(number, "send", token=room.tokens[0],
-                chat_id=room.chat_id, text=TEXT)
-        for number in range(SENDS)]
-    beside = running(
-        python("benchmarks.uploads", server.rpc, room.tokens[1],
-               room.chat_id, str(uploads)),
-        lambda: _head(caller, room) > head) if uploads else nullcontext()
+        request(
+            number,
+            "send",
+            token=room.tokens[0],
+            chat_id=room.chat_id,
+            text=TEXT,
+        )
+        for number in range(SENDS)
+    ]
+    beside = (
+        running(
+            python(
+                "benchmarks.uploads",
+                server.rpc,
+                room.tokens[1],
+                room.chat_id,
+                str(uploads),
+            ),
+            lambda: _head(caller, room) > head,
+        )
+        if uploads
+        else nullcontext()
+    )
     head = _head(caller, room)
     with beside:
         answered, waited = open_loop(caller.socket, bodies, SENDS_A_SECOND)
@@ -61,13 +84,15 @@ def _round(
     if seqs != sorted(set(seqs)):
         raise RuntimeError("sends were lost, doubled or out of order")
     waited.sort()
-    return (Sample(waited[len(waited) // 2] * 1e3),
-            Sample(waited[len(waited) * 99 // 100] * 1e3))
+    return (
+        Sample(waited[len(waited) // 2] * 1e3),
+        Sample(waited[len(waited) * 99 // 100] * 1e3),
+    )
 
 
 def _head(caller: Caller, room: Room) -> int:
     """The chat's newest seq; it moves once a first upload was sent."""
     head: int = caller.call(
-        "history", token=room.tokens[0], chat_id=room.chat_id,
-        limit=1)["head"]
+        "history", token=room.tokens[0], chat_id=room.chat_id, limit=1
+    )["head"]
     return head

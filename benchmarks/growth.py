@@ -31,8 +31,7 @@ def run(options: Options) -> list[Comparison]:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     small, big = (seeded(*size) for size in (SMALL, BIG))
-    return [_idle(), _starts(small, big, options),
-            _sends(small, big, options)]
+    return [_idle(), _starts(small, big, options), _sends(small, big, options)]
 
 
 def _idle() -> Comparison:
@@ -47,40 +46,58 @@ def _idle() -> Comparison:
         samples.append(Sample(more / IDLE / 1024))
     budget = [Sample(KIB_A_CONNECTION)] * IDLE_ROUNDS
     return Comparison(
-        workload="W6", unit="KiB", goal=1.0,
+        workload="W6",
+        unit="KiB",
+        goal=1.0,
         title=f"memory of each of {IDLE:,} idle subscribers",
-        sides={"as much as there may be": budget, "zchat": samples})
+        sides={"as much as there may be": budget, "zchat": samples},
+    )
 
 
 def _starts(small: Seeded, big: Seeded, options: Options) -> Comparison:
     """From the start of the process to the first answer."""
+
     def start(store: Seeded) -> Sample:
         started = time.perf_counter()
-        with zchat(store=store.path) as server, \
-                Caller(server.rpc) as caller:
+        with zchat(store=store.path) as server, Caller(server.rpc) as caller:
             caller.call("hello")
             return Sample(time.perf_counter() - started)
 
     return Comparison(
-        workload="W6", unit="s", goal=1.2,
+        workload="W6",
+        unit="s",
+        goal=1.2,
         title="start until the first answer",
-        sides=in_turn({
-            f"{small.messages:,} messages": lambda: start(small),
-            f"zchat, {big.messages:,} messages": lambda: start(big)},
-            options.rounds))
+        sides=in_turn(
+            {
+                f"{small.messages:,} messages": lambda: start(small),
+                f"zchat, {big.messages:,} messages": lambda: start(big),
+            },
+            options.rounds,
+        ),
+    )
 
 
 def _sends(small: Seeded, big: Seeded, options: Options) -> Comparison:
     """Sends by anybody in the group, as W1 counts them."""
     with ExitStack() as stack:
         return Comparison(
-            workload="W6", unit="/s", goal=0.83,
+            workload="W6",
+            unit="/s",
+            goal=0.83,
             title="durable sends, 512 in flight, by random users",
-            sides=in_turn({
-                f"{name}{store.users:,} users, {store.messages:,} messages":
-                _sender(stack, store)
-                for name, store in (("", small), ("zchat, ", big))},
-                options.rounds))
+            sides=in_turn(
+                {
+                    name + _size(store): _sender(stack, store)
+                    for name, store in (("", small), ("zchat, ", big))
+                },
+                options.rounds,
+            ),
+        )
+
+
+def _size(store: Seeded) -> str:
+    return f"{store.users:,} users, {store.messages:,} messages"
 
 
 def _sender(stack: ExitStack, store: Seeded) -> Callable[[], Sample]:
@@ -89,19 +106,30 @@ def _sender(stack: ExitStack, store: Seeded) -> Callable[[], Sample]:
     chosen = random.Random(store.users)
 
     def measure() -> Sample:
-        bodies = [[
-            request(number, "send", chat_id=store.chat_id,
+        bodies = [
+            [
+                request(
+                    number,
+                    "send",
+                    chat_id=store.chat_id,
                     token=store.token(chosen.randrange(store.users)),
-                    text=text_of(number))
-            for number in range(A_CONNECTION)] for _ in sockets]
+                    text=text_of(number),
+                )
+                for number in range(A_CONNECTION)
+            ]
+            for _ in sockets
+        ]
         used = server.process.cpu_seconds()
         answered = closed_loop(sockets, bodies, IN_FLIGHT)
         used = server.process.cpu_seconds() - used
         seqs = sorted(
-            result_of(answer)["seq"] for answers in answered.answers
-            for answer in answers)
+            result_of(answer)["seq"]
+            for answers in answered.answers
+            for answer in answers
+        )
         count = CONNECTIONS * A_CONNECTION
         if seqs != list(range(seqs[0], seqs[0] + count)):
             raise RuntimeError("sends were lost or doubled")
         return Sample(count / answered.seconds, used / count * 1e6)
+
     return measure

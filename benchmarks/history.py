@@ -23,14 +23,23 @@ PAGE: Final = 20
 def run(options: Options) -> list[Comparison]:
     """The same pages of a chat of 10,000 and of 1,000,000 messages."""
     with ExitStack() as stack:
-        return [Comparison(
-            workload="W4", unit="/s", goal=0.83,
-            title="history of 20 before a random message",
-            sides=in_turn({
-                f"{name}in {messages:,} messages": _pages(
-                    stack, seeded(USERS, messages))
-                for name, messages in (("", SMALL), ("zchat ", BIG))},
-                options.rounds))]
+        return [
+            Comparison(
+                workload="W4",
+                unit="/s",
+                goal=0.83,
+                title="history of 20 before a random message",
+                sides=in_turn(
+                    {
+                        f"{name}in {messages:,} messages": _pages(
+                            stack, seeded(USERS, messages)
+                        )
+                        for name, messages in (("", SMALL), ("zchat ", BIG))
+                    },
+                    options.rounds,
+                ),
+            )
+        ]
 
 
 def _pages(stack: ExitStack, store: Seeded) -> Callable[[], Sample]:
@@ -39,13 +48,27 @@ def _pages(stack: ExitStack, store: Seeded) -> Callable[[], Sample]:
     chosen = random.Random(store.messages)
 
     def measure() -> Sample:
-        before = [[
-            chosen.randrange(PAGE + 1, store.messages)
-            for _ in range(A_CONNECTION)] for _ in sockets]
-        bodies = [[
-            request(seq, "history", token=store.token(number),
-                    chat_id=store.chat_id, before=seq, limit=PAGE)
-            for seq in own] for number, own in enumerate(before)]
+        before = [
+            [
+                chosen.randrange(PAGE + 1, store.messages)
+                for _ in range(A_CONNECTION)
+            ]
+            for _ in sockets
+        ]
+        bodies = [
+            [
+                request(
+                    seq,
+                    "history",
+                    token=store.token(number),
+                    chat_id=store.chat_id,
+                    before=seq,
+                    limit=PAGE,
+                )
+                for seq in own
+            ]
+            for number, own in enumerate(before)
+        ]
         used = server.process.cpu_seconds()
         answered = closed_loop(sockets, bodies, IN_FLIGHT)
         used = server.process.cpu_seconds() - used
@@ -54,6 +77,7 @@ def _pages(stack: ExitStack, store: Seeded) -> Callable[[], Sample]:
                 _check(seq, result_of(answer)["messages"])
         count = CONNECTIONS * A_CONNECTION
         return Sample(count / answered.seconds, used / count * 1e6)
+
     return measure
 
 

@@ -24,49 +24,61 @@ TEXT: Final = "x" * 200
 def run(options: Options) -> list[Comparison]:
     """Send to receive, beside a commit and a round trip by themselves."""
     with ExitStack() as stack:
-        folder = stack.enter_context(
-            TemporaryDirectory(prefix="zchat-bench-"))
-        rows = sqlite3.connect(
-            Path(folder) / "floor.db", isolation_level=None)
+        folder = stack.enter_context(TemporaryDirectory(prefix="zchat-bench-"))
+        rows = sqlite3.connect(Path(folder) / "floor.db", isolation_level=None)
         stack.callback(rows.close)
         rows.executescript(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-            "CREATE TABLE texts (text TEXT NOT NULL)")
+            "CREATE TABLE texts (text TEXT NOT NULL)"
+        )
         port = free_port()
         echo = f"tcp://127.0.0.1:{port}"
-        stack.enter_context(running(
-            python("benchmarks.floors.echo", echo), listens(port)))
+        stack.enter_context(
+            running(python("benchmarks.floors.echo", echo), listens(port))
+        )
         bare = stack.enter_context(Caller(echo))
         server = stack.enter_context(zchat())
         room = room_of(server.rpc, 2)
         sender = stack.enter_context(Caller(server.rpc))
-        (listener,) = stack.enter_context(subscribers(
-            server.events, chat_topic(room.chat_id), 1))
+        (listener,) = stack.enter_context(
+            subscribers(server.events, chat_topic(room.chat_id), 1)
+        )
         reader = Reader(server.rpc, room.tokens[1], room.chat_id)
         body = request(
-            1, "send", token=room.tokens[0], chat_id=room.chat_id,
-            text=TEXT)
+            1, "send", token=room.tokens[0], chat_id=room.chat_id, text=TEXT
+        )
 
         def floor() -> Sample:
             return Sample(
                 _median_ms(lambda: _commit(rows))
-                + _median_ms(lambda: _round_trip(bare.socket, body)))
+                + _median_ms(lambda: _round_trip(bare.socket, body))
+            )
 
         def sent() -> Sample:
             return _delivered(
-                server.process, sender.socket, listener, body, reader)
+                server.process, sender.socket, listener, body, reader
+            )
 
-        return [Comparison(
-            workload="W2", unit="ms", goal=1.5,
-            title="one send in flight until another member has it, p50",
-            sides=in_turn(
-                {"SQLite FULL commit + round trip": floor,
-                 "zchat send to event": sent}, options.rounds))]
+        return [
+            Comparison(
+                workload="W2",
+                unit="ms",
+                goal=1.5,
+                title="one send in flight until another member has it, p50",
+                sides=in_turn(
+                    {
+                        "SQLite FULL commit + round trip": floor,
+                        "zchat send to event": sent,
+                    },
+                    options.rounds,
+                ),
+            )
+        ]
 
 
 def _median_ms(
-        operation: Callable[[], None],
-        afterwards: Callable[[], None] | None = None) -> float:
+    operation: Callable[[], None], afterwards: Callable[[], None] | None = None
+) -> float:
     """The median time of the operation alone, in milliseconds."""
     seconds = []
     with no_collection():
@@ -89,8 +101,8 @@ def _round_trip(socket: Any, body: bytes) -> None:
 
 
 def _delivered(
-        process: Process, sender: Any, listener: Any, body: bytes,
-        reader: Reader) -> Sample:
+    process: Process, sender: Any, listener: Any, body: bytes, reader: Reader
+) -> Sample:
     """p50 from the send to the event; each event once, in order."""
     bodies: list[bytes] = []
     seqs: list[int] = []

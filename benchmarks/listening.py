@@ -18,7 +18,8 @@ _NONCE_ENDS: Final = 16
 
 @contextmanager
 def subscribers(
-        endpoint: str, topic: bytes, count: int) -> Iterator[list[Any]]:
+    endpoint: str, topic: bytes, count: int
+) -> Iterator[list[Any]]:
     """So many SUB sockets on which the topic is live (barrier)."""
     context = zmq.Context()
     context.set(zmq.MAX_SOCKETS, count + 64)
@@ -50,16 +51,16 @@ def _wait_for(socket: Any, barrier: bytes) -> None:
 
 
 def received(
-        sockets: Sequence[Any], events: int, least_bytes: int) \
-        -> list[list[bytes]]:
+    sockets: Sequence[Any], events: int, least_bytes: int
+) -> list[list[bytes]]:
     """The bodies that each subscriber gets, so many each.
 
     Smaller ones than `least_bytes` are other events, and left out.
     """
     bodies: list[list[bytes]] = [[] for _ in sockets]
     kept = {
-        socket: (socket.recv, mine)
-        for socket, mine in zip(sockets, bodies)}
+        socket: (socket.recv, mine) for socket, mine in zip(sockets, bodies)
+    }
     poller = zmq.Poller()
     for socket in sockets:
         poller.register(socket, zmq.POLLIN)
@@ -107,9 +108,13 @@ class Reader:
     def event(self, body: bytes) -> Any:
         """The event map in a sealed body."""
         head = body[:_HEAD_BYTES]
-        return msgpack.unpackb(self._cipher.decrypt(
-            body[_HEAD_BYTES:_NONCE_ENDS], body[_NONCE_ENDS:],
-            self._topic + head))
+        return msgpack.unpackb(
+            self._cipher.decrypt(
+                body[_HEAD_BYTES:_NONCE_ENDS],
+                body[_NONCE_ENDS:],
+                self._topic + head,
+            )
+        )
 
     def messages(self, bodies: Sequence[bytes]) -> list[int]:
         """The seqs of the message events, in the order they came."""

@@ -40,8 +40,8 @@ def connections(endpoint: str, count: int) -> Iterator[list[Any]]:
 
 
 def closed_loop(
-        sockets: Sequence[Any], bodies: Sequence[Sequence[bytes]],
-        in_flight: int) -> Answered:
+    sockets: Sequence[Any], bodies: Sequence[Sequence[bytes]], in_flight: int
+) -> Answered:
     """Send each connection its bodies, so many unanswered at a time.
 
     `in_flight` counts the requests of one connection.
@@ -49,7 +49,8 @@ def closed_loop(
     answers: list[list[bytes]] = [[] for _ in sockets]
     waiting = {
         socket: (socket.recv, socket.send, iter(own), kept.append)
-        for socket, own, kept in zip(sockets, bodies, answers)}
+        for socket, own, kept in zip(sockets, bodies, answers)
+    }
     poller = zmq.Poller()
     for socket in sockets:
         poller.register(socket, zmq.POLLIN)
@@ -97,8 +98,8 @@ def no_collection() -> Iterator[None]:
 
 
 def open_loop(
-        socket: Any, bodies: Sequence[bytes], a_second: float) \
-        -> tuple[list[bytes], list[float]]:
+    socket: Any, bodies: Sequence[bytes], a_second: float
+) -> tuple[list[bytes], list[float]]:
     """Send at a fixed rate, whether answers come or not.
 
     Returns the answers, which come in order, and the seconds of each
@@ -121,6 +122,5 @@ def open_loop(
             if not socket.poll(max(0, int(pause * 1000)), zmq.POLLIN):
                 continue
             answers.append(socket.recv())
-            waited.append(
-                clock() - started - (len(answers) - 1) / a_second)
+            waited.append(clock() - started - (len(answers) - 1) / a_second)
     return answers, waited

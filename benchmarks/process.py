@@ -58,8 +58,10 @@ def family_cpu_seconds(pid: int) -> float:
 def _family(pid: int) -> list[int]:
     tasks = Path(f"/proc/{pid}/task")
     children = [
-        int(child) for task in tasks.iterdir()
-        for child in (task / "children").read_text().split()]
+        int(child)
+        for task in tasks.iterdir()
+        for child in (task / "children").read_text().split()
+    ]
     return [pid, *children]
 
 
@@ -69,22 +71,27 @@ def _cpu_seconds(pid: int) -> float:
 
 
 def _resident_bytes(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) \
-        * _PAGE_BYTES
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
 
 
 @contextmanager
 def running(
-        command: Sequence[str], ready: Callable[[], bool],
-        environment: Mapping[str, str] | None = None) -> Iterator[Process]:
+    command: Sequence[str],
+    ready: Callable[[], bool],
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Process]:
     """Run a command until the block ends; it begins once `ready`.
 
     What the process prints goes to a file that is shown if it dies.
     """
     with tempfile.TemporaryFile() as output:
         popen = subprocess.Popen(
-            command, cwd=ROOT, stdout=output, stderr=output,
-            env={**os.environ, **(environment or {})})
+            command,
+            cwd=ROOT,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, **(environment or {})},
+        )
         process = Process(popen)
         try:
             _wait_until(ready, process, output.fileno())
@@ -94,7 +101,8 @@ def running(
 
 
 def _wait_until(
-        ready: Callable[[], bool], process: Process, output: int) -> None:
+    ready: Callable[[], bool], process: Process, output: int
+) -> None:
     ends = time.monotonic() + START_SECONDS
     while not ready():
         if process.ended() or time.monotonic() > ends:
@@ -110,22 +118,27 @@ def python(module: str, *arguments: str) -> list[str]:
 
 def listens(port: int) -> Callable[[], bool]:
     """Tells whether something accepts connections on a local port."""
+
     def ready() -> bool:
-        with suppress(OSError), socket.create_connection(
-                ("127.0.0.1", port), 1):
+        with (
+            suppress(OSError),
+            socket.create_connection(("127.0.0.1", port), 1),
+        ):
             return True
         return False
+
     return ready
 
 
-def free_port(together: int = 3) -> int:
+def free_port(gather: int = 3) -> int:
     """The first of so many free local ports in a row."""
     while True:
         with socket.socket() as first:
             first.bind(("127.0.0.1", 0))
             port: int = first.getsockname()[1]
-        if port + together < 65_536 and all(
-                _free(port + offset) for offset in range(together)):
+        if port + gather < 65_536 and all(
+            _free(port + offset) for offset in range(gather)
+        ):
             return port
 
 

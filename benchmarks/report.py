@@ -34,7 +34,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         floor = next(iter(self.sides.values()))
         return statistics.median(
             mine.value / base.value
-            for mine, base in zip(self.sides[name], floor))
+            for mine, base in zip(self.sides[name], floor)
+        )
 
     def reached(self, name: str) -> bool:
         """Whether the side's ratio keeps to the goal."""
@@ -45,8 +46,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def in_turn(
-        sides: Mapping[str, Callable[[], Sample]], rounds: int) \
-        -> dict[str, list[Sample]]:
+    sides: Mapping[str, Callable[[], Sample]], rounds: int
+) -> dict[str, list[Sample]]:
     """Run the sides A B A B …; a round before that warms them up."""
     samples: dict[str, list[Sample]] = {name: [] for name in sides}
     for number in range(rounds + 1):
@@ -66,18 +67,21 @@ def text_of(comparison: Comparison) -> str:
 
 
 def _row(
-        comparison: Comparison, name: str, samples: list[Sample],
-        place: int) -> str:
+    comparison: Comparison, name: str, samples: list[Sample], place: int
+) -> str:
     values = [sample.value for sample in samples]
     median = statistics.median(values)
     spread = (max(values) - min(values)) / median if median else 0.0
-    row = (f"    {name:<34}{shown(median):>10} {comparison.unit:<5}"
-           f"spread {spread:4.0%}")
+    row = (
+        f"    {name:<34}{shown(median):>10} {comparison.unit:<5}"
+        f"spread {spread:4.0%}"
+    )
     used = [
-        sample.cpu_microseconds for sample in samples
-        if sample.cpu_microseconds is not None]
-    row += f"  CPU {statistics.median(used):7.1f} µs" if used \
-        else " " * 17
+        sample.cpu_microseconds
+        for sample in samples
+        if sample.cpu_microseconds is not None
+    ]
+    row += f"  CPU {statistics.median(used):7.1f} µs" if used else " " * 17
     if place:
         row += f"  ratio {comparison.ratio(name):.2f}"
         if comparison.goal is not None and name.startswith("zchat"):
@@ -92,8 +96,9 @@ def shown(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
-def as_json(
-        comparisons: list[Comparison], facts: Mapping[str, Any]) -> bytes:
+def as_json(comparisons: list[Comparison], facts: Mapping[str, Any]) -> bytes:
     """Everything measured, and on what, as JSON."""
-    return msgspec.json.format(msgspec.json.encode({
-        "facts": facts, "comparisons": comparisons}), indent=1)
+    return msgspec.json.format(
+        msgspec.json.encode({"facts": facts, "comparisons": comparisons}),
+        indent=1,
+    )

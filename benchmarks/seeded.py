@@ -13,11 +13,21 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from zchat.chat.work import Changes, TableState
-from zchat.fresh import SystemFresh
+from zchat.chat.unit_of_work import Changes, TableState
+from zchat.engine.entropy import SystemEntropy
 from zchat.model import (
-    CHATS, GROUP, MEMBERS, MESSAGES, TABLES, USERS, Chat, Member, Message,
-    Table, User)
+    CHATS,
+    GROUP,
+    MEMBERS,
+    MESSAGES,
+    TABLES,
+    USERS,
+    Chat,
+    Member,
+    Message,
+    Table,
+    User,
+)
 from zchat.rpc.credentials import token_hash
 from zchat.storage.sql import migrations
 from zchat.storage.sqlite import SqliteStore
@@ -58,26 +68,59 @@ def seeded(users: int, messages: int) -> Seeded:
 
 def _make(path: Path, chat_id: str, users: int, messages: int) -> None:
     path.unlink(missing_ok=True)
-    fresh = SystemFresh()
+    entropy = SystemEntropy()
     now = time.time_ns() // 1000
-    with closing(SqliteStore(
-            path, now, lambda: fresh.id(now), "normal")) as store:
+    with closing(
+        SqliteStore(path, now, lambda: entropy.id(now), "normal")
+    ) as store:
         people = [_user(number, now) for number in range(users)]
         for start in range(0, users, BATCH):
-            some = people[start:start + BATCH]
-            _write(store, [
-                *some, *(Member(chat_id, user.id, now, 1, 0)
-                         for user in some)])
-        _write(store, [Chat(
-            chat_id, GROUP, "bench", people[0].id, None, now, messages, 0,
-            users, 1, bytes(32))])
+            some = people[start : start + BATCH]
+            _write(
+                store,
+                [
+                    *some,
+                    *(Member(chat_id, user.id, now, 1, 0) for user in some),
+                ],
+            )
+        _write(
+            store,
+            [
+                Chat(
+                    chat_id,
+                    GROUP,
+                    "bench",
+                    people[0].id,
+                    None,
+                    now,
+                    messages,
+                    0,
+                    users,
+                    1,
+                    bytes(32),
+                )
+            ],
+        )
         for start in range(1, messages + 1, BATCH):
             ends = min(start + BATCH, messages + 1)
-            _write(store, [
-                Message(fresh.id(now), chat_id, seq,
-                        people[seq % users].id, now, text_of(seq), None,
-                        0, None, None)
-                for seq in range(start, ends)])
+            _write(
+                store,
+                [
+                    Message(
+                        entropy.id(now),
+                        chat_id,
+                        seq,
+                        people[seq % users].id,
+                        now,
+                        text_of(seq),
+                        None,
+                        0,
+                        None,
+                        None,
+                    )
+                    for seq in range(start, ends)
+                ],
+            )
 
 
 def text_of(seq: int) -> str:
@@ -90,12 +133,16 @@ def _user(number: int, now: int) -> User:
     hashed = token_hash(str(UUID(int=number)))
     assert hashed is not None
     return User(
-        str(UUID(int=number + 2**64)), hashed, name, name, now, 1,
-        bytes(32))
+        str(UUID(int=number + 2**64)), hashed, name, name, now, 1, bytes(32)
+    )
 
 
 _TABLE_BY_ROW: Final[dict[type, Table[Any]]] = {
-    User: USERS, Member: MEMBERS, Chat: CHATS, Message: MESSAGES}
+    User: USERS,
+    Member: MEMBERS,
+    Chat: CHATS,
+    Message: MESSAGES,
+}
 
 
 def _write(store: SqliteStore, rows: list[Any]) -> None:

@@ -17,7 +17,8 @@ A_CONNECTION: Final = 400
 MEMBERS: Final = 10
 TEXT_BYTES: Final = 200
 TITLE: Final = (
-    "durable sends, 200 B, room of 10, 64 connections, 512 in flight")
+    "durable sends, 200 B, room of 10, 64 connections, 512 in flight"
+)
 
 
 def run(options: Options) -> list[Comparison]:
@@ -25,14 +26,14 @@ def run(options: Options) -> list[Comparison]:
     with ExitStack() as stack:
         port = free_port()
         echo = f"tcp://127.0.0.1:{port}"
-        bare = stack.enter_context(running(
-            python("benchmarks.floors.echo", echo), listens(port)))
+        bare = stack.enter_context(
+            running(python("benchmarks.floors.echo", echo), listens(port))
+        )
         server = stack.enter_context(zchat())
         room = room_of(server.rpc, MEMBERS)
         bodies = _bodies(room)
         to_echo = stack.enter_context(connections(echo, CONNECTIONS))
-        to_zchat = stack.enter_context(
-            connections(server.rpc, CONNECTIONS))
+        to_zchat = stack.enter_context(connections(server.rpc, CONNECTIONS))
 
         def echoed() -> Sample:
             return _measured(bare, to_echo, bodies)[0]
@@ -44,28 +45,51 @@ def run(options: Options) -> list[Comparison]:
             return sample
 
         measured = in_turn(
-            {"pyzmq ROUTER echo": echoed, "zchat send": sent,
-             **(sides(stack) if options.peers else {})}, options.rounds)
+            {
+                "pyzmq ROUTER echo": echoed,
+                "zchat send": sent,
+                **(sides(stack) if options.peers else {}),
+            },
+            options.rounds,
+        )
         echo_side = measured.pop("pyzmq ROUTER echo")
         ours = measured["zchat send"]
-        compared = [Comparison(
-            workload="W1", unit="/s", goal=0.6, title=TITLE,
-            sides={"pyzmq ROUTER echo": echo_side, "zchat send": ours})]
+        compared = [
+            Comparison(
+                workload="W1",
+                unit="/s",
+                goal=0.6,
+                title=TITLE,
+                sides={"pyzmq ROUTER echo": echo_side, "zchat send": ours},
+            )
+        ]
         if options.peers:
-            compared.append(Comparison(
-                workload="W1", unit="/s", title=f"{TITLE}: peers",
-                sides=measured))
+            compared.append(
+                Comparison(
+                    workload="W1",
+                    unit="/s",
+                    title=f"{TITLE}: peers",
+                    sides=measured,
+                )
+            )
         return compared
 
 
 def _bodies(room: Room) -> list[list[bytes]]:
     """What each connection sends: every text is another one."""
-    return [[
-        request(
-            number, "send", token=room.tokens[connection % MEMBERS],
-            chat_id=room.chat_id, text=_text(connection, number))
-        for number in range(A_CONNECTION)]
-        for connection in range(CONNECTIONS)]
+    return [
+        [
+            request(
+                number,
+                "send",
+                token=room.tokens[connection % MEMBERS],
+                chat_id=room.chat_id,
+                text=_text(connection, number),
+            )
+            for number in range(A_CONNECTION)
+        ]
+        for connection in range(CONNECTIONS)
+    ]
 
 
 def _text(connection: int, number: int) -> str:
@@ -73,27 +97,30 @@ def _text(connection: int, number: int) -> str:
 
 
 def _measured(
-        process: Process, sockets: list[Any],
-        bodies: list[list[bytes]]) -> tuple[Sample, Answered]:
+    process: Process, sockets: list[Any], bodies: list[list[bytes]]
+) -> tuple[Sample, Answered]:
     used = process.cpu_seconds()
     answered = closed_loop(sockets, bodies, IN_FLIGHT)
     used = process.cpu_seconds() - used
     count = CONNECTIONS * A_CONNECTION
-    return Sample(
-        count / answered.seconds, used / count * 1e6), answered
+    return Sample(count / answered.seconds, used / count * 1e6), answered
 
 
 def _head(endpoint: str, room: Room) -> int:
     with Caller(endpoint) as caller:
         head: int = caller.call(
-            "history", token=room.tokens[0], chat_id=room.chat_id,
-            limit=1)["head"]
+            "history", token=room.tokens[0], chat_id=room.chat_id, limit=1
+        )["head"]
         return head
 
 
 def _check(
-        endpoint: str, room: Room, head: int, bodies: list[list[bytes]],
-        answered: Answered) -> None:
+    endpoint: str,
+    room: Room,
+    head: int,
+    bodies: list[list[bytes]],
+    answered: Answered,
+) -> None:
     """Each send is in the history where its answer says, in order."""
     with Caller(endpoint) as caller:
         kept = caller.messages_after(room.tokens[0], room.chat_id, head)

@@ -24,15 +24,19 @@ def tcp_connections(port: int, count: int) -> Iterator[list[socket.socket]]:
         sockets = []
         for _ in range(count):
             one = stack.enter_context(
-                socket.create_connection(("127.0.0.1", port)))
+                socket.create_connection(("127.0.0.1", port))
+            )
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sockets.append(one)
         yield sockets
 
 
 def tcp_closed_loop(
-        sockets: Sequence[socket.socket], bodies: Sequence[Sequence[bytes]],
-        in_flight: int, split: Split) -> Answered:
+    sockets: Sequence[socket.socket],
+    bodies: Sequence[Sequence[bytes]],
+    in_flight: int,
+    split: Split,
+) -> Answered:
     """As `load.closed_loop`, where `split` finds the answers."""
     answers: list[list[bytes]] = [[] for _ in sockets]
     poller = select.epoll()
@@ -79,5 +83,5 @@ def http_answers(buffer: bytearray) -> list[bytes]:
         length = int(head.split(b"content-length:", 1)[1].split(b"\r")[0])
         if len(buffer) < ends + 4 + length:
             return found
-        found.append(bytes(buffer[ends + 4:ends + 4 + length]))
-        del buffer[:ends + 4 + length]
+        found.append(bytes(buffer[ends + 4 : ends + 4 + length]))
+        del buffer[: ends + 4 + length]

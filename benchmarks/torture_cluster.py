@@ -36,9 +36,11 @@ WAIT_SECONDS: Final = 60.0
 POLL_MILLISECONDS: Final = 20
 EPOCH: Final = "SELECT value FROM meta WHERE name = 'epoch'"
 SETTINGS: Final = {
-    "wal_level": "replica", "synchronous_commit": "on",
+    "wal_level": "replica",
+    "synchronous_commit": "on",
     "synchronous_standby_names": "standby",
-    "wal_retrieve_retry_interval": "200ms"}
+    "wal_retrieve_retry_interval": "200ms",
+}
 
 
 class Outcome(NamedTuple):
@@ -58,7 +60,8 @@ class Outcome(NamedTuple):
     def clean(self) -> bool:
         """Whether every promise was kept."""
         return self.same_epoch and not (
-            self.missing or self.doubled or self.wrongly_refused)
+            self.missing or self.doubled or self.wrongly_refused
+        )
 
     def __str__(self) -> str:
         return (
@@ -66,7 +69,8 @@ class Outcome(NamedTuple):
             f"doubled {self.doubled}; refused {self.refused}, of them in "
             f"doubt {self.doubtful}, there nevertheless "
             f"{self.wrongly_refused}; promoted after {self.promoted:.2f} s, "
-            f"next acknowledged after {self.next_acknowledged:.2f} s")
+            f"next acknowledged after {self.next_acknowledged:.2f} s"
+        )
 
 
 class Sender(threading.Thread):
@@ -118,8 +122,9 @@ class Sender(threading.Thread):
             key = {"idempotency_key": text} if self._keys else {}
             self._next_id += 1
             self._sent[self._next_id] = now, text
-            socket.send(request(
-                self._next_id, "send", token=token, text=text, **key))
+            socket.send(
+                request(self._next_id, "send", token=token, text=text, **key)
+            )
 
     def _take(self, socket: Any) -> None:
         """Take the answers that have come."""
@@ -160,8 +165,9 @@ def databases(folder: Path) -> Iterator[tuple[Cluster, Cluster]]:
         primary.configure(SETTINGS)
         primary.execute("SELECT pg_reload_conf()")
         ends = time.monotonic() + WAIT_SECONDS
-        while primary.execute("SELECT sync_state FROM pg_stat_replication") \
-                != [("sync",)]:
+        while primary.execute(
+            "SELECT sync_state FROM pg_stat_replication"
+        ) != [("sync",)]:
             if time.monotonic() > ends:
                 raise RuntimeError("the standby does not follow")
             time.sleep(0.02)
@@ -176,13 +182,16 @@ def failover(folder: Path, load_seconds: float = LOAD_SECONDS) -> Outcome:
             f"postgresql://postgres@/postgres"
             f"?host={primary.folder},{standby.folder}"
             f"&port={PRIMARY_PORT},{STANDBY_PORT}"
-            "&target_session_attrs=read-write")
+            "&target_session_attrs=read-write"
+        )
         servers = [
             stack.enter_context(_broker(folder / name, url))
-            for name in ("first", "second")]
+            for name in ("first", "second")
+        ]
         senders = [
             Sender(servers[place % 2].rpc, keys=place % 4 < 2)
-            for place in range(SENDERS)]
+            for place in range(SENDERS)
+        ]
         epoch = primary.execute(EPOCH)
         for sender in senders:
             sender.start()
@@ -208,25 +217,30 @@ def _broker(folder: Path, url: str) -> Iterator[Server]:
 
 
 def _wait_for_acknowledgements(
-        senders: Sequence[Sender], since: float) -> None:
+    senders: Sequence[Sender], since: float
+) -> None:
     """Wait until each sender is served again."""
     ends = time.monotonic() + WAIT_SECONDS
     while not all(
-            sender.moments and sender.moments[-1] > since
-            for sender in senders):
+        sender.moments and sender.moments[-1] > since for sender in senders
+    ):
         if time.monotonic() > ends:
             raise RuntimeError("the brokers did not come back")
         time.sleep(0.005)
 
 
 def _outcome(
-        database: Cluster, senders: Sequence[Sender], epoch: list[Any],
-        killed: float, promoted: float) -> Outcome:
+    database: Cluster,
+    senders: Sequence[Sender],
+    epoch: list[Any],
+    killed: float,
+    promoted: float,
+) -> Outcome:
     """Compare what was answered with what is there."""
     with closing(psycopg.connect(database.url())) as connection:
         kept = connection.execute(
-            "SELECT text, seq, id::text FROM messages "
-            "ORDER BY seq").fetchall()
+            "SELECT text, seq, id::text FROM messages ORDER BY seq"
+        ).fetchall()
     if [seq for _, seq, _ in kept] != list(range(1, len(kept) + 1)):
         raise RuntimeError("seq has holes")
     place = {text: (seq, id) for text, seq, id in kept}
@@ -237,17 +251,20 @@ def _outcome(
     doubtful = set().union(*(sender.doubtful for sender in senders))
     moments = [m for sender in senders for m in sender.moments]
     return Outcome(
-        acknowledged=len(acknowledged), refused=len(refused),
+        acknowledged=len(acknowledged),
+        refused=len(refused),
         doubtful=len(doubtful),
-        missing=sum(place.get(text) != answer
-                    for text, answer in acknowledged.items()),
+        missing=sum(
+            place.get(text) != answer for text, answer in acknowledged.items()
+        ),
         doubled=len(kept) - len(place),
         wrongly_refused=len(
-            (refused - doubtful - acknowledged.keys()) & place.keys()),
+            (refused - doubtful - acknowledged.keys()) & place.keys()
+        ),
         same_epoch=database.execute(EPOCH) == epoch,
         promoted=promoted - killed,
-        next_acknowledged=min(
-            m for m in moments if m > promoted) - killed)
+        next_acknowledged=min(m for m in moments if m > promoted) - killed,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

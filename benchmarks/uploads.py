@@ -33,14 +33,28 @@ def main() -> None:
             file_id = result.get("file_id", file_by_socket.get(socket, ""))
             file_by_socket[socket] = file_id
             if result.get("complete"):
-                socket.send(request(
-                    0, "send", token=token, chat_id=chat_id, text="a file",
-                    files=[file_id]))
+                socket.send(
+                    request(
+                        0,
+                        "send",
+                        token=token,
+                        chat_id=chat_id,
+                        text="a file",
+                        files=[file_id],
+                    )
+                )
             elif "offset" in result:
                 offset = result["offset"]
-                socket.send(request(
-                    0, "upload_chunk", token=token, file_id=file_id,
-                    offset=offset, data=data[offset:offset + CHUNK_BYTES]))
+                socket.send(
+                    request(
+                        0,
+                        "upload_chunk",
+                        token=token,
+                        file_id=file_id,
+                        offset=offset,
+                        data=data[offset : offset + CHUNK_BYTES],
+                    )
+                )
             else:
                 socket.send(_begun(token, chat_id, data, next(numbers)))
 
@@ -48,8 +62,14 @@ def main() -> None:
 def _begun(token: str, chat_id: str, data: bytes, number: int) -> bytes:
     """The request that begins the next upload."""
     return request(
-        0, "upload", token=token, chat_id=chat_id, name=f"{number}.bin",
-        size=len(data), sha256=sha256(data).hexdigest())
+        0,
+        "upload",
+        token=token,
+        chat_id=chat_id,
+        name=f"{number}.bin",
+        size=len(data),
+        sha256=sha256(data).hexdigest(),
+    )
 
 
 if __name__ == "__main__":

@@ -37,9 +37,11 @@ class Caller:
         return self
 
     def __exit__(
-            self, kind: type[BaseException] | None,
-            error: BaseException | None,
-            trace: TracebackType | None) -> None:
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.socket.close()
 
     def call(self, method: str, **params: Any) -> Any:
@@ -47,14 +49,13 @@ class Caller:
         self.socket.send(request(1, method, **params))
         return result_of(self.socket.recv())
 
-    def messages_after(
-            self, token: str, chat_id: str, seq: int) -> list[Any]:
+    def messages_after(self, token: str, chat_id: str, seq: int) -> list[Any]:
         """Every message of a chat after a seq, oldest first."""
         messages: list[Any] = []
         while True:
             page = self.call(
-                "history", token=token, chat_id=chat_id, after=seq,
-                limit=PAGE)
+                "history", token=token, chat_id=chat_id, after=seq, limit=PAGE
+            )
             messages += page["messages"]
             if not page["has_newer"]:
                 return messages

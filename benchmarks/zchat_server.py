@@ -34,15 +34,23 @@ class Room(NamedTuple):
 
 @contextmanager
 def zchat(
-        *flags: str, store: Path | str | None = None, http: bool = False) \
-        -> Iterator[Zchat]:
+    *flags: str, store: Path | str | None = None, http: bool = False
+) -> Iterator[Zchat]:
     """`zchat serve` on a store, by default a new one that goes after."""
     with TemporaryDirectory(prefix="zchat-bench-") as folder:
         port = free_port()
         command = python(
-            "zchat", "serve", "--port", str(port), "--store",
-            str(store or Path(folder) / "bench.db"), "--log-level",
-            "warning", *([] if http else ["--no-http"]), *flags)
+            "zchat",
+            "serve",
+            "--port",
+            str(port),
+            "--store",
+            str(store or Path(folder) / "bench.db"),
+            "--log-level",
+            "warning",
+            *([] if http else ["--no-http"]),
+            *flags,
+        )
         ready = listens(port if http else port + 1)
         with running(command, ready) as process:
             yield Zchat(process, port)
@@ -53,10 +61,11 @@ def room_of(endpoint: str, members: int) -> Room:
     with Caller(endpoint) as caller:
         users = [caller.call("connect") for _ in range(members)]
         owner = users[0]["token"]
-        chat_id = caller.call(
-            "create_chat", token=owner, name="bench")["chat_id"]
+        chat_id = caller.call("create_chat", token=owner, name="bench")[
+            "chat_id"
+        ]
         for user in users[1:]:
             caller.call(
-                "invite", token=owner, chat_id=chat_id,
-                user_id=user["user_id"])
+                "invite", token=owner, chat_id=chat_id, user_id=user["user_id"]
+            )
         return Room(chat_id, [user["token"] for user in users])

@@ -32,18 +32,27 @@ COMMAND_SECONDS: Final = 30.0
 _SERVER: Final = re.compile(r"(?:zchat serve|make run)\b")
 _BLOCK: Final = re.compile(
     r"`(?P<name>[\w.]+)`:\n\n```python\n(?P<code>.*?)^```$"
-    r"|^```console\n(?P<console>.*?)^```$", re.M | re.S)
+    r"|^```console\n(?P<console>.*?)^```$",
+    re.M | re.S,
+)
 _SHORT: Final = (
-    (re.compile(r"\b([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-"
-                r"[0-9a-f]{12}\b"), r"\1…"),
+    (
+        re.compile(
+            r"\b([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-"
+            r"[0-9a-f]{12}\b"
+        ),
+        r"\1…",
+    ),
     (re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b"), r"\1…"),
 )
 _VARYING: Final = (
     (re.compile(r"\b[0-9a-f]{8}…"), "ID"),
     (re.compile(r"user-[2-9a-z]{6}"), "NAME"),
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(?:\+00:00|Z)"), "TIME"),
-    (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?|\b\d\d:\d\d(:\d\d)?\b"),
-     "TIME"),
+    (
+        re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?|\b\d\d:\d\d(:\d\d)?\b"),
+        "TIME",
+    ),
     (re.compile(r"((?:pid|retry_after|try again in)\W+)\d+"), r"\1N"),
 )
 
@@ -67,7 +76,8 @@ def examples(block: str) -> list[Example]:
             found[-1][1].append(line)
     return [
         Example("\n".join(command), "".join(f"{line}\n" for line in output))
-        for command, output in found]
+        for command, output in found
+    ]
 
 
 def written(example: Example) -> str:
@@ -75,10 +85,13 @@ def written(example: Example) -> str:
     if example.command == "^C":
         return "^C\n"
     lines = example.command.split("\n")
-    return "".join(
-        f"{mark} {line}".rstrip() + "\n"
-        for mark, line in zip(["$", *">" * len(lines)], lines)
-    ) + example.output
+    return (
+        "".join(
+            f"{mark} {line}".rstrip() + "\n"
+            for mark, line in zip(["$", *">" * len(lines)], lines)
+        )
+        + example.output
+    )
 
 
 def can_run(text: str) -> bool:
@@ -108,17 +121,24 @@ class Stage:
         self._folder.mkdir()
         self._environment = _environment(folder, port)
         self._shell = subprocess.Popen(
-            ["bash", "--norc"], cwd=self._folder, env=self._environment,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, start_new_session=True)
+            ["bash", "--norc"],
+            cwd=self._folder,
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
     def __enter__(self) -> "Stage":
         return self
 
     def __exit__(
-            self, kind: type[BaseException] | None,
-            error: BaseException | None,
-            trace: TracebackType | None) -> None:
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._stop()
         assert self._shell.stdin is not None
         assert self._shell.stdout is not None
@@ -138,8 +158,10 @@ class Stage:
             return self._stop()
         command = self._elsewhere(command)
         output = (
-            self._serve(command) if _SERVER.match(command)
-            else self._ask(command))
+            self._serve(command)
+            if _SERVER.match(command)
+            else self._ask(command)
+        )
         for shown, real in zip(PORTS, self._ports):
             output = output.replace(f":{real}", f":{shown}")
         for pattern, short in _SHORT:
@@ -150,7 +172,8 @@ class Stage:
     def keep(self, name: str, code: str) -> None:
         """Write a file into the folder."""
         (self._folder / name).write_text(
-            self._elsewhere(code), encoding="utf-8")
+            self._elsewhere(code), encoding="utf-8"
+        )
 
     def _elsewhere(self, text: str) -> str:
         """The text of a page with the ports of this server."""
@@ -164,8 +187,8 @@ class Stage:
         assert self._shell.stdout is not None
         mark = b"\x01done\x01\n"
         self._shell.stdin.write(
-            f"{{ {command}\n}} </dev/null\necho $'\\001done\\001'\n"
-            .encode())
+            f"{{ {command}\n}} </dev/null\necho $'\\001done\\001'\n".encode()
+        )
         self._shell.stdin.flush()
         output = b""
         limit = Timer(COMMAND_SECONDS, self._end_shell)
@@ -175,7 +198,8 @@ class Stage:
             if not line:
                 limit.cancel()
                 raise RuntimeError(
-                    f"ended or took {COMMAND_SECONDS} s: {command}")
+                    f"ended or took {COMMAND_SECONDS} s: {command}"
+                )
             output += line
         limit.cancel()
         return output.removesuffix(mark).decode()
@@ -187,13 +211,18 @@ class Stage:
         words = re.sub(r'ARGS="([^"]*)"', r"\1", words)
         with self._said.open("wb") as said, self._log.open("wb") as log:
             self._server = subprocess.Popen(
-                ["bash", "-c", words], cwd=self._folder,
-                env=self._environment, stdout=said, stderr=log)
+                ["bash", "-c", words],
+                cwd=self._folder,
+                env=self._environment,
+                stdout=said,
+                stderr=log,
+            )
         end = time.monotonic() + START_SECONDS
         while not self._answers():
             if self._server.poll() is not None or time.monotonic() > end:
                 raise RuntimeError(
-                    f"{words} does not answer: {self._log.read_text()}")
+                    f"{words} does not answer: {self._log.read_text()}"
+                )
             time.sleep(0.02)
         elsewhere = f" --server tcp://127.0.0.1:{self._ports[1]}"
         printed = self._said.read_text(encoding="utf-8").replace(elsewhere, "")
@@ -206,8 +235,8 @@ class Stage:
         """Whether HTTP reaches the broker."""
         try:
             with urlopen(
-                    f"http://127.0.0.1:{self._ports[0]}/readyz",
-                    timeout=1) as answer:
+                f"http://127.0.0.1:{self._ports[0]}/readyz", timeout=1
+            ) as answer:
                 return bool(answer.status == 200)
         except (URLError, OSError):
             return False
@@ -227,13 +256,19 @@ def _environment(folder: Path, port: int) -> dict[str, str]:
     for name, arguments in (("zchat", "-m zchat "), ("python", "")):
         tool = tools / name
         tool.write_text(
-            f'#!/bin/sh\nexec "{sys.executable}" {arguments}"$@"\n')
+            f'#!/bin/sh\nexec "{sys.executable}" {arguments}"$@"\n'
+        )
         tool.chmod(0o755)
     return {
         "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT), "HOME": str(folder), "LANG": "C.UTF-8",
-        "TZ": "UTC", "COLUMNS": "79", "ZCHAT_PORT": str(port),
-        "ZCHAT_SERVER": f"127.0.0.1:{port + 1}"}
+        "PYTHONPATH": str(ROOT),
+        "HOME": str(folder),
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        "COLUMNS": "79",
+        "ZCHAT_PORT": str(port),
+        "ZCHAT_SERVER": f"127.0.0.1:{port + 1}",
+    }
 
 
 def rerun(text: str, folder: Path, port: int) -> str:
@@ -242,13 +277,15 @@ def rerun(text: str, folder: Path, port: int) -> str:
     Output that differs only as it does from run to run stays.
     """
     with Stage(folder, port) as stage:
+
         def renewed(block: "re.Match[str]") -> str:
             if block["name"]:
                 stage.keep(block["name"], block["code"])
                 return block[0]
             shown = "".join(
                 written(_renewed(stage, one))
-                for one in examples(block["console"]))
+                for one in examples(block["console"])
+            )
             return f"```console\n{shown}```"
 
         return _BLOCK.sub(renewed, text)
@@ -265,11 +302,13 @@ def _renewed(stage: Stage, example: Example) -> Example:
 def main(pages: list[str]) -> None:
     """Write the answers into pages."""
     from tempfile import TemporaryDirectory
+
     for name in pages:
         page = Path(name)
         with TemporaryDirectory() as folder:
             text = rerun(
-                page.read_text(encoding="utf-8"), Path(folder), free_port())
+                page.read_text(encoding="utf-8"), Path(folder), free_port()
+            )
         page.write_text(text, encoding="utf-8")
         print(page)
 

@@ -71,8 +71,8 @@ class Caller:
     """One RPC connection: a DEALER, or a REQ."""
 
     def __init__(
-            self, ctx: Sockets, endpoint: str,
-            kind: int = zmq.DEALER) -> None:
+        self, ctx: Sockets, endpoint: str, kind: int = zmq.DEALER
+    ) -> None:
         self.socket = ctx.socket(kind)
         self.socket.connect(endpoint)
         self._last_id = 0
@@ -136,7 +136,8 @@ class User:
     def __init__(self, caller: Caller, token: str | None = None) -> None:
         self.caller = caller
         made = caller.call(
-            "connect", **({} if token is None else {"token": token}))
+            "connect", **({} if token is None else {"token": token})
+        )
         self.token: str = made["token"]
         self.id: str = made["user_id"]
         self.name: str = made["name"]
@@ -201,8 +202,9 @@ class Listener:
         self.learn(inbox, state["inbox_key"])
         for chat in state["chats"]:
             self.learn(chat_topic(chat["id"]), chat["event_key"])
-        self.subscribe(inbox, *(
-            chat_topic(chat["id"]) for chat in state["chats"]))
+        self.subscribe(
+            inbox, *(chat_topic(chat["id"]) for chat in state["chats"])
+        )
         self.barrier()
 
     def frames(self, seconds: float = ANSWER_SECONDS) -> list[bytes]:
@@ -225,21 +227,26 @@ class Listener:
         if secret is None:
             return None
         try:
-            return _event(AESGCM(secret).decrypt(
-                body[4:16], body[16:], topic + body[:4]))
+            return _event(
+                AESGCM(secret).decrypt(body[4:16], body[16:], topic + body[:4])
+            )
         except InvalidTag:
             return None
 
     def next(
-            self, name: str, seconds: float = ANSWER_SECONDS,
-            **fields: Any) -> dict[str, Any]:
+        self, name: str, seconds: float = ANSWER_SECONDS, **fields: Any
+    ) -> dict[str, Any]:
         """The next event of that name with these fields."""
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
             event = self.opened(*self.frames(ends - time.monotonic()))
-            if event and event["event"] == name and all(
-                    event.get(key) == value
-                    for key, value in fields.items()):
+            if (
+                event
+                and event["event"] == name
+                and all(
+                    event.get(key) == value for key, value in fields.items()
+                )
+            ):
                 return event
         raise AssertionError(f"no {name} came")
 
@@ -255,8 +262,7 @@ def _event(body: bytes) -> dict[str, Any] | None:
 class Client:
     """A server's endpoints: makes users and listeners on them."""
 
-    def __init__(
-            self, ctx: Sockets, rpc: str, events: str) -> None:
+    def __init__(self, ctx: Sockets, rpc: str, events: str) -> None:
         self.ctx = ctx
         self.rpc = rpc
         self.events = events
@@ -279,8 +285,8 @@ class Client:
 
 
 def wait_until(
-        condition: Callable[[], object], what: str,
-        seconds: float = ANSWER_SECONDS) -> None:
+    condition: Callable[[], object], what: str, seconds: float = ANSWER_SECONDS
+) -> None:
     """Ask again and again until it holds."""
     ends = time.monotonic() + seconds
     while not condition():

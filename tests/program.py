@@ -30,8 +30,12 @@ class User(NamedTuple):
 
 
 def ask(
-        port: int, verb: str, path: str, body: Any = None,
-        headers: dict[str, str] | None = None) -> Answer:
+    port: int,
+    verb: str,
+    path: str,
+    body: Any = None,
+    headers: dict[str, str] | None = None,
+) -> Answer:
     """One request on a connection of its own; what is no bytes is JSON."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     if body is not None and not isinstance(body, bytes):
@@ -39,9 +43,11 @@ def ask(
     try:
         connection.request(verb, path, body, headers or {})
         answer = connection.getresponse()
-        return Answer(answer.status, {
-            name.lower(): value for name, value in answer.getheaders()},
-            answer.read())
+        return Answer(
+            answer.status,
+            {name.lower(): value for name, value in answer.getheaders()},
+            answer.read(),
+        )
     finally:
         connection.close()
 
@@ -74,8 +80,12 @@ class Program:
         wait_until(lambda: has_status(self.port, "/readyz", 200))
 
     def ask(
-            self, verb: str, path: str, body: Any = None,
-            headers: dict[str, str] | None = None) -> Answer:
+        self,
+        verb: str,
+        path: str,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
         return ask(self.port, verb, path, body, headers)
 
     def user(self, name: str | None = None) -> User:

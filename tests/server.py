@@ -21,8 +21,10 @@ PROJECT = Path(__file__).resolve().parent.parent
 def environment() -> dict[str, str]:
     """This process's, but for settings of zchat and with the project."""
     kept = {
-        name: value for name, value in os.environ.items()
-        if not name.startswith("ZCHAT_")}
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("ZCHAT_")
+    }
     return kept | {"PYTHONPATH": str(PROJECT), "PYTHONWARNINGS": "error"}
 
 
@@ -54,20 +56,24 @@ class Log:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """The events of that name."""
-        return [event for event in map(_event, list(self.lines))
-                if event.get("event") == name]
+        return [
+            event
+            for event in map(_event, list(self.lines))
+            if event.get("event") == name
+        ]
 
     def wait_for(
-            self, name: str, count: int = 1,
-            seconds: float = START_SECONDS) -> dict[str, Any]:
+        self, name: str, count: int = 1, seconds: float = START_SECONDS
+    ) -> dict[str, Any]:
         """Wait until there are so many events of that name; the last."""
         with self._news:
             self._news.wait_for(
-                lambda: self._ended or len(self.events(name)) >= count,
-                seconds)
+                lambda: self._ended or len(self.events(name)) >= count, seconds
+            )
         found = self.events(name)
         assert len(found) >= count, (
-            f"no {name} in the log:\n{self.text[-2000:]}")
+            f"no {name} in the log:\n{self.text[-2000:]}"
+        )
         return found[-1]
 
 
@@ -86,15 +92,19 @@ class Server:
     """
 
     def __init__(
-            self, folder: Path, port: int, *flags: str,
-            http: bool = False) -> None:
+        self, folder: Path, port: int, *flags: str, http: bool = False
+    ) -> None:
         self.folder = folder
         self.port = port
         self.rpc = f"tcp://127.0.0.1:{port + 1}"
         self.events = f"tcp://127.0.0.1:{port + 2}"
         self.flags = [
-            "--port", str(port), "--log-json",
-            *([] if http else ["--no-http"]), *flags]
+            "--port",
+            str(port),
+            "--log-json",
+            *([] if http else ["--no-http"]),
+            *flags,
+        ]
         self.log = Log()
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
@@ -115,11 +125,17 @@ class Server:
         self.log = Log()
         with (self.folder / "stdout").open("w") as stdout:
             self._process = subprocess.Popen(
-                [*PROGRAM, *self.flags], cwd=self.folder,
-                env=environment(), stdin=subprocess.DEVNULL, stdout=stdout,
-                stderr=subprocess.PIPE, text=True)
+                [*PROGRAM, *self.flags],
+                cwd=self.folder,
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
         self._reader = threading.Thread(
-            target=self.log.follow, args=(self._process.stderr,))
+            target=self.log.follow, args=(self._process.stderr,)
+        )
         self._reader.start()
 
     def start(self, *more_flags: str) -> "Server":
@@ -171,8 +187,8 @@ def _restore(pid: int, what: int, limits: tuple[int, int]) -> None:
 
 @contextmanager
 def running(
-        folder: Path, port: int, *flags: str,
-        http: bool = False) -> Iterator[Server]:
+    folder: Path, port: int, *flags: str, http: bool = False
+) -> Iterator[Server]:
     """A server that serves, and is gone afterwards."""
     server = Server(folder, port, *flags, http=http)
     try:

@@ -7,13 +7,36 @@ from itertools import count
 from typing import Any
 from uuid import uuid4
 
-from zchat.chat.work import Changes, TableState
-from zchat.lookups import PRIMARY, Ask, Query, Source, Statement
+from zchat.chat.unit_of_work import Changes, TableState
 from zchat.model import (
-    CHATS, COMPLAINTS, DELIVERIES, FILE_CHUNKS, FILES, GROUP,
-    JOIN_REQUESTS, LINKS, MEMBERS, MESSAGES, PENDING, SCHEDULED, TABLES,
-    USERS, Chat, Complaint, Delivery, FileChunk, JoinRequest, Link,
-    Member, Message, Scheduled, StoredFile, Table, User)
+    CHATS,
+    COMPLAINTS,
+    DELIVERIES,
+    FILE_CHUNKS,
+    FILES,
+    GROUP,
+    JOIN_REQUESTS,
+    LINKS,
+    MEMBERS,
+    MESSAGES,
+    PENDING,
+    SCHEDULED,
+    TABLES,
+    USERS,
+    Chat,
+    Complaint,
+    Delivery,
+    FileChunk,
+    JoinRequest,
+    Link,
+    Member,
+    Message,
+    Scheduled,
+    StoredFile,
+    Table,
+    User,
+)
+from zchat.queries import PRIMARY, KeyLookup, Query, QueryCall, Statement
 from zchat.storage.base import Outgoing, Store
 
 _numbers = count(1)
@@ -31,114 +54,205 @@ def number(place: int) -> str:
 def user(**fields: Any) -> User:
     """A user of whom nothing else is known."""
     name = f"user-{next(_numbers)}"
-    return User(**{
-        "id": new_id(), "token_hash": sha256(name.encode()).digest(),
-        "name": name, "name_key": name, "created": 1, "inbox_number": 1,
-        "inbox_secret": bytes(range(32)), **fields})
+    return User(
+        **{
+            "id": new_id(),
+            "token_hash": sha256(name.encode()).digest(),
+            "name": name,
+            "name_key": name,
+            "created": 1,
+            "inbox_number": 1,
+            "inbox_secret": bytes(range(32)),
+            **fields,
+        }
+    )
 
 
 def chat(**fields: Any) -> Chat:
     """A group that nobody is in."""
-    return Chat(**{
-        "id": new_id(), "kind": GROUP, "name": "a group",
-        "owner_id": None, "pair": None, "created": 1, "head": 0,
-        "gone_through": 0, "size": 0, "key_number": 1,
-        "key_secret": bytes(32), **fields})
+    return Chat(
+        **{
+            "id": new_id(),
+            "kind": GROUP,
+            "name": "a group",
+            "owner_id": None,
+            "pair": None,
+            "created": 1,
+            "head": 0,
+            "purged_seq": 0,
+            "size": 0,
+            "key_number": 1,
+            "key_secret": bytes(32),
+            **fields,
+        }
+    )
 
 
 def member(chat: Chat, user: User, **fields: Any) -> Member:
-    return Member(**{
-        "chat_id": chat.id, "user_id": user.id, "joined": 1,
-        "first_seq": 1, "read_seq": 0, **fields})
+    return Member(
+        **{
+            "chat_id": chat.id,
+            "user_id": user.id,
+            "joined": 1,
+            "first_seq": 1,
+            "read_seq": 0,
+            **fields,
+        }
+    )
 
 
 def message(chat: Chat, author: User, seq: int, **fields: Any) -> Message:
-    return Message(**{
-        "id": new_id(), "chat_id": chat.id, "seq": seq,
-        "author_id": author.id, "created": seq, "text": f"text {seq}",
-        "is_comment_on": None, "comments": 0, "files": None,
-        "idempotency_key": None, **fields})
+    return Message(
+        **{
+            "id": new_id(),
+            "chat_id": chat.id,
+            "seq": seq,
+            "author_id": author.id,
+            "created": seq,
+            "text": f"text {seq}",
+            "is_comment_on": None,
+            "comments": 0,
+            "files": None,
+            "idempotency_key": None,
+            **fields,
+        }
+    )
 
 
-def complaint(
-        offender: User, reporter: User, **fields: Any) -> Complaint:
-    return Complaint(**{
-        "id": new_id(), "offender_id": offender.id, "round": 0,
-        "reporter_id": reporter.id, "reason": "rude", "message_id": None,
-        "evidence": None, "created": 1, **fields})
+def complaint(offender: User, reporter: User, **fields: Any) -> Complaint:
+    return Complaint(
+        **{
+            "id": new_id(),
+            "offender_id": offender.id,
+            "round": 0,
+            "reporter_id": reporter.id,
+            "reason": "rude",
+            "message_id": None,
+            "evidence": None,
+            "created": 1,
+            **fields,
+        }
+    )
 
 
 def scheduled(chat: Chat, author: User, **fields: Any) -> Scheduled:
-    return Scheduled(**{
-        "id": new_id(), "author_id": author.id, "chat_id": chat.id,
-        "text": "later", "is_comment_on": None, "file_ids": None,
-        "send_at": 100, "state": PENDING, "error": None, "created": 1,
-        "idempotency_key": None, "message_id": None, **fields})
+    return Scheduled(
+        **{
+            "id": new_id(),
+            "author_id": author.id,
+            "chat_id": chat.id,
+            "text": "later",
+            "is_comment_on": None,
+            "file_ids": None,
+            "send_at": 100,
+            "state": PENDING,
+            "error": None,
+            "created": 1,
+            "idempotency_key": None,
+            "message_id": None,
+            **fields,
+        }
+    )
 
 
-def stored_file(
-        chat: Chat, uploader: User, **fields: Any) -> StoredFile:
-    return StoredFile(**{
-        "id": new_id(), "chat_id": chat.id, "uploader_id": uploader.id,
-        "name": "a.txt", "size": 3, "sha256": "00" * 32, "received": 0,
-        "message_id": None, "scheduled_id": None, "created": 1,
-        "resume_key": None, **fields})
+def stored_file(chat: Chat, uploader: User, **fields: Any) -> StoredFile:
+    return StoredFile(
+        **{
+            "id": new_id(),
+            "chat_id": chat.id,
+            "uploader_id": uploader.id,
+            "name": "a.txt",
+            "size": 3,
+            "sha256": "00" * 32,
+            "received": 0,
+            "message_id": None,
+            "scheduled_id": None,
+            "created": 1,
+            "resume_key": None,
+            **fields,
+        }
+    )
 
 
 def link(chat: Chat, **fields: Any) -> Link:
-    return Link(**{
-        "id": new_id(),
-        "link_hash": sha256(new_id().encode()).digest(),
-        "chat_id": chat.id, "created": 1, "expires_at": 100,
-        "max_uses": None, "uses": 0, "revoked_at": None, **fields})
+    return Link(
+        **{
+            "id": new_id(),
+            "link_hash": sha256(new_id().encode()).digest(),
+            "chat_id": chat.id,
+            "created": 1,
+            "expires_at": 100,
+            "max_uses": None,
+            "uses": 0,
+            "revoked_at": None,
+            **fields,
+        }
+    )
 
 
 def row_of_each() -> dict[Table[Any], Any]:
     """A row of every table, with awkward values in it."""
-    who, other = user(
-        name='na\\me "ü" {,}', quota_started=5, banned_until=2**52), user()
-    room = chat(
-        name="NULL", pair="a:b", owner_id=who.id, key_secret=b"\\x00\"")
+    who, other = (
+        user(name='na\\me "ü" {,}', quota_started=5, banned_until=2**52),
+        user(),
+    )
+    room = chat(name="NULL", pair="a:b", owner_id=who.id, key_secret=b'\\x00"')
     note = message(
-        room, who, 1, text='line\nNULL \\N "{}" \u2603 \U0001f600 \t',
-        is_comment_on=new_id(), files='[{"name": "\\u0000"}]',
-        idempotency_key="")
+        room,
+        who,
+        1,
+        text='line\nNULL \\N "{}" \u2603 \U0001f600 \t',
+        is_comment_on=new_id(),
+        files='[{"name": "\\u0000"}]',
+        idempotency_key="",
+    )
     file = stored_file(
-        room, who, message_id=note.id, scheduled_id=new_id(),
-        resume_key="k")
+        room, who, message_id=note.id, scheduled_id=new_id(), resume_key="k"
+    )
     return {
-        USERS: who, CHATS: room, MEMBERS: member(room, who),
-        MESSAGES: note, COMPLAINTS: complaint(other, who, evidence=""),
+        USERS: who,
+        CHATS: room,
+        MEMBERS: member(room, who),
+        MESSAGES: note,
+        COMPLAINTS: complaint(other, who, evidence=""),
         SCHEDULED: scheduled(room, who, idempotency_key="k", error="x"),
         FILES: file,
         FILE_CHUNKS: FileChunk(file.id, 0, bytes(range(256)) * 1024),
         LINKS: link(room, max_uses=1, revoked_at=3),
         JOIN_REQUESTS: JoinRequest(room.id, other.id, new_id(), 1),
-        DELIVERIES: Delivery(room.id, who.id, 1, 2)}
+        DELIVERIES: Delivery(room.id, who.id, 1, 2),
+    }
 
 
 _TABLE_BY_ROW = {table.row: table for table in TABLES}
 
 
 def changes(
-        insert: Iterable[Any] = (), update: Iterable[Any] = (),
-        delete: Iterable[Any] = (),
-        run: Sequence[tuple[Statement, dict[str, Any]]] = ()) -> Changes:
+    insert: Iterable[Any] = (),
+    update: Iterable[Any] = (),
+    delete: Iterable[Any] = (),
+    run: Sequence[tuple[Statement, dict[str, Any]]] = (),
+) -> Changes:
     """What a batch with these rows and statements would write."""
     states = {table: TableState(table) for table in TABLES}
     for kind, rows in (
-            ("inserts", insert), ("updates", update), ("deletes", delete)):
+        ("inserts", insert),
+        ("updates", update),
+        ("deletes", delete),
+    ):
         for row in rows:
             table = _TABLE_BY_ROW[type(row)]
             state = states[table]
-            {"inserts": state.inserts, "updates": state.updates,
-             "deletes": state.deletes}[kind][table.key_of(row)] = row
+            {
+                "inserts": state.inserts,
+                "updates": state.updates,
+                "deletes": state.deletes,
+            }[kind][table.key_of(row)] = row
     return Changes(list(states.values()), list(run))
 
 
 @contextmanager
-def batch(
-        store: Store, outgoing: Sequence[Outgoing] = ()) -> Iterator[None]:
+def batch(store: Store, outgoing: Sequence[Outgoing] = ()) -> Iterator[None]:
     """A batch; it is committed with these events."""
     store.begin()
     try:
@@ -150,8 +264,8 @@ def batch(
 
 
 def write(
-        store: Store, *insert: Any, outgoing: Sequence[Outgoing] = (),
-        **other: Any) -> None:
+    store: Store, *insert: Any, outgoing: Sequence[Outgoing] = (), **other: Any
+) -> None:
     """Insert rows (or `update`, `delete`, `run`) in a batch of its own."""
     with batch(store, outgoing):
         written = changes(insert, **other)
@@ -159,24 +273,29 @@ def write(
             store.write(written)
 
 
-def source(table: Table[Any], *keys: Any, unique: int = PRIMARY) -> Source:
-    return Source(table, unique, dict.fromkeys(keys))
+def source(table: Table[Any], *keys: Any, unique: int = PRIMARY) -> KeyLookup:
+    return KeyLookup(table, unique, dict.fromkeys(keys))
 
 
 def load(
-        store: Store, table: Table[Any], *keys: Any,
-        unique: int = PRIMARY, lock: bool = False) -> list[Any]:
+    store: Store,
+    table: Table[Any],
+    *keys: Any,
+    unique: int = PRIMARY,
+    lock: bool = False,
+) -> list[Any]:
     """Rows by key, in a batch of its own."""
     with batch(store):
-        (rows,), _ = store.load([source(table, *keys, unique=unique)], [],
-                                lock)
+        (rows,), _ = store.load(
+            [source(table, *keys, unique=unique)], [], lock
+        )
     return rows
 
 
 def ask(
-        store: Store, query: Query[Any], lock: bool = False,
-        **params: Any) -> list[Any]:
+    store: Store, query: Query[Any], lock: bool = False, **params: Any
+) -> list[Any]:
     """The answer to a query, in a batch of its own."""
     with batch(store):
-        _, (rows,) = store.load([], [Ask(query, params)], lock)
+        _, (rows,) = store.load([], [QueryCall(query, params)], lock)
     return rows

@@ -32,9 +32,14 @@ class RawPeer:
         """Greet, and say what kind of socket this is."""
         self.socket.sendall(GREETING)
         self.exactly(len(GREETING))
-        self.socket.sendall(frame(
-            b"\x05READY" + property_of(b"Socket-Type", kind)
-            + property_of(b"Identity", identity), COMMAND))
+        self.socket.sendall(
+            frame(
+                b"\x05READY"
+                + property_of(b"Socket-Type", kind)
+                + property_of(b"Identity", identity),
+                COMMAND,
+            )
+        )
         head = self.exactly(2)
         self.exactly(head[1])
         return self
@@ -68,7 +73,9 @@ class RawPeer:
         return self
 
     def __exit__(
-            self, kind: type[BaseException] | None,
-            error: BaseException | None,
-            trace: TracebackType | None) -> None:
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.socket.close()

@@ -18,24 +18,30 @@ from typing import Any, Final
 import structlog
 import zmq
 
-from zchat import __version__, sockets
-from zchat.banner import banner
-from zchat.batch import Batches, Call
-from zchat.chat.duty import NoParams
+from zchat import __version__
+from zchat.chat.expiry import start
 from zchat.chat.handlers import HANDLERS
-from zchat.chat.lifetime import start
-from zchat.chat.work import Facts, Work
-from zchat.child import GatewayChild
+from zchat.chat.jobs import NoParams
+from zchat.chat.unit_of_work import Facts, UnitOfWork
 from zchat.config import Settings
-from zchat.duties import Duties, Every
+from zchat.engine import sockets
+from zchat.engine.batch import Batches, Call
+from zchat.engine.deferred import Deferred, Pending
+from zchat.engine.entropy import SystemEntropy
+from zchat.engine.fd_limit import DescriptorLimit
+from zchat.engine.gateway_process import GatewayProcess
+from zchat.engine.greeting import greeting
+from zchat.engine.send_queue import RETRY_SECONDS, SendQueue
+from zchat.engine.timers import Every, Timers
 from zchat.errors import Code, ConfigError, Refused, StoreUnusable
-from zchat.fresh import SystemFresh
-from zchat.late import Late, Pending
 from zchat.model import SECOND, time_text
-from zchat.openfiles import OpenFiles
-from zchat.outbox import RETRY_SECONDS, Outbox
 from zchat.rpc.codec import (
-    Unreadable, decode_request, encode_answer, encode_error, pack)
+    Unreadable,
+    decode_request,
+    encode_answer,
+    encode_error,
+    pack,
+)
 from zchat.rpc.topics import HEARTBEAT, is_barrier
 from zchat.storage import open_store
 from zchat.storage.base import Outgoing, Store
@@ -64,14 +70,20 @@ class Broker:
     """A store served on a ROUTER and an XPUB, until it is stopped."""
 
     def __init__(
-            self, store: Store, batches: Batches, duties: Duties,
-            rpc: Any, events: Any, wake: socket.socket) -> None:
+        self,
+        store: Store,
+        batches: Batches,
+        timers: Timers,
+        rpc: Any,
+        events: Any,
+        wake: socket.socket,
+    ) -> None:
         self._store = store
         self._batches = batches
-        self._duties = duties
+        self._timers = timers
         self._rpc = rpc
-        self._outbox = Outbox(rpc)
-        self._late = Late()
+        self._send_queue = SendQueue(rpc)
+        self._deferred = Deferred()
         self._events = events
         self._send_event = sockets.sender(events)
         self._wake = wake
@@ -88,54 +100,57 @@ class Broker:
         """Finish the batch at hand, answer it, and return from `run`."""
         self._stopping = True
 
-    def run(self, child: GatewayChild | None) -> None:
+    def run(self, child: GatewayProcess | None) -> None:
         """Serve until stopped."""
         watch = Every(WATCH_SECONDS, 0)
-        open_files = OpenFiles()
+        open_files = DescriptorLimit()
         while not self._stopping:
             now = clock()
             if watch.ripe(now):
                 open_files.watch()
                 if child is not None:
                     child.watch()
-            self._take_turn(min(
-                self._duties.next_at(), now + int(WATCH_SECONDS * SECOND)))
+            self._take_turn(
+                min(self._timers.next_at(), now + int(WATCH_SECONDS * SECOND))
+            )
         if child is not None:
             child.ask_to_stop()
             while child.stopping():
                 self._take_turn(clock() + int(WATCH_SECONDS * SECOND))
-        self._outbox.drain()
+        self._send_queue.drain()
 
     def _take_turn(self, until: int) -> None:
         """Wait for something to do, and do it."""
         pause = max(0, -(-(until - clock()) // 1000))
-        if self._late.waiting:
+        if self._deferred.waiting:
             pause = 0
-        if self._outbox.waiting:
-            self._outbox.retry()
+        if self._send_queue.waiting:
+            self._send_queue.retry()
             pause = min(pause, int(RETRY_SECONDS * 1000))
         ready = dict(self._poller.poll(pause))
         if self._wake.fileno() in ready:
             self._wake.recv(4096)
-        pending = self._late.first_of_each()
+        pending = self._deferred.first_of_each()
         if self._rpc in ready:
             pending += self._take_requests()
         now = clock()
-        calls = self._duties.calls(now)
+        calls = self._timers.calls(now)
         calls += [request.call for request in pending]
         if calls:
-            self._batches.run_once(
-                [call for call in calls if not call.done])
+            self._batches.run_once([call for call in calls if not call.done])
             for request in pending:
                 if request.call.done:
                     self._answer(request)
-            self._late.put_back(
-                [one for one in pending if not one.call.done])
+            self._deferred.put_back(
+                [one for one in pending if not one.call.done]
+            )
         self._publish_feed(now)
         if self._events in ready:
             self._take_subscriptions()
-        if self._duties.heartbeat.ripe(now) \
-                or self._told != self._store_state():
+        if (
+            self._timers.heartbeat.ripe(now)
+            or self._told != self._store_state()
+        ):
             self._beat(now)
 
     # Requests
@@ -151,7 +166,7 @@ class Broker:
                 break
             request = _pending(frames)
             room -= sum(map(len, frames))
-            if self._late.takes(request):
+            if self._deferred.takes(request):
                 continue
             if request.call.reads:
                 room -= READ_BYTES
@@ -163,18 +178,23 @@ class Broker:
         outcome = request.call.outcome
         if isinstance(outcome, Refused):
             log.info(
-                "refused", method=request.method, code=outcome.code.wire,
-                user_id=request.call.caller_id)
+                "refused",
+                method=request.method,
+                code=outcome.code.wire,
+                user_id=request.call.caller_id,
+            )
             body = encode_error(request.id, outcome)
         else:
             assert outcome is not None
             assert request.id is not None
             if self._debug:
                 log.debug(
-                    "answered", method=request.method,
-                    user_id=request.call.caller_id)
+                    "answered",
+                    method=request.method,
+                    user_id=request.call.caller_id,
+                )
             body = encode_answer(request.id, outcome)
-        self._outbox.send(request.envelope, body)
+        self._send_queue.send(request.envelope, body)
 
     # Events
 
@@ -185,11 +205,11 @@ class Broker:
             self._publish(event)
         for chat_id in dict.fromkeys(event.chat_id for event in outgoing):
             if chat_id is not None:
-                self._duties.heads.note(chat_id, now)
+                self._timers.heads.note(chat_id, now)
         if lost:
             log.warning("feed_lost")
             self._gaps += 1
-            self._duties.feed_lost()
+            self._timers.feed_lost()
             self._beat(now)
 
     def _publish(self, event: Outgoing) -> None:
@@ -204,12 +224,22 @@ class Broker:
         """
         work = self._batches.work
         work.facts = work.facts._replace(
-            epoch=self._store.epoch, gaps=self._gaps)
+            epoch=self._store.epoch, gaps=self._gaps
+        )
         self._told = self._store_state()
-        self._publish(Outgoing(HEARTBEAT, pack({
-            "epoch": self._store.epoch, "time": time_text(now),
-            "gaps": self._gaps,
-            "store": self._told})))
+        self._publish(
+            Outgoing(
+                HEARTBEAT,
+                pack(
+                    {
+                        "epoch": self._store.epoch,
+                        "time": time_text(now),
+                        "gaps": self._gaps,
+                        "store": self._told,
+                    }
+                ),
+            )
+        )
 
     def _store_state(self) -> str:
         most, open_now = self._store.connections()
@@ -223,8 +253,12 @@ class Broker:
             except zmq.Again:
                 return
             frame = frames[0]
-            if len(frames) == 1 and frame and frame[0] == _SUBSCRIBE \
-                    and is_barrier(frame[1:]):
+            if (
+                len(frames) == 1
+                and frame
+                and frame[0] == _SUBSCRIBE
+                and is_barrier(frame[1:])
+            ):
                 self._publish(Outgoing(frame[1:], b""))
 
 
@@ -232,25 +266,39 @@ def _pending(frames: list[bytes]) -> Pending:
     """The request in these frames; a bad one has its outcome already."""
     envelope, body = frames[:-1], frames[-1]
     try:
-        if len(envelope) > ENVELOPE_FRAMES \
-                or sum(map(len, envelope)) > ENVELOPE_BYTES:
+        if (
+            len(envelope) > ENVELOPE_FRAMES
+            or sum(map(len, envelope)) > ENVELOPE_BYTES
+        ):
             del envelope[1:]
-            raise Unreadable(None, Refused(
-                Code.BAD_REQUEST, "The envelope is larger than any proxy "
-                f"makes it: {ENVELOPE_FRAMES} frames and {ENVELOPE_BYTES} "
-                "bytes at the most."))
+            raise Unreadable(
+                None,
+                Refused(
+                    Code.BAD_REQUEST,
+                    "The envelope is larger than any proxy "
+                    f"makes it: {ENVELOPE_FRAMES} frames and {ENVELOPE_BYTES} "
+                    "bytes at the most.",
+                ),
+            )
         request = decode_request(body)
     except Unreadable as unreadable:
         call = Call(HANDLERS["hello"], None, origin=envelope[0])
         call.end(unreadable.refused)
         return Pending(envelope, unreadable.id, "", call)
     method = request.method
-    return Pending(envelope, request.id, method.name, Call(
-        HANDLERS[method.name], request.params,
-        reads=method.only_reads(request.params),
-        needs_token=method.needs_token,
-        token=request.token if method.takes_token else None,
-        origin=envelope[0]))
+    return Pending(
+        envelope,
+        request.id,
+        method.name,
+        Call(
+            HANDLERS[method.name],
+            request.params,
+            reads=method.only_reads(request.params),
+            needs_token=method.needs_token,
+            token=request.token if method.takes_token else None,
+            origin=envelope[0],
+        ),
+    )
 
 
 def serve(settings: Settings) -> int:
@@ -261,16 +309,21 @@ def serve(settings: Settings) -> int:
     with ExitStack() as stack:
         try:
             broker = _open(settings, stack)
-            child = None if settings.no_http else GatewayChild(settings)
+            child = None if settings.no_http else GatewayProcess(settings)
         except (ConfigError, StoreUnusable) as error:
             print(f"zchat: {error}", file=sys.stderr, flush=True)
             return _WRONG_START
         if child is not None:
             stack.callback(child.close)
-        log.info("started", version=__version__, pid=os.getpid(),
-                 store=settings.shown_store(), rpc=settings.rpc,
-                 events=settings.events)
-        print(banner(settings), flush=True)
+        log.info(
+            "started",
+            version=__version__,
+            pid=os.getpid(),
+            store=settings.shown_store(),
+            rpc=settings.rpc,
+            events=settings.events,
+        )
+        print(greeting(settings), flush=True)
         _calm_collector()
         broker.run(child)
         log.info("stopping")
@@ -291,10 +344,13 @@ def _calm_collector() -> None:
 
 def _open(settings: Settings, stack: ExitStack) -> Broker:
     """Everything a broker needs; the stack gives it back in order."""
-    fresh = SystemFresh()
+    entropy = SystemEntropy()
     store = open_store(
-        settings.store, clock(), lambda: fresh.id(clock()),
-        settings.durability)
+        settings.store,
+        clock(),
+        lambda: entropy.id(clock()),
+        settings.durability,
+    )
     stack.callback(store.close)
     ctx = sockets.context()
     stack.callback(ctx.term)
@@ -303,10 +359,13 @@ def _open(settings: Settings, stack: ExitStack) -> Broker:
     events = sockets.events_socket(ctx, settings.events)
     stack.callback(events.close)
     rules = settings.rules()
-    work = Work(
-        rules, Facts(__version__, store.epoch, settings.events,
-                     store.connections),
-        fresh, store.common_id, lasting=store.lasting)
+    work = UnitOfWork(
+        rules,
+        Facts(__version__, store.epoch, settings.events, store.connections),
+        entropy,
+        store.common_id,
+        cacheable=store.cacheable,
+    )
     batches = Batches(store, work, clock)
     batches.run([Call(start, NoParams())])
     wake, waker = socket.socketpair()
@@ -314,16 +373,22 @@ def _open(settings: Settings, stack: ExitStack) -> Broker:
         end.setblocking(False)
         stack.callback(end.close)
     broker = Broker(
-        store, batches,
-        Duties(clock(), rules.message_ttl_seconds is not None), rpc,
-        events, wake)
+        store,
+        batches,
+        Timers(clock(), rules.message_ttl_seconds is not None),
+        rpc,
+        events,
+        wake,
+    )
     _stop_on_signals(broker, waker, stack)
     return broker
 
 
 def _stop_on_signals(
-        broker: Broker, waker: socket.socket, stack: ExitStack) -> None:
+    broker: Broker, waker: socket.socket, stack: ExitStack
+) -> None:
     """SIGTERM and Ctrl-C end the loop; a dead child wakes it."""
+
     def stop(number: int, frame: FrameType | None) -> None:
         broker.stop()
 
@@ -331,9 +396,9 @@ def _stop_on_signals(
         """The wake-up descriptor is all that is wanted."""
 
     for number, handler in (
-            (signal.SIGTERM, stop), (signal.SIGINT, stop),
-            (signal.SIGCHLD, ignore)):
-        stack.callback(signal.signal, number, signal.signal(
-            number, handler))
-    stack.callback(
-        signal.set_wakeup_fd, signal.set_wakeup_fd(waker.fileno()))
+        (signal.SIGTERM, stop),
+        (signal.SIGINT, stop),
+        (signal.SIGCHLD, ignore),
+    ):
+        stack.callback(signal.signal, number, signal.signal(number, handler))
+    stack.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(waker.fileno()))

@@ -25,7 +25,8 @@ CONSOLE_COMMANDS: Final = {
 SETTINGS_EPILOG: Final = (
     "Every option is also a variable (--rate-limit: ZCHAT_RATE_LIMIT) and "
     "a key of zchat.toml (rate-limit). A flag beats the variable, which "
-    "beats the file.")
+    "beats the file."
+)
 
 
 class ProgramGroup(click.Group):
@@ -36,21 +37,27 @@ class ProgramGroup(click.Group):
         return [*self.commands, *CONSOLE_COMMANDS]
 
     def get_command(
-        self, ctx: click.Context, cmd_name: str,
+        self,
+        ctx: click.Context,
+        cmd_name: str,
     ) -> click.Command | None:
         """The command of that name, loaded now if need be."""
         if cmd_name not in CONSOLE_COMMANDS:
             return super().get_command(ctx, cmd_name)
         from zchat.client.console.commands import COMMANDS
+
         return {command.name: command for command in COMMANDS}[cmd_name]
 
     def format_commands(
-        self, ctx: click.Context, formatter: click.HelpFormatter,
+        self,
+        ctx: click.Context,
+        formatter: click.HelpFormatter,
     ) -> None:
         """Write the list of commands without loading them."""
         rows = [
             (name, command.get_short_help_str(limit=60))
-            for name, command in self.commands.items()]
+            for name, command in self.commands.items()
+        ]
         with formatter.section("Commands"):
             formatter.write_dl([*rows, *CONSOLE_COMMANDS.items()])
 
@@ -60,12 +67,16 @@ def click_option(option: Option) -> click.Option:
     is_switch = option.bare is True
     may_be_bare = option.bare is not None and not is_switch
     return click.Option(
-        [option.flag, option.field], help=help_text(option),
-        metavar=f"[{option.placeholder}]" if may_be_bare else (
-            option.placeholder or None),
+        [option.flag, option.field],
+        help=help_text(option),
+        metavar=f"[{option.placeholder}]"
+        if may_be_bare
+        else (option.placeholder or None),
         is_flag=is_switch,
         flag_value=True if is_switch else "on" if may_be_bare else None,
-        multiple=option.repeats, default=None)
+        multiple=option.repeats,
+        default=None,
+    )
 
 
 def help_text(option: Option) -> str:
@@ -89,43 +100,54 @@ def settings_or_exit(command: str, given: dict[str, Any]) -> Settings:
 
 
 def program(
-    name: str, summary: str, run: Callable[[Settings], int],
+    name: str,
+    summary: str,
+    run: Callable[[Settings], int],
 ) -> click.Command:
     """A command that takes its settings and runs a server with them."""
 
     def start(**given: Any) -> None:
         settings = settings_or_exit(name, given)
         from zchat import logs
+
         logs.configure(settings.log_level, as_json=settings.log_json)
         sys.exit(run(settings))
 
     config = click.Option(
-        ["--config"], metavar="FILE",
-        help="File to read settings from.  [default: zchat.toml]")
+        ["--config"],
+        metavar="FILE",
+        help="File to read settings from.  [default: zchat.toml]",
+    )
     options = [
-        click_option(option) for option in OPTIONS
-        if name in option.commands]
+        click_option(option) for option in OPTIONS if name in option.commands
+    ]
     return click.Command(
-        name, callback=start, params=[*options, config], help=summary,
+        name,
+        callback=start,
+        params=[*options, config],
+        help=summary,
         epilog=SETTINGS_EPILOG,
-        context_settings={"max_content_width": 100})
+        context_settings={"max_content_width": 100},
+    )
 
 
 def serve(settings: Settings) -> int:
     """Run the broker, and HTTP beside it."""
     from zchat.broker import serve as run
+
     return run(settings)
 
 
 def gateway(settings: Settings) -> int:
     """Run HTTP alone, in front of a broker elsewhere."""
     from zchat.gateway import run_gateway
+
     return run_gateway(settings)
 
 
 @click.group(
-    cls=ProgramGroup,
-    context_settings={"help_option_names": ["-h", "--help"]})
+    cls=ProgramGroup, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="zchat")
 def main() -> None:
     """A chat server that needs nothing beside it, and its client.
@@ -134,14 +156,16 @@ def main() -> None:
     """
 
 
-main.add_command(program(
-    "serve",
-    "Start the server: RPC and events over ZeroMQ, and HTTP.",
-    serve))
-main.add_command(program(
-    "gateway",
-    "Start HTTP alone, for the broker at --rpc.",
-    gateway))
+main.add_command(
+    program(
+        "serve",
+        "Start the server: RPC and events over ZeroMQ, and HTTP.",
+        serve,
+    )
+)
+main.add_command(
+    program("gateway", "Start HTTP alone, for the broker at --rpc.", gateway)
+)
 
 
 @main.command("migrate")
@@ -155,11 +179,13 @@ def migrate(sqlite_file: str, url: str) -> None:
     """
     from zchat.errors import StoreError
     from zchat.storage.move import move
+
     try:
         for copied in move(sqlite_file, url):
             click.echo(
                 f"{copied.table:<14} {copied.rows:>10} rows  "
-                f"sha256 {copied.sha256}")
+                f"sha256 {copied.sha256}"
+            )
     except StoreError as error:
         click.echo(f"zchat: {error}", err=True)
         sys.exit(STATUS_WRONG_SETTING)

@@ -14,14 +14,20 @@ import msgspec
 from zchat.errors import ConfigError
 from zchat.model import Rules
 from zchat.options import (
-    OPTION_BY_NAME, OPTIONS, VARIABLE_PREFIX, Option, endpoints_in,
-    shortened)
+    OPTION_BY_NAME,
+    OPTIONS,
+    VARIABLE_PREFIX,
+    Option,
+    endpoints_in,
+    shortened,
+)
 
 CONFIG_FILE: Final = "zchat.toml"
 HTTP_SOCKET: Final = "ZCHAT_HTTP_SOCKET"
 """Tells a gateway the descriptor that its parent listens on."""
-OTHER_VARIABLES: Final = frozenset({
-    HTTP_SOCKET, "ZCHAT_CONFIG", "ZCHAT_SERVER", "ZCHAT_PROFILE"})
+OTHER_VARIABLES: Final = frozenset(
+    {HTTP_SOCKET, "ZCHAT_CONFIG", "ZCHAT_SERVER", "ZCHAT_PROFILE"}
+)
 """Variables of zchat that are no setting of the server."""
 
 
@@ -62,7 +68,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             max_warnings=self.max_warnings,
             ban_seconds=self.ban_seconds,
             max_file_bytes=self.max_file_bytes,
-            max_text=self.max_text)
+            max_text=self.max_text,
+        )
 
     def shown_store(self) -> str:
         """The store as it may be printed: without a password."""
@@ -78,8 +85,10 @@ class Given(msgspec.Struct, frozen=True):
 
 
 def load(
-    command: str, flags: Mapping[str, object],
-    environment: Mapping[str, str], config_file: str | None = None,
+    command: str,
+    flags: Mapping[str, object],
+    environment: Mapping[str, str],
+    config_file: str | None = None,
 ) -> Settings:
     """The settings of `zchat COMMAND`.
 
@@ -93,9 +102,11 @@ def load(
     given = (
         from_file(config_file)
         | from_environment(environment)
-        | from_flags(flags))
+        | from_flags(flags)
+    )
     values: dict[str, Any] = {
-        option.field: parsed(option, given) for option in OPTIONS}
+        option.field: parsed(option, given) for option in OPTIONS
+    }
     fill_endpoints(command, values)
     check_distinct(command, values)
     check_reach(command, values, given)
@@ -117,7 +128,9 @@ def from_flags(flags: Mapping[str, object]) -> dict[str, Given]:
     """What the command line gives."""
     return {
         name: Given(raw, OPTION_BY_NAME[name].flag)
-        for name, raw in flags.items() if raw not in (None, (), [])}
+        for name, raw in flags.items()
+        if raw not in (None, (), [])
+    }
 
 
 def from_environment(environment: Mapping[str, str]) -> dict[str, Given]:
@@ -132,9 +145,12 @@ def from_environment(environment: Mapping[str, str]) -> dict[str, Given]:
         if variable not in name_by_variable:
             raise unknown(
                 f"the environment: {variable} is no setting",
-                variable, name_by_variable)
+                variable,
+                name_by_variable,
+            )
         given[name_by_variable[variable]] = Given(
-            environment[variable], variable)
+            environment[variable], variable
+        )
     return given
 
 
@@ -156,18 +172,26 @@ def from_file(config_file: str | None) -> dict[str, Given]:
         if name not in OPTION_BY_NAME:
             raise unknown(
                 f"{shown}: {shortened(name)} is no setting",
-                name.replace("_", "-"), OPTION_BY_NAME)
+                name.replace("_", "-"),
+                OPTION_BY_NAME,
+            )
     return {
-        name: Given(raw, f"{shown}: {name}") for name, raw in table.items()}
+        name: Given(raw, f"{shown}: {name}") for name, raw in table.items()
+    }
 
 
 def unknown(
-    problem: str, name: str, known: Iterable[str],
+    problem: str,
+    name: str,
+    known: Iterable[str],
 ) -> ConfigError:
     """The error for an unknown name, with what was probably meant."""
     close = get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else (
-        "`zchat serve --help` lists them")
+    hint = (
+        f"did you mean {close[0]}?"
+        if close
+        else ("`zchat serve --help` lists them")
+    )
     return ConfigError(f"{problem}; {hint}")
 
 
@@ -183,12 +207,12 @@ def fill_endpoints(command: str, values: dict[str, Any]) -> None:
     brokers = endpoints_in(rpc)
     if command == "gateway":
         rpc = ",".join(map(reachable, brokers))
-        events = reachable(
-            events or endpoint_after(reachable(brokers[0])))
+        events = reachable(events or endpoint_after(reachable(brokers[0])))
     elif len(brokers) > 1:
         raise ConfigError(
             "--rpc is where a broker listens: give one endpoint; only a "
-            "gateway takes several")
+            "gateway takes several"
+        )
     values["rpc"] = rpc
     values["events"] = events or tcp(host, port + 2)
 
@@ -203,14 +227,16 @@ def endpoint_after(rpc: str) -> str:
     host, _, port = rpc.rpartition(":")
     if rpc.startswith("ipc://") or int(port) == 65535:
         raise ConfigError(
-            f"--events must be given too, with --rpc {shortened(rpc)}")
+            f"--events must be given too, with --rpc {shortened(rpc)}"
+        )
     return f"{host}:{int(port) + 1}"
 
 
 def reachable(endpoint: str) -> str:
     """An endpoint to connect to for one that a broker binds."""
     for wildcard, host in (
-        ("tcp://*:", "127.0.0.1"), ("tcp://0.0.0.0:", "127.0.0.1"),
+        ("tcp://*:", "127.0.0.1"),
+        ("tcp://0.0.0.0:", "127.0.0.1"),
         ("tcp://[::]:", "[::1]"),
     ):
         if endpoint.startswith(wildcard):
@@ -235,11 +261,14 @@ def check_distinct(command: str, values: Mapping[str, Any]) -> None:
         if other != name:
             raise ConfigError(
                 f"--{other} and --{name} put two sockets on {endpoint}; "
-                "give them different ports")
+                "give them different ports"
+            )
 
 
 def check_reach(
-    command: str, values: Mapping[str, Any], given: Mapping[str, Given],
+    command: str,
+    values: Mapping[str, Any],
+    given: Mapping[str, Given],
 ) -> None:
     """Refuse a bind that other machines reach (safety.md, "Traps")."""
     if values["insecure"]:
@@ -251,7 +280,8 @@ def check_reach(
         raise ConfigError(
             f"{place.origin} lets other machines connect ({endpoint}) and "
             "nothing is encrypted; listen on 127.0.0.1, or give --insecure "
-            "if you trust that network")
+            "if you trust that network"
+        )
 
 
 def is_loopback(endpoint: str) -> bool:

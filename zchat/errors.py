@@ -11,30 +11,42 @@ class Code(Enum):
     """
 
     BAD_REQUEST = (
-        "bad_request", 400, "Malformed; `data.field` names the culprit.")
-    UNAUTHORIZED = (
-        "unauthorized", 401, "No token, or none that is known.")
+        "bad_request",
+        400,
+        "Malformed; `data.field` names the culprit.",
+    )
+    UNAUTHORIZED = ("unauthorized", 401, "No token, or none that is known.")
     FORBIDDEN = ("forbidden", 403, "Known, but not allowed.")
     BANNED = ("banned", 403, "Banned; `data.until` says how long.")
     NOT_FOUND = (
-        "not_found", 404,
-        "No such thing, or not for you: the two cannot be told apart.")
+        "not_found",
+        404,
+        "No such thing, or not for you: the two cannot be told apart.",
+    )
     UNKNOWN_METHOD = ("unknown_method", 404, "There is no such method.")
     CONFLICT = (
-        "conflict", 409,
-        "Taken, already done, or other content under the same key.")
+        "conflict",
+        409,
+        "Taken, already done, or other content under the same key.",
+    )
     TOO_LARGE = ("too_large", 413, "Over a limit; `data.limit` is it.")
     RATE_LIMITED = (
-        "rate_limited", 429,
-        "Over the quota; `data.retry_after` seconds, `limit`, `remaining`.")
+        "rate_limited",
+        429,
+        "Over the quota; `data.retry_after` seconds, `limit`, `remaining`.",
+    )
     UNAVAILABLE = (
-        "unavailable", 503,
+        "unavailable",
+        503,
         "The store is away and nothing was changed, unless `data.in_doubt` "
         "says that it may have been; try again after `data.retry_after` "
-        "seconds.")
+        "seconds.",
+    )
     INTERNAL = (
-        "internal", 500,
-        "A fault of the server, logged under `data.incident`.")
+        "internal",
+        500,
+        "A fault of the server, logged under `data.incident`.",
+    )
 
     def __init__(self, wire: str, http: int, meaning: str) -> None:
         self.wire = wire
@@ -65,8 +77,10 @@ class Refused(ZchatError):
     def to_wire(self) -> dict[str, Any]:
         """The error map of an answer: `code`, `message`, `data`."""
         return {
-            "code": self.code.wire, "message": self.message,
-            "data": self.data}
+            "code": self.code.wire,
+            "message": self.message,
+            "data": self.data,
+        }
 
     @classmethod
     def from_wire(cls, error: dict[str, Any]) -> "Refused":

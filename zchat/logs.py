@@ -16,9 +16,18 @@ from uuid import UUID
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-SECRET_KEYS: Final = frozenset({
-    "authorization", "data", "idempotency_key", "link", "password", "secret",
-    "text", "token"})
+SECRET_KEYS: Final = frozenset(
+    {
+        "authorization",
+        "data",
+        "idempotency_key",
+        "link",
+        "password",
+        "secret",
+        "text",
+        "token",
+    }
+)
 REDACTED: Final = "[redacted]"
 URL_PASSWORD: Final = re.compile(r"(\w://[^/\s@:]*):\S*@")
 NUMBERS: Final = (bool, int, float, type(None))
@@ -47,11 +56,16 @@ class Forward(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log the record as the event `library`, at a standard level."""
-        level = min(max(record.levelno // 10 * 10, logging.DEBUG),
-                    logging.CRITICAL)
+        level = min(
+            max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL
+        )
         structlog.get_logger().log(
-            level, "library", logger=record.name,
-            message=record.getMessage(), exc_info=record.exc_info)
+            level,
+            "library",
+            logger=record.name,
+            message=record.getMessage(),
+            exc_info=record.exc_info,
+        )
 
 
 def configure(level: str, *, as_json: bool) -> None:
@@ -67,13 +81,15 @@ def configure(level: str, *, as_json: bool) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             redact,
-            structlog.processors.JSONRenderer() if as_json else console()],
+            structlog.processors.JSONRenderer() if as_json else console(),
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=lambda *_: Lines(sys.stderr),
-        cache_logger_on_first_use=True)
+        cache_logger_on_first_use=True,
+    )
     logging.basicConfig(
-        handlers=[Forward()], level=max(threshold, logging.WARNING),
-        force=True)
+        handlers=[Forward()], level=max(threshold, logging.WARNING), force=True
+    )
 
 
 def console() -> Processor:
@@ -83,8 +99,10 @@ def console() -> Processor:
     plain: others show variables, which might hold a token.
     """
     return structlog.dev.ConsoleRenderer(
-        colors=sys.stderr.isatty(), repr_native_str=True,
-        exception_formatter=structlog.dev.plain_traceback)
+        colors=sys.stderr.isatty(),
+        repr_native_str=True,
+        exception_formatter=structlog.dev.plain_traceback,
+    )
 
 
 def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -78,7 +78,7 @@ class User(msgspec.Struct, frozen=True, gc=False):
 
 
 class Chat(msgspec.Struct, frozen=True, gc=False):
-    """A chat; `gone_through` is the seq up to which all was deleted."""
+    """A chat; `purged_seq` is the seq up to which all was deleted."""
 
     id: str
     kind: str
@@ -87,7 +87,7 @@ class Chat(msgspec.Struct, frozen=True, gc=False):
     pair: str | None
     created: int
     head: int
-    gone_through: int
+    purged_seq: int
     size: int
     key_number: int
     key_secret: bytes
@@ -247,42 +247,61 @@ class Table(Generic[Row]):
     """
 
     def __init__(
-            self, name: str, row: type[Row], key: tuple[str, ...],
-            unique: tuple[tuple[str, ...], ...] = (),
-            lasting: bool = False) -> None:
+        self,
+        name: str,
+        row: type[Row],
+        key: tuple[str, ...],
+        unique: tuple[tuple[str, ...], ...] = (),
+        cacheable: bool = False,
+    ) -> None:
         self.name = name
         self.row = row
         self.key = key
         self.unique = unique
-        self.lasting = lasting
+        self.cacheable = cacheable
         self.columns = row.__struct_fields__
         self.key_of: Callable[[Any], Any] = attrgetter(*key)
         self.unique_of: tuple[Callable[[Any], Any], ...] = tuple(
-            attrgetter(*fields) for fields in unique)
+            attrgetter(*fields) for fields in unique
+        )
 
     def __repr__(self) -> str:
         return f"Table({self.name})"
 
 
 USERS = Table(
-    "users", User, ("id",), (("token_hash",), ("name_key",)), lasting=True)
-CHATS = Table("chats", Chat, ("id",), (("pair",),), lasting=True)
-MEMBERS = Table("members", Member, ("chat_id", "user_id"), lasting=True)
+    "users", User, ("id",), (("token_hash",), ("name_key",)), cacheable=True
+)
+CHATS = Table("chats", Chat, ("id",), (("pair",),), cacheable=True)
+MEMBERS = Table("members", Member, ("chat_id", "user_id"), cacheable=True)
 MESSAGES = Table(
-    "messages", Message, ("id",), (("author_id", "idempotency_key"),))
+    "messages", Message, ("id",), (("author_id", "idempotency_key"),)
+)
 COMPLAINTS = Table(
-    "complaints", Complaint, ("id",),
-    (("offender_id", "round", "reporter_id"),))
+    "complaints",
+    Complaint,
+    ("id",),
+    (("offender_id", "round", "reporter_id"),),
+)
 SCHEDULED = Table(
-    "scheduled", Scheduled, ("id",), (("author_id", "idempotency_key"),))
+    "scheduled", Scheduled, ("id",), (("author_id", "idempotency_key"),)
+)
 FILES = Table("files", StoredFile, ("id",), (("resume_key",),))
 FILE_CHUNKS = Table("file_chunks", FileChunk, ("file_id", "offset"))
 LINKS = Table("links", Link, ("id",), (("link_hash",),))
-JOIN_REQUESTS = Table(
-    "join_requests", JoinRequest, ("chat_id", "user_id"))
-DELIVERIES = Table(
-    "deliveries", Delivery, ("chat_id", "user_id", "seq"))
+JOIN_REQUESTS = Table("join_requests", JoinRequest, ("chat_id", "user_id"))
+DELIVERIES = Table("deliveries", Delivery, ("chat_id", "user_id", "seq"))
 
 TABLES: tuple[Table[Any], ...] = (
-    USERS, CHATS, MEMBERS, MESSAGES, COMPLAINTS, SCHEDULED, FILES,
-    FILE_CHUNKS, LINKS, JOIN_REQUESTS, DELIVERIES)
+    USERS,
+    CHATS,
+    MEMBERS,
+    MESSAGES,
+    COMPLAINTS,
+    SCHEDULED,
+    FILES,
+    FILE_CHUNKS,
+    LINKS,
+    JOIN_REQUESTS,
+    DELIVERIES,
+)

@@ -21,7 +21,8 @@ HIGHEST_PORT: Final = 65533
 LONGEST_IPC_PATH_BYTES: Final = 107
 """What a Unix socket's address holds (unix(7)), without its last NUL."""
 ORIGIN: Final = re.compile(
-    r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?")
+    r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?"
+)
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -96,8 +97,8 @@ def whole(low: int, high: int) -> Kind:
             number = int(raw)
         if not low <= number <= high:
             raise ValueError(
-                f"must be a whole number from {values}, "
-                f"not {shortened(raw)}")
+                f"must be a whole number from {values}, not {shortened(raw)}"
+            )
         return number
 
     return Kind(values, parse)
@@ -117,7 +118,8 @@ def limit(low: int, high: int, bare: int) -> Kind:
         except ValueError:
             raise ValueError(
                 f"must be a whole number from {number.values}, on "
-                f"({bare}) or off, not {shortened(raw)}") from None
+                f"({bare}) or off, not {shortened(raw)}"
+            ) from None
 
     return Kind(f"{number.values}, on ({bare}), off", parse)
 
@@ -128,7 +130,8 @@ def choice(*words: str) -> Kind:
     def parse(raw: object) -> str:
         if not isinstance(raw, str) or raw not in words:
             raise ValueError(
-                f"must be one of {', '.join(words)}, not {shortened(raw)}")
+                f"must be one of {', '.join(words)}, not {shortened(raw)}"
+            )
         return raw
 
     return Kind(", ".join(words), parse)
@@ -155,7 +158,8 @@ def parse_host(raw: object) -> str:
     except (TypeError, ValueError):
         raise ValueError(
             "must be an IP address such as 127.0.0.1 or 0.0.0.0, "
-            f"not {shortened(raw)}") from None
+            f"not {shortened(raw)}"
+        ) from None
 
 
 def parse_endpoint(raw: object) -> str:
@@ -169,13 +173,14 @@ def parse_endpoint(raw: object) -> str:
         if not 1 <= path_bytes <= LONGEST_IPC_PATH_BYTES:
             raise ValueError(
                 "must name a socket file in at most "
-                f"{LONGEST_IPC_PATH_BYTES} bytes, not {shortened(raw)}")
+                f"{LONGEST_IPC_PATH_BYTES} bytes, not {shortened(raw)}"
+            )
         return text
     match = re.fullmatch(r"tcp://(\[[^\]\s]+\]|[^:/\s]+):([0-9]{1,5})", text)
     if match is None or not 1 <= int(match[2]) <= 65535:
         raise ValueError(
-            "must be tcp://HOST:PORT or ipc://PATH, "
-            f"not {shortened(raw)}")
+            f"must be tcp://HOST:PORT or ipc://PATH, not {shortened(raw)}"
+        )
     host = "127.0.0.1" if match[1] == "localhost" else match[1]
     return f"tcp://{host}:{int(match[2])}"
 
@@ -195,15 +200,16 @@ def parse_store(raw: object) -> str:
     """A file's path, or a URL of PostgreSQL; no other URL is echoed."""
     if not isinstance(raw, str) or raw in ("", ":memory:") or "\0" in raw:
         raise ValueError(
-            "must be a file's path or postgresql://…, "
-            f"not {shortened(raw)}")
+            f"must be a file's path or postgresql://…, not {shortened(raw)}"
+        )
     scheme, mark, rest = raw.partition("://")
     if not mark:
         return os.path.expanduser(raw)
     if scheme not in ("postgresql", "postgres"):
         raise ValueError(
             "must be a file's path or postgresql://USER@HOST/DATABASE, "
-            f"not {shortened(scheme + '://…')}")
+            f"not {shortened(scheme + '://…')}"
+        )
     return f"postgresql://{rest}"
 
 
@@ -212,8 +218,7 @@ def parse_origins(raw: object) -> tuple[str, ...]:
     if isinstance(raw, str):
         raw = [part.strip() for part in raw.split(",")]
     if not isinstance(raw, list | tuple):
-        raise ValueError(
-            f"must be a list of origins, not {shortened(raw)}")
+        raise ValueError(f"must be a list of origins, not {shortened(raw)}")
     return tuple(parse_origin(origin) for origin in raw)
 
 
@@ -223,11 +228,13 @@ def parse_origin(raw: object) -> str:
     if match is None:
         raise ValueError(
             "must be an origin such as https://chat.example.org, "
-            f"not {shortened(raw)}")
+            f"not {shortened(raw)}"
+        )
     scheme, host, port = match.groups()
     usual = {"http": "80", "https": "443"}[scheme]
     return f"{scheme}://{host}" + (
-        f":{int(port)}" if port and port != usual else "")
+        f":{int(port)}" if port and port != usual else ""
+    )
 
 
 SWITCH: Final = Kind("on, off", parse_switch)
@@ -236,94 +243,159 @@ SERVE: Final = ("serve",)
 
 OPTIONS: Final = (
     Option(
-        name="host", placeholder="ADDRESS",
+        name="host",
+        placeholder="ADDRESS",
         kind=Kind("an IP address", parse_host),
-        default="127.0.0.1", meaning="Address that HTTP listens on."),
+        default="127.0.0.1",
+        meaning="Address that HTTP listens on.",
+    ),
     Option(
-        name="port", placeholder="PORT",
-        kind=whole(1, HIGHEST_PORT), default=8000,
+        name="port",
+        placeholder="PORT",
+        kind=whole(1, HIGHEST_PORT),
+        default=8000,
         meaning="Port of HTTP; RPC listens on the next one, events on "
-        "the one after."),
+        "the one after.",
+    ),
     Option(
-        name="rpc", placeholder="ENDPOINT",
-        kind=Kind(f"{ENDPOINT.values}; a gateway: several, with commas",
-                  parse_endpoints), shown_default="tcp://HOST:PORT+1",
+        name="rpc",
+        placeholder="ENDPOINT",
+        kind=Kind(
+            f"{ENDPOINT.values}; a gateway: several, with commas",
+            parse_endpoints,
+        ),
+        shown_default="tcp://HOST:PORT+1",
         meaning="ZeroMQ endpoint of the RPC socket. A gateway goes to the "
-        "next of several brokers when one is away."),
+        "next of several brokers when one is away.",
+    ),
     Option(
-        name="events", placeholder="ENDPOINT",
-        kind=ENDPOINT, shown_default="tcp://HOST:PORT+2",
-        meaning="ZeroMQ endpoint of the events socket."),
+        name="events",
+        placeholder="ENDPOINT",
+        kind=ENDPOINT,
+        shown_default="tcp://HOST:PORT+2",
+        meaning="ZeroMQ endpoint of the events socket.",
+    ),
     Option(
-        name="no-http", kind=SWITCH, default=False, bare=True,
-        commands=SERVE, meaning="Start the broker only, without HTTP."),
+        name="no-http",
+        kind=SWITCH,
+        default=False,
+        bare=True,
+        commands=SERVE,
+        meaning="Start the broker only, without HTTP.",
+    ),
     Option(
-        name="insecure", kind=SWITCH, default=False, bare=True,
+        name="insecure",
+        kind=SWITCH,
+        default=False,
+        bare=True,
         meaning="Listen where other machines can connect, though nothing "
-        "is encrypted."),
+        "is encrypted.",
+    ),
     Option(
-        name="allow-origin", placeholder="ORIGIN", repeats=True, default=(),
-        kind=Kind("origins such as https://chat.example.org",
-                  parse_origins),
-        meaning="Origin of a web page that may call HTTP; may be "
-        "repeated."),
+        name="allow-origin",
+        placeholder="ORIGIN",
+        repeats=True,
+        default=(),
+        kind=Kind("origins such as https://chat.example.org", parse_origins),
+        meaning="Origin of a web page that may call HTTP; may be repeated.",
+    ),
     Option(
-        name="store", placeholder="PATH|URL",
-        default="zchat.db", commands=SERVE,
+        name="store",
+        placeholder="PATH|URL",
+        default="zchat.db",
+        commands=SERVE,
         kind=Kind("a file's path, postgresql://…", parse_store),
         meaning="Where everything is kept: an SQLite file, or a "
-        "PostgreSQL database."),
+        "PostgreSQL database.",
+    ),
     Option(
-        name="durability", placeholder="full|normal",
-        kind=choice("full", "normal"), default="full",
+        name="durability",
+        placeholder="full|normal",
+        kind=choice("full", "normal"),
+        default="full",
         commands=SERVE,
         meaning="full: an acknowledged write has reached the disk; "
-        "normal: it survives a crash of zchat, not of the machine."),
+        "normal: it survives a crash of zchat, not of the machine.",
+    ),
     Option(
-        name="history-depth", placeholder="N", kind=whole(1, 200), default=20,
+        name="history-depth",
+        placeholder="N",
+        kind=whole(1, 200),
+        default=20,
         commands=SERVE,
         meaning="Messages of the common chat that a newcomer sees, and "
-        "the default page."),
+        "the default page.",
+    ),
     Option(
-        name="rate-limit", placeholder="N",
-        kind=limit(1, 1_000_000, bare=20), bare=20,
+        name="rate-limit",
+        placeholder="N",
+        kind=limit(1, 1_000_000, bare=20),
+        bare=20,
         commands=SERVE,
         meaning="Messages to the common chat that a user may send in one "
-        "period."),
+        "period.",
+    ),
     Option(
-        name="rate-period", placeholder="SECONDS",
-        kind=whole(1, 31_536_000), default=3600,
-        commands=SERVE, meaning="Length of that period, in seconds."),
+        name="rate-period",
+        placeholder="SECONDS",
+        kind=whole(1, 31_536_000),
+        default=3600,
+        commands=SERVE,
+        meaning="Length of that period, in seconds.",
+    ),
     Option(
-        name="message-ttl", placeholder="SECONDS",
+        name="message-ttl",
+        placeholder="SECONDS",
         kind=limit(1, 31_536_000, bare=3600),
-        bare=3600, commands=SERVE,
-        meaning="Seconds that a message stays visible once delivered."),
-    Option(
-        name="max-warnings", placeholder="N",
-        kind=whole(1, 1_000_000), default=3,
+        bare=3600,
         commands=SERVE,
-        meaning="Users who must complain about somebody to ban them."),
+        meaning="Seconds that a message stays visible once delivered.",
+    ),
     Option(
-        name="ban-seconds", placeholder="SECONDS",
-        kind=whole(1, 315_360_000), default=14400,
-        commands=SERVE, meaning="Length of a ban, in seconds."),
+        name="max-warnings",
+        placeholder="N",
+        kind=whole(1, 1_000_000),
+        default=3,
+        commands=SERVE,
+        meaning="Users who must complain about somebody to ban them.",
+    ),
     Option(
-        name="max-file-bytes", placeholder="N",
+        name="ban-seconds",
+        placeholder="SECONDS",
+        kind=whole(1, 315_360_000),
+        default=14400,
+        commands=SERVE,
+        meaning="Length of a ban, in seconds.",
+    ),
+    Option(
+        name="max-file-bytes",
+        placeholder="N",
         kind=whole(1, 1_099_511_627_776),
-        default=5_242_880, commands=SERVE,
-        meaning="Size of the largest file, in bytes."),
-    Option(
-        name="max-text", placeholder="N", kind=whole(1, 65536), default=4096,
+        default=5_242_880,
         commands=SERVE,
-        meaning="Length of the longest text, in characters."),
+        meaning="Size of the largest file, in bytes.",
+    ),
     Option(
-        name="log-level", placeholder="debug|info|warning|error",
+        name="max-text",
+        placeholder="N",
+        kind=whole(1, 65536),
+        default=4096,
+        commands=SERVE,
+        meaning="Length of the longest text, in characters.",
+    ),
+    Option(
+        name="log-level",
+        placeholder="debug|info|warning|error",
         default="info",
         kind=choice("debug", "info", "warning", "error"),
-        meaning="Least important events that are logged."),
+        meaning="Least important events that are logged.",
+    ),
     Option(
-        name="log-json", kind=SWITCH, default=False, bare=True,
-        meaning="Log one JSON object a line."),
+        name="log-json",
+        kind=SWITCH,
+        default=False,
+        bare=True,
+        meaning="Log one JSON object a line.",
+    ),
 )
 OPTION_BY_NAME: Final = {option.name: option for option in OPTIONS}

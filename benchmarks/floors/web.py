@@ -28,8 +28,8 @@ CREATE UNIQUE INDEX messages_by_seq ON messages (chat_id, seq);
 """
 
 rows = sqlite3.connect(
-    os.environ["BENCH_STORE"], isolation_level=None,
-    check_same_thread=False)
+    os.environ["BENCH_STORE"], isolation_level=None, check_same_thread=False
+)
 rows.executescript(SCHEMA)
 rows.execute("INSERT INTO chats VALUES ('bench', 0)")
 for number in range(10):
@@ -44,28 +44,36 @@ async def noop(body: Body) -> dict[str, Any]:
 
 
 async def send(
-        body: Body, authorization: Annotated[str, fastapi.Header()]) \
-        -> dict[str, Any]:
+    body: Body, authorization: Annotated[str, fastapi.Header()]
+) -> dict[str, Any]:
     """Check and keep a message, durably."""
     token = hashlib.sha256(
-        authorization.removeprefix("Bearer ").encode()).digest()
+        authorization.removeprefix("Bearer ").encode()
+    ).digest()
     user = rows.execute(
         "SELECT user_id FROM users JOIN members ON user_id = id "
         "WHERE token_hash = ? AND chat_id = ?",
-        (token, body["chat_id"])).fetchone()
+        (token, body["chat_id"]),
+    ).fetchone()
     if user is None:
         raise fastapi.HTTPException(404)
     message_id, created = str(uuid4()), time.time()
     rows.execute("BEGIN IMMEDIATE")
     (seq,) = rows.execute(
         "UPDATE chats SET head = head + 1 WHERE id = ? RETURNING head",
-        (body["chat_id"],)).fetchone()
+        (body["chat_id"],),
+    ).fetchone()
     rows.execute(
         "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?)",
-        (message_id, body["chat_id"], seq, user[0], created, body["message"]))
+        (message_id, body["chat_id"], seq, user[0], created, body["message"]),
+    )
     rows.execute("COMMIT")
-    return {"id": message_id, "seq": seq, "chat_id": body["chat_id"],
-            "created": created}
+    return {
+        "id": message_id,
+        "seq": seq,
+        "chat_id": body["chat_id"],
+        "created": created,
+    }
 
 
 app = fastapi.FastAPI()

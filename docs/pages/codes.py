@@ -34,8 +34,10 @@ def functions() -> dict[str, Function]:
         module = RULES + path.stem
         tree = ast.parse(path.read_text(encoding="utf-8"))
         names = _imported(tree) | {
-            node.name: f"{module}.{node.name}" for node in tree.body
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+            node.name: f"{module}.{node.name}"
+            for node in tree.body
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        }
         for node in tree.body:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 found[f"{module}.{node.name}"] = _function(node, names)
@@ -46,22 +48,30 @@ def _imported(tree: ast.Module) -> dict[str, str]:
     """Names that a module takes from other rules."""
     return {
         alias.asname or alias.name: f"{node.module}.{alias.name}"
-        for node in tree.body if isinstance(node, ast.ImportFrom)
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
         and (node.module or "").startswith(RULES)
-        for alias in node.names}
+        for alias in node.names
+    }
 
 
 def _function(node: ast.AST, names: dict[str, str]) -> Function:
     inside = list(ast.walk(node))
     return Function(
         frozenset(
-            Code[part.attr] for part in inside
+            Code[part.attr]
+            for part in inside
             if isinstance(part, ast.Attribute)
-            and isinstance(part.value, ast.Name) and part.value.id == "Code"
-            and part.attr in Code.__members__),
+            and isinstance(part.value, ast.Name)
+            and part.value.id == "Code"
+            and part.attr in Code.__members__
+        ),
         frozenset(
-            names[part.id] for part in inside
-            if isinstance(part, ast.Name) and part.id in names))
+            names[part.id]
+            for part in inside
+            if isinstance(part, ast.Name) and part.id in names
+        ),
+    )
 
 
 def codes_of(method: Method) -> list[Code]:

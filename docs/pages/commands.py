@@ -30,8 +30,11 @@ def commands_page() -> str:
     for name in main.list_commands(context):
         command = main.get_command(context, name)
         assert command is not None
-        sections.append(_section(command, click.Context(
-            command, info_name=name, parent=context)))
+        sections.append(
+            _section(
+                command, click.Context(command, info_name=name, parent=context)
+            )
+        )
     return HEAD + "\n".join([*sections, _slashes()])
 
 
@@ -41,7 +44,8 @@ def _section(command: click.Command, context: click.Context) -> str:
     text = "\n\n".join(" ".join(part.split()) for part in paragraphs)
     return (
         f"## zchat {command.name}\n\n`zchat {command.name} {usage}`\n\n"
-        f"{text}\n\n{_options(command, context)}")
+        f"{text}\n\n{_options(command, context)}"
+    )
 
 
 def _options(command: click.Command, context: click.Context) -> str:
@@ -56,21 +60,27 @@ def _options(command: click.Command, context: click.Context) -> str:
         record = parameter.get_help_record(context)
         assert record is not None
         name, meaning = (
-            " ".join(part.split()).replace("|", "\\|") for part in record)
+            " ".join(part.split()).replace("|", "\\|") for part in record
+        )
         rows.append(f"| `{name}` | {meaning} |\n")
     table = "| option | |\n|---|---|\n" + "".join(rows) if rows else ""
     settings = (
         "Its flags are the [settings](settings.md), and:\n\n"
-        if has_settings else "")
+        if has_settings
+        else ""
+    )
     return settings + table
 
 
 def _slashes() -> str:
     rows = "".join(
         "| `{}` | {} |\n".format(
-            slash.usage.replace("|", "\\|"), slash.summary)
-        for slash in SLASHES)
+            slash.usage.replace("|", "\\|"), slash.summary
+        )
+        for slash in SLASHES
+    )
     return (
         "## In a conversation\n\nWhat begins with a slash in `zchat chat` is "
         "a command; `//` begins a text\nwith a slash. All else is sent to the "
-        f"open chat.\n\n| type | |\n|---|---|\n{rows}")
+        f"open chat.\n\n| type | |\n|---|---|\n{rows}"
+    )

@@ -23,9 +23,13 @@ def errors_page() -> str:
     """A table of the codes, and which methods answer each."""
     rows = "".join(
         f"| [`{code.wire}`](#{code.wire}) | {code.http} | {code.meaning} |\n"
-        for code in Code)
-    return HEAD + f"| code | HTTP | when |\n|---|---|---|\n{rows}\n" + (
-        "\n".join(map(_section, Code)))
+        for code in Code
+    )
+    return (
+        HEAD
+        + f"| code | HTTP | when |\n|---|---|---|\n{rows}\n"
+        + ("\n".join(map(_section, Code)))
+    )
 
 
 def _section(code: Code) -> str:
@@ -34,17 +38,25 @@ def _section(code: Code) -> str:
 
 def _methods(code: Code) -> str:
     if code is Code.UNKNOWN_METHOD:
-        return ("Over HTTP also: a path where nothing is (404), or a verb "
-                "that the path does not take (405, with `Allow`).")
+        return (
+            "Over HTTP also: a path where nothing is (404), or a verb "
+            "that the path does not take (405, with `Allow`)."
+        )
     if code is Code.UNAVAILABLE:
-        return ("Any method may answer it. Where `data.in_doubt` is true the "
-                "change may have happened: repeat it with its "
-                "`idempotency_key`, or look.")
+        return (
+            "Any method may answer it. Where `data.in_doubt` is true the "
+            "change may have happened: repeat it with its "
+            "`idempotency_key`, or look."
+        )
     if code in ALWAYS:
         return "Any method may answer it."
     named = [method for method in METHODS if code in codes_of(method)]
     if len(named) > len(METHODS) - 3:
         return "Nearly any method may answer it."
-    return "Answered by " + ", ".join(
-        f"[`{method.name}`](methods.md#{method.name})"
-        for method in named) + "."
+    return (
+        "Answered by "
+        + ", ".join(
+            f"[`{method.name}`](methods.md#{method.name})" for method in named
+        )
+        + "."
+    )

@@ -26,19 +26,20 @@ PLACES: Final = {
 def events_page() -> str:
     """The events of chats, then those of inboxes."""
     return HEAD + "\n".join(
-        _place(inbox, *words) for inbox, words in PLACES.items())
+        _place(inbox, *words) for inbox, words in PLACES.items()
+    )
 
 
 def _place(inbox: bool, title: str, sentence: str) -> str:
-    sections = [
-        _section(event) for event in EVENTS if event.inbox is inbox]
+    sections = [_section(event) for event in EVENTS if event.inbox is inbox]
     return f"## {title}\n\n{sentence}\n\n" + "\n".join(sections)
 
 
 def _section(event: EventKind) -> str:
     rows = "".join(
-        f"| `{name}` | {meaning} |\n"
-        for name, meaning in event.fields.items())
+        f"| `{name}` | {meaning} |\n" for name, meaning in event.fields.items()
+    )
     return (
         f"### {event.name}\n\n{event.summary}\n\n"
-        f"| field | |\n|---|---|\n{rows}")
+        f"| field | |\n|---|---|\n{rows}"
+    )

@@ -38,8 +38,11 @@ class Own(NamedTuple):
 
 
 OWN: Final = (
-    Own("/events", "Your events, decrypted, as `text/event-stream`; after a "
-        "break send the last `id` as `Last-Event-ID`."),
+    Own(
+        "/events",
+        "Your events, decrypted, as `text/event-stream`; after a "
+        "break send the last `id` as `Last-Event-ID`.",
+    ),
     Own("/openapi.json", "This table for machines, as OpenAPI 3.1."),
     Own("/healthz", "200 while the gateway runs."),
     Own("/readyz", "200 while the broker answers too, else 503."),
@@ -50,10 +53,15 @@ OWN: Final = (
 def http_page() -> str:
     """A table of all endpoints, then a section for each with fields."""
     return (
-        HEAD + endpoints_table("methods.md") + "\n"
+        HEAD
+        + endpoints_table("methods.md")
+        + "\n"
         + "\n".join(
             _section(method, route)
-            for method in METHODS for route in method.routes))
+            for method in METHODS
+            for route in method.routes
+        )
+    )
 
 
 def endpoints_table(methods: str) -> str:
@@ -61,21 +69,25 @@ def endpoints_table(methods: str) -> str:
     rows = [
         f"| `{route.verb} {route.path}` | {method.summary} "
         f"| [`{method.name}`]({methods}#{method.name}) |\n"
-        for method in METHODS for route in method.routes]
-    rows += [
-        f"| `GET {own.path}` | {own.meaning} | |\n" for own in OWN]
+        for method in METHODS
+        for route in method.routes
+    ]
+    rows += [f"| `GET {own.path}` | {own.meaning} | |\n" for own in OWN]
     return "| endpoint | what it does | method |\n|---|---|---|\n" + (
-        "".join(rows))
+        "".join(rows)
+    )
 
 
 def _section(method: Method, route: Route) -> str:
     rows = "".join(
         f"| `{field}` | {meaning} |\n"
-        for field, meaning in _fields(method, route))
+        for field, meaning in _fields(method, route)
+    )
     table = f"| field | |\n|---|---|\n{rows}" if rows else ""
     note = _RAW[route.verb] if route.raw else ""
     return f"## {route.verb} {route.path}\n\n{method.summary}{note}\n\n" + (
-        table)
+        table
+    )
 
 
 _RAW: Final = {
@@ -93,7 +105,8 @@ def _fields(method: Method, route: Route) -> list[tuple[str, str]]:
     rows = [(token, "token")] if token else []
     for field in fields_of(method.params, PARAMETERS):
         if field.name == TOKEN or (
-                route.raw and field.name in ("size", "offset", "length")):
+            route.raw and field.name in ("size", "offset", "length")
+        ):
             continue
         words = field.type
         if field.name in in_path:

@@ -7,27 +7,54 @@ DOCS: Final = Path(__file__).parents[1]
 INDEX: Final = DOCS / "README.md"
 
 FOLDERS: Final = (
-    ("tutorial", "Begin here"), ("howto", "How to …"),
-    ("reference", "Look it up"), ("explanation", "Understand it"),
-    ("decisions", "What was decided, and why"))
+    ("tutorial", "Begin here"),
+    ("howto", "How to …"),
+    ("reference", "Look it up"),
+    ("explanation", "Understand it"),
+    ("decisions", "What was decided, and why"),
+)
 FIRST: Final = (
-    "curl", "client", "unread", "devices", "files", "scheduled-messages",
-    "groups", "rate-limit", "complaints-and-bans", "message-lifetime",
-    "service", "backup", "several-brokers", "protocol", "methods", "events",
-    "http", "errors",
-    "commands", "settings", "limits", "architecture", "delivery", "safety",
-    "performance", "scale")
+    "curl",
+    "client",
+    "unread",
+    "devices",
+    "files",
+    "scheduled-messages",
+    "groups",
+    "rate-limit",
+    "complaints-and-bans",
+    "message-lifetime",
+    "service",
+    "backup",
+    "several-brokers",
+    "protocol",
+    "methods",
+    "events",
+    "http",
+    "errors",
+    "commands",
+    "settings",
+    "limits",
+    "architecture",
+    "delivery",
+    "safety",
+    "performance",
+    "scale",
+)
 """Names of pages in the order to read them; others follow by name."""
 
 
 def index_page() -> str:
     """A list of links a folder."""
-    parts = ["# The documents\n\nThis list comes from the pages; `make docs` "
-             "writes it.\n"]
+    parts = [
+        "# The documents\n\nThis list comes from the pages; `make docs` "
+        "writes it.\n"
+    ]
     for folder, title in FOLDERS:
         lines = "".join(
             f"- [{_heading(path)}]({folder}/{path.name})\n"
-            for path in sorted((DOCS / folder).glob("*.md"), key=_place))
+            for path in sorted((DOCS / folder).glob("*.md"), key=_place)
+        )
         parts.append(f"## {title}\n\n{lines}")
     return "\n".join(parts)
 

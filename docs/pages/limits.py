@@ -2,8 +2,9 @@
 
 from typing import Final, get_args
 
-from zchat import batch, broker, duties, rpc, sockets
-from zchat.chat import files, lifetime, rooms, schedule
+from zchat import broker, rpc
+from zchat.chat import expiry, files, rooms, schedule
+from zchat.engine import batch, sockets, timers
 from zchat.gateway.limits import DEFAULT_LIMITS
 from zchat.model import CHUNK_BYTES
 from zchat.rpc import params
@@ -34,8 +35,10 @@ RULES: Final[tuple[tuple[str, str], ...]] = (
     ("messages, users or chats a page", f"{rpc.PAGE_LIMIT}"),
     ("authors listed with a chat", f"{rpc.AUTHORS_LIMIT}"),
     ("files on a message", f"{rpc.FILES_PER_MESSAGE}"),
-    ("files a user has uploaded and put on no message",
-     f"{files.UNATTACHED_FILES}, each for {files.UNATTACHED_SECONDS} s"),
+    (
+        "files a user has uploaded and put on no message",
+        f"{files.UNATTACHED_FILES}, each for {files.UNATTACHED_SECONDS} s",
+    ),
     ("a file", "`--max-file-bytes` bytes"),
     ("a chunk of a file", f"{CHUNK_BYTES} bytes"),
     ("scheduled messages that wait, a user", f"{rpc.SCHEDULED_LIMIT}"),
@@ -43,8 +46,10 @@ RULES: Final[tuple[tuple[str, str], ...]] = (
     ("scheduled messages listed", f"{schedule.LISTED}"),
     ("live links a group", f"{rooms.LIVE_LINKS}"),
     ("life of a link, unless `expires_in` says", f"{rooms.LINK_SECONDS} s"),
-    ("life of a message that was never delivered, with `--message-ttl`",
-     f"{lifetime.UNDELIVERED_SECONDS} s"),
+    (
+        "life of a message that was never delivered, with `--message-ttl`",
+        f"{expiry.UNDELIVERED_SECONDS} s",
+    ),
 )
 
 WIRE: Final[tuple[tuple[str, str], ...]] = (
@@ -52,43 +57,68 @@ WIRE: Final[tuple[tuple[str, str], ...]] = (
     ("frames of an envelope", f"{broker.ENVELOPE_FRAMES}"),
     ("requests a batch", f"{broker.BATCH_REQUESTS}"),
     ("what a subscriber may send", f"{rpc.TOPIC_LIMIT_BYTES} bytes"),
-    ("answers that wait for a client that does not read",
-     f"{sockets.ANSWERS_WAITING}"),
-    ("events that wait for a subscriber that does not read",
-     f"{sockets.EVENTS_WAITING}"),
+    (
+        "answers that wait for a client that does not read",
+        f"{sockets.ANSWERS_WAITING}",
+    ),
+    (
+        "events that wait for a subscriber that does not read",
+        f"{sockets.EVENTS_WAITING}",
+    ),
     ("a ZeroMQ handshake", f"{sockets.HANDSHAKE_MILLISECONDS} ms"),
     ("from one heartbeat to the next", f"{rpc.HEARTBEAT_SECONDS} s"),
-    ("`head` after a chat's last message",
-     ", ".join(map(str, duties.HEAD_SECONDS)) + " s"),
+    (
+        "`head` after a chat's last message",
+        ", ".join(map(str, timers.HEAD_SECONDS)) + " s",
+    ),
     ("`retry_after` of `unavailable`", f"{batch.RETRY_AFTER_SECONDS} s"),
 )
 
 HTTP: Final[tuple[tuple[str, str], ...]] = (
-    ("the head of a request", f"{DEFAULT_LIMITS.head_bytes} bytes, "
-     f"{DEFAULT_LIMITS.head_fields} fields"),
+    (
+        "the head of a request",
+        f"{DEFAULT_LIMITS.head_bytes} bytes, "
+        f"{DEFAULT_LIMITS.head_fields} fields",
+    ),
     ("the target of a request", f"{DEFAULT_LIMITS.target_bytes} bytes"),
-    ("the body of a request, but for a file's",
-     f"{DEFAULT_LIMITS.body_bytes} bytes"),
+    (
+        "the body of a request, but for a file's",
+        f"{DEFAULT_LIMITS.body_bytes} bytes",
+    ),
     ("until a head is whole", f"{DEFAULT_LIMITS.head_seconds:g} s"),
-    ("from one piece of a body to the next",
-     f"{DEFAULT_LIMITS.body_seconds:g} s"),
-    ("an upload, at the slowest",
-     f"{DEFAULT_LIMITS.upload_bytes_per_second} bytes a second"),
-    ("a connection on which nothing happens",
-     f"{DEFAULT_LIMITS.idle_seconds:g} s"),
-    ("a client that does not read its answer",
-     f"{DEFAULT_LIMITS.write_seconds:g} s"),
-    ("requests without an answer on one connection",
-     f"{DEFAULT_LIMITS.unanswered}"),
+    (
+        "from one piece of a body to the next",
+        f"{DEFAULT_LIMITS.body_seconds:g} s",
+    ),
+    (
+        "an upload, at the slowest",
+        f"{DEFAULT_LIMITS.upload_bytes_per_second} bytes a second",
+    ),
+    (
+        "a connection on which nothing happens",
+        f"{DEFAULT_LIMITS.idle_seconds:g} s",
+    ),
+    (
+        "a client that does not read its answer",
+        f"{DEFAULT_LIMITS.write_seconds:g} s",
+    ),
+    (
+        "requests without an answer on one connection",
+        f"{DEFAULT_LIMITS.unanswered}",
+    ),
     ("connections", f"{DEFAULT_LIMITS.connections}"),
 )
 
 
 def limits_page() -> str:
     """Three tables: the chat, the sockets, HTTP."""
-    return HEAD + "\n".join((
-        _table("In the chat", RULES), _table("On the sockets", WIRE),
-        _table("Over HTTP", HTTP)))
+    return HEAD + "\n".join(
+        (
+            _table("In the chat", RULES),
+            _table("On the sockets", WIRE),
+            _table("Over HTTP", HTTP),
+        )
+    )
 
 
 def _table(title: str, rows: tuple[tuple[str, str], ...]) -> str:

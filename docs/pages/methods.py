@@ -35,7 +35,8 @@ def methods_page() -> str:
 def _overview() -> str:
     rows = "".join(
         f"| [`{method.name}`](#{method.name}) | {method.summary} |\n"
-        for method in METHODS)
+        for method in METHODS
+    )
     return f"| method | what it does |\n|---|---|\n{rows}"
 
 
@@ -43,24 +44,30 @@ def _section(method: Method) -> str:
     parts = [f"## {method.name}\n", method.summary + _effect(method) + "\n"]
     if method.routes:
         routes = ", ".join(
-            f"`{route.verb} {route.path}`" for route in method.routes)
+            f"`{route.verb} {route.path}`" for route in method.routes
+        )
         parts.append(f"Over HTTP: {routes}.\n")
     if not method.params.__struct_fields__:
         parts.append("Takes no parameters.\n")
     else:
         parts.append(
-            f"{_takes(method)}\n\n" + _table(
-                fields_of(method.params, PARAMETERS), "parameter",
-                required=True))
+            f"{_takes(method)}\n\n"
+            + _table(
+                fields_of(method.params, PARAMETERS),
+                "parameter",
+                required=True,
+            )
+        )
     if method.result is Empty:
         parts.append("Answers an empty map.\n")
     else:
         parts.append(
             f"Answers: {_lowered(sentence(method.result))}\n\n"
-            + _table(fields_of(method.result, RESULTS), "field"))
+            + _table(fields_of(method.result, RESULTS), "field")
+        )
     codes = ", ".join(
-        f"[`{code.wire}`](errors.md#{code.wire})"
-        for code in codes_of(method))
+        f"[`{code.wire}`](errors.md#{code.wire})" for code in codes_of(method)
+    )
     parts.append(f"May refuse with {codes}.\n")
     return "\n".join(parts)
 
@@ -82,21 +89,29 @@ def _takes(method: Method) -> str:
 def _lowered(text: str) -> str:
     """A sentence as it goes on after a colon."""
     first, _, rest = text.partition(" ")
-    return text if first.isupper() and len(first) > 1 else (
-        f"{first[0].lower()}{first[1:]} {rest}".strip())
+    return (
+        text
+        if first.isupper() and len(first) > 1
+        else (f"{first[0].lower()}{first[1:]} {rest}".strip())
+    )
 
 
 def _table(fields: list[Field], title: str, required: bool = False) -> str:
     """The fields as a table; results have no column `required`."""
-    rows = [(
-        f"`{field.name}`", field.type,
-        *(("yes" if field.required else "",) if required else ()),
-        _note(field, required)) for field in fields]
+    rows = [
+        (
+            f"`{field.name}`",
+            field.type,
+            *(("yes" if field.required else "",) if required else ()),
+            _note(field, required),
+        )
+        for field in fields
+    ]
     heads = (title, "type", *(("required",) if required else ()), "")
     return "".join(
         "|" + "|".join(f" {cell} " if cell else " " for cell in row) + "|\n"
-        for row in (heads, ("---",) * len(heads), *rows)).replace(
-            " --- ", "---")
+        for row in (heads, ("---",) * len(heads), *rows)
+    ).replace(" --- ", "---")
 
 
 def _note(field: Field, is_parameter: bool) -> str:
@@ -114,5 +129,6 @@ def _objects() -> str:
     sections = [
         f"### {name}\n\n{sentence(struct)}\n\n"
         + _table(fields_of(struct, RESULTS), "field")
-        for name, struct in sorted(found.items())]
+        for name, struct in sorted(found.items())
+    ]
     return "## Objects in results\n\n" + "\n".join(sections)

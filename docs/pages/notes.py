@@ -21,8 +21,7 @@ PARAMETERS: Final[Mapping[str, str]] = {
     "idempotency_key": "The same key and content again change nothing and "
     "get the first answer.",
     "message_id": "The message.",
-    "Report.message_id": "A message of theirs; its text is kept as "
-    "evidence.",
+    "Report.message_id": "A message of theirs; its text is kept as evidence.",
     "depth": "Messages a chat; the operator's depth if left out.",
     "limit": "How many a page, the largest if left out.",
     "History.limit": "How many; the operator's depth if left out.",
@@ -30,8 +29,7 @@ PARAMETERS: Final[Mapping[str, str]] = {
     "Chats.after": "The last chat id of the page before.",
     "History.before": "Messages with a smaller seq.",
     "History.after": "Messages with a larger seq.",
-    "History.around": "Half of the page before this seq, the rest from it "
-    "on.",
+    "History.around": "Half of the page before this seq, the rest from it on.",
     "Comments.after": "The last seq of the page before.",
     "Users.after": "The last user id of the page before.",
     "ack": "Move the read positions past what is answered.",
@@ -48,8 +46,7 @@ PARAMETERS: Final[Mapping[str, str]] = {
     "size": "In bytes.",
     "sha256": "Of the whole file; checked when the last chunk is in.",
     "file_id": "The file.",
-    "UploadChunk.offset": "Where these bytes begin: what was answered "
-    "last.",
+    "UploadChunk.offset": "Where these bytes begin: what was answered last.",
     "data": "262144 bytes; the last chunk has what is left.",
     "Download.offset": "The first byte wanted.",
     "length": "How many; an answer has one chunk at the most.",
@@ -149,8 +146,7 @@ RESULTS: Final[Mapping[str, str]] = {
 }
 
 
-def note_on(
-        notes: Mapping[str, str], struct: type, field: str) -> str:
+def note_on(notes: Mapping[str, str], struct: type, field: str) -> str:
     """What a field means; raises LookupError where nobody has said it."""
     specific = f"{struct.__name__}.{field}"
     if specific not in notes and field not in notes:

@@ -32,8 +32,7 @@ allow-origin = ["https://chat.example.org"]
 
 def settings_page() -> str:
     """The page of all settings, one section each."""
-    return HEAD + "\n".join(
-        setting_section(option) for option in OPTIONS)
+    return HEAD + "\n".join(setting_section(option) for option in OPTIONS)
 
 
 def setting_section(option: Option) -> str:
@@ -43,14 +42,18 @@ def setting_section(option: Option) -> str:
         ("variable", f"`{option.variable}`"),
         ("key", f"`{option.name}`"),
         ("values", option.kind.values),
-        ("default", f"`{option.default_text}`" if option.default_text
-         else "off" if option.bare else "none"),
+        (
+            "default",
+            f"`{option.default_text}`"
+            if option.default_text
+            else "off"
+            if option.bare
+            else "none",
+        ),
         ("read by", ", ".join(f"`zchat {name}`" for name in option.commands)),
     ]
     table = "".join(f"| {name} | {cell} |\n" for name, cell in rows)
-    return (
-        f"## {option.name}\n\n{option.meaning}\n\n"
-        f"| | |\n|---|---|\n{table}")
+    return f"## {option.name}\n\n{option.meaning}\n\n| | |\n|---|---|\n{table}"
 
 
 def flag_form(option: Option) -> str:

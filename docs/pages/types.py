@@ -28,15 +28,21 @@ class Field(NamedTuple):
 
 
 def fields_of(
-        struct: type[msgspec.Struct], notes: Mapping[str, str],
-        ) -> list[Field]:
+    struct: type[msgspec.Struct],
+    notes: Mapping[str, str],
+) -> list[Field]:
     """The fields of a struct in its order, with what `notes` say."""
     info = inspect.type_info(struct)
     assert isinstance(info, inspect.StructType)
     return [
-        Field(field.name, words(field.type), field.required,
-              note_on(notes, struct, field.name))
-        for field in info.fields]
+        Field(
+            field.name,
+            words(field.type),
+            field.required,
+            note_on(notes, struct, field.name),
+        )
+        for field in info.fields
+    ]
 
 
 def structs_in(struct: type[msgspec.Struct]) -> list[type[msgspec.Struct]]:
@@ -120,4 +126,5 @@ def sentence(struct: type[msgspec.Struct]) -> str:
     """The first line of a struct's docstring, constants as numbers."""
     first = (struct.__doc__ or "").partition("\n\n")[0]
     return " ".join(first.split()).replace(
-        "CHUNK_BYTES", f"{CHUNK_BYTES} bytes")
+        "CHUNK_BYTES", f"{CHUNK_BYTES} bytes"
+    )

@@ -36,12 +36,21 @@ class Person:
         self.home = home
         self.name = name
         self.environment = environment() | {
-            "XDG_CONFIG_HOME": str(home), "ZCHAT_SERVER": server,
-            "TZ": "UTC"}
+            "XDG_CONFIG_HOME": str(home),
+            "ZCHAT_SERVER": server,
+            "TZ": "UTC",
+        }
 
     def command(self, command: str, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "zchat", command, "--name",
-                self.name, *arguments]
+        return [
+            sys.executable,
+            "-m",
+            "zchat",
+            command,
+            "--name",
+            self.name,
+            *arguments,
+        ]
 
     @property
     def id(self) -> str:
@@ -53,14 +62,21 @@ class Person:
         """Whether `read` would go on behind this message."""
         return any(
             json.loads(path.read_text()).get(chat_id) == seq
-            for path in self.home.glob("*/*/cursors-*.json"))
+            for path in self.home.glob("*/*/cursors-*.json")
+        )
 
-    def run(self, command: str, *arguments: str, typed: str = ""
-            ) -> "subprocess.CompletedProcess[str]":
+    def run(
+        self, command: str, *arguments: str, typed: str = ""
+    ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            self.command(command, *arguments), env=self.environment,
-            input=typed, capture_output=True, text=True, check=False,
-            timeout=PATIENCE_SECONDS)
+            self.command(command, *arguments),
+            env=self.environment,
+            input=typed,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_SECONDS,
+        )
 
     def done(self, command: str, *arguments: str, typed: str = "") -> str:
         """What it prints; it must succeed and complain of nothing."""
@@ -72,12 +88,17 @@ class Person:
         return json.loads(self.done(command, "--json", *arguments))
 
     @contextmanager
-    def running(self, command: str, *arguments: str
-                ) -> Iterator["Running"]:
-        started = Running(subprocess.Popen(
-            self.command(command, *arguments), env=self.environment,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True))
+    def running(self, command: str, *arguments: str) -> Iterator["Running"]:
+        started = Running(
+            subprocess.Popen(
+                self.command(command, *arguments),
+                env=self.environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
         try:
             yield started
         finally:
@@ -91,7 +112,8 @@ class Running:
         self.process = process
         self.log = Log()
         self._reader = threading.Thread(
-            target=self.log.follow, args=(process.stdout,))
+            target=self.log.follow, args=(process.stdout,)
+        )
         self._reader.start()
 
     def type(self, line: str) -> None:
@@ -103,7 +125,9 @@ class Running:
         """Wait until it has printed this so many times."""
         wait_until(
             lambda: self.log.text.count(words) >= count,
-            f"{words!r} in {self.log.text}", PATIENCE_SECONDS)
+            f"{words!r} in {self.log.text}",
+            PATIENCE_SECONDS,
+        )
 
     def end(self) -> int:
         status = self.process.wait(PATIENCE_SECONDS)
@@ -121,8 +145,8 @@ class Running:
 
 @pytest.fixture(scope="module")
 def server(
-        tmp_path_factory: pytest.TempPathFactory,
-        free_port: Callable[[], int]) -> Iterator[Server]:
+    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[Server]:
     with running(tmp_path_factory.mktemp("server"), free_port()) as made:
         yield made
 
@@ -137,8 +161,10 @@ def meet(server: Server, tmp_path: Path) -> Meet:
 
     def make(name: str) -> Person:
         return Person(
-            tmp_path / name, f"{name}-{suffix}",
-            server.rpc.removeprefix("tcp://"))
+            tmp_path / name,
+            f"{name}-{suffix}",
+            server.rpc.removeprefix("tcp://"),
+        )
 
     return make
 
@@ -147,21 +173,22 @@ def meet(server: Server, tmp_path: Path) -> Meet:
 def ann(server: Server) -> Iterator[Client]:
     """Somebody else, who is on no console."""
     with Client.connect(
-            server.rpc, name=f"ann-{os.urandom(4).hex()}") as client:
+        server.rpc, name=f"ann-{os.urandom(4).hex()}"
+    ) as client:
         yield client
 
 
 class TestCommands:
-    def test_the_first_use_makes_a_user_who_is_kept(
-            self, meet: Meet) -> None:
+    def test_the_first_use_makes_a_user_who_is_kept(self, meet: Meet) -> None:
         ben = meet("ben")
         first = ben.json("status")
         assert first["user"]["name"] == ben.name
         assert ben.json("status")["user"] == first["user"]
         [path] = ben.home.glob("zchat/default/token-*.json")
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        other = ben.json("status", "--profile", "other", "--name",
-                         f"{ben.name}-2")
+        other = ben.json(
+            "status", "--profile", "other", "--name", f"{ben.name}-2"
+        )
         assert other["user"]["id"] != first["user"]["id"]
 
     def test_send_and_read(self, meet: Meet, ann: Client) -> None:
@@ -171,20 +198,24 @@ class TestCommands:
         line = ben.done("read")
         assert re.fullmatch(
             rf"\[default\] \d\d:\d\d #{sent.seq} {ann.name}: "
-            r"hello world\n", line)
+            r"hello world\n",
+            line,
+        )
         assert ben.done("read") == ""
         ben.done("send", typed="from\nstandard input\n")
         shown = ben.done("send", "bye", "bye")
         assert re.fullmatch(r"sent #\d+ \S+\n", shown)
-        texts = [message.text for message in ann.history(
-            ann.chat_default, limit=2).messages]
+        texts = [
+            message.text
+            for message in ann.history(ann.chat_default, limit=2).messages
+        ]
         assert texts == ["from\nstandard input", "bye bye"]
         lines = ben.done("read", "--json").splitlines()
-        assert [json.loads(line)["message"]["text"] for line in lines
-                ] == texts
+        assert [json.loads(line)["message"]["text"] for line in lines] == texts
 
     def test_read_marks_as_read_unless_told_otherwise(
-            self, meet: Meet, ann: Client) -> None:
+        self, meet: Meet, ann: Client
+    ) -> None:
         ben = meet("ben")
         assert ben.id
         ann.send("one")
@@ -195,23 +226,35 @@ class TestCommands:
         assert ben.json("chats")["chats"][0]["unread"] == 0
 
     def test_private_messages_comments_and_files(
-            self, meet: Meet, ann: Client, tmp_path: Path) -> None:
+        self, meet: Meet, ann: Client, tmp_path: Path
+    ) -> None:
         ben = meet("ben")
         path = tmp_path / "file.txt"
         path.write_text("content")
         sent = ben.json("send", "--to", ann.user_id, "secret")
         ben.json("send", "--chat", ann.name, "--file", str(path))
-        ben.json("send", "--comment-on", sent["id"], "--chat",
-                 sent["chat_id"], "comment")
+        ben.json(
+            "send",
+            "--comment-on",
+            sent["id"],
+            "--chat",
+            sent["chat_id"],
+            "comment",
+        )
         page = ann.history(sent["chat_id"])
         assert [message.text for message in page.messages] == [
-            "secret", "", "comment"]
+            "secret",
+            "",
+            "comment",
+        ]
         assert page.messages[1].files[0].name == "file.txt"
         assert page.messages[2].is_comment_on == sent["id"]
         lines = ben.done("read", "--chat", ann.name).splitlines()
         assert [line.partition("you: ")[2] for line in lines] == [
-            "secret (1 comments)", "[file file.txt, 7 bytes]",
-            "(comment) comment"]
+            "secret (1 comments)",
+            "[file file.txt, 7 bytes]",
+            "(comment) comment",
+        ]
 
     def test_a_repeat_with_the_same_key(self, meet: Meet) -> None:
         ben = meet("ben")
@@ -219,7 +262,8 @@ class TestCommands:
         assert ben.json("send", "--key", "k", "once") == first
 
     def test_chats_and_status_for_people(
-            self, meet: Meet, ann: Client) -> None:
+        self, meet: Meet, ann: Client
+    ) -> None:
         ben = meet("ben")
         ann.send("hi", ann.p2p(ben.id))
         lines = ben.done("chats").splitlines()
@@ -227,18 +271,22 @@ class TestCommands:
         assert re.match(r" +1 unread +\S+ +p2p", lines[1])
         assert ben.name in ben.done("status")
 
-    @pytest.mark.parametrize(("arguments", "status"), [
-        (["send", "--chat", "nowhere", "x"], 2),
-        (["send", "--to", "me", "x"], 1),
-        (["send", "--to", "x", "--chat", "y", "z"], 2),
-        (["send", "--file", "/nowhere", "x"], 2),
-        (["send", "--nonsense", "x"], 2),
-        (["status", "--server", "a b"], 2),
-        (["status", "--profile", "../x"], 2),
-        (["status", "--server", "127.0.0.1:1", "--timeout", "0.3"], 3),
-    ])
+    @pytest.mark.parametrize(
+        ("arguments", "status"),
+        [
+            (["send", "--chat", "nowhere", "x"], 2),
+            (["send", "--to", "me", "x"], 1),
+            (["send", "--to", "x", "--chat", "y", "z"], 2),
+            (["send", "--file", "/nowhere", "x"], 2),
+            (["send", "--nonsense", "x"], 2),
+            (["status", "--server", "a b"], 2),
+            (["status", "--profile", "../x"], 2),
+            (["status", "--server", "127.0.0.1:1", "--timeout", "0.3"], 3),
+        ],
+    )
     def test_exit_statuses(
-            self, meet: Meet, arguments: list[str], status: int) -> None:
+        self, meet: Meet, arguments: list[str], status: int
+    ) -> None:
         ended = meet("ben").run(*arguments)
         assert ended.returncode == status
         assert ended.stdout == ""
@@ -252,8 +300,7 @@ class TestCommands:
         assert ended.returncode == 1
         assert not list(ben.home.glob("zchat/*/token-*"))
 
-    def test_a_token_that_the_server_does_not_know(
-            self, meet: Meet) -> None:
+    def test_a_token_that_the_server_does_not_know(self, meet: Meet) -> None:
         ben = meet("ben")
         ben.done("status")
         [path] = ben.home.glob("zchat/default/token-*.json")
@@ -264,27 +311,40 @@ class TestCommands:
         assert "--profile" in ended.stderr
 
     def test_two_first_uses_at_once_make_one_identity(
-            self, meet: Meet) -> None:
+        self, meet: Meet
+    ) -> None:
         ben = meet("ben")
-        command = [part for part in ben.command("status", "--json")
-                   if part not in ("--name", ben.name)]
+        command = [
+            part
+            for part in ben.command("status", "--json")
+            if part not in ("--name", ben.name)
+        ]
         started = [
-            subprocess.Popen(command, env=ben.environment,
-                             stdout=subprocess.PIPE)
-            for _ in range(3)]
-        answers = [process.communicate(timeout=PATIENCE_SECONDS)[0]
-                   for process in started]
+            subprocess.Popen(
+                command, env=ben.environment, stdout=subprocess.PIPE
+            )
+            for _ in range(3)
+        ]
+        answers = [
+            process.communicate(timeout=PATIENCE_SECONDS)[0]
+            for process in started
+        ]
         assert [process.returncode for process in started] == [0] * 3
-        assert len({json.loads(answer)["user"]["id"]
-                    for answer in answers}) == 1
+        assert (
+            len({json.loads(answer)["user"]["id"] for answer in answers}) == 1
+        )
 
     def test_the_reader_may_go_away(self, meet: Meet, ann: Client) -> None:
         ben = meet("ben")
         assert ben.id
         ann.send("x" * 4000)
         process = subprocess.Popen(
-            ben.command("read", "--follow"), env=ben.environment,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            ben.command("read", "--follow"),
+            env=ben.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         assert process.stdout is not None
         assert process.stdout.readline()
         process.stdout.close()
@@ -297,11 +357,15 @@ class TestCommands:
 
 class TestFollow:
     def test_new_messages_come_until_interrupted(
-            self, meet: Meet, ann: Client) -> None:
+        self, meet: Meet, ann: Client
+    ) -> None:
         ben = meet("ben")
         with ben.running("read", "--follow") as reading:
-            wait_until(lambda: list(ben.home.glob("*/*/cursors-*")),
-                       "it has begun", PATIENCE_SECONDS)
+            wait_until(
+                lambda: list(ben.home.glob("*/*/cursors-*")),
+                "it has begun",
+                PATIENCE_SECONDS,
+            )
             for text in ("one", "two"):
                 ann.send(text)
                 reading.shows(f": {text}")
@@ -311,7 +375,8 @@ class TestFollow:
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
     def test_it_goes_on_where_it_was(
-            self, meet: Meet, ann: Client, number: signal.Signals) -> None:
+        self, meet: Meet, ann: Client, number: signal.Signals
+    ) -> None:
         ben = meet("ben")
         chat = ann.p2p(ben.id)
         texts = [f"text {n}" for n in range(4)]
@@ -322,15 +387,15 @@ class TestFollow:
                 reading.shows(first)
                 seq = ann.send(second, chat).seq
                 reading.shows(second)
-                wait_until(
-                    partial(ben.has_kept, chat, seq), "it is kept")
+                wait_until(partial(ben.has_kept, chat, seq), "it is kept")
                 reading.process.send_signal(number)
                 reading.end()
             shown += re.findall("text .", reading.log.text)
         assert shown == texts
 
     def test_one_chat_alone_has_its_own_cursor(
-            self, meet: Meet, ann: Client) -> None:
+        self, meet: Meet, ann: Client
+    ) -> None:
         ben = meet("ben")
         ann.send("private", ann.p2p(ben.id))
         ann.send("common")
@@ -339,9 +404,12 @@ class TestFollow:
         assert "common" in ben.done("read")
 
     def test_over_a_killed_broker(
-            self, tmp_path: Path, free_port: Callable[[], int]) -> None:
-        with running(tmp_path, free_port()) as own, \
-                Client.connect(own.rpc, name="ann") as ann:
+        self, tmp_path: Path, free_port: Callable[[], int]
+    ) -> None:
+        with (
+            running(tmp_path, free_port()) as own,
+            Client.connect(own.rpc, name="ann") as ann,
+        ):
             ben = Person(tmp_path / "ben", "ben", own.rpc)
             assert ben.id
             with ben.running("read", "--follow") as reading:
@@ -353,7 +421,10 @@ class TestFollow:
                 ann.send("last")
                 reading.shows("last")
             assert re.findall("text .|last", reading.log.text) == [
-                "text 0", "text 1", "last"]
+                "text 0",
+                "text 1",
+                "last",
+            ]
 
 
 class TestChat:
@@ -392,8 +463,11 @@ class TestChat:
             right.shows("! There is nobody called")
             right.type("/quit")
             assert right.end() == 0
-        assert [message.text for message in ann.history(
-            private).messages] == ["for you alone", "thank you", "/slash"]
+        assert [message.text for message in ann.history(private).messages] == [
+            "for you alone",
+            "thank you",
+            "/slash",
+        ]
 
     def test_the_end_of_input_ends_it(self, meet: Meet) -> None:
         shown = meet("ben").done("chat", typed="last words\n")
@@ -453,7 +527,8 @@ class TestChat:
             right.shows("you: back in the common chat")
 
     def test_schedule_report_status_and_name(
-            self, meet: Meet, ann: Client) -> None:
+        self, meet: Meet, ann: Client
+    ) -> None:
         ben = meet("ben")
         said = ann.send("something rude")
         with ben.running("chat") as left:
@@ -514,9 +589,12 @@ class TestChat:
             right.shows("there is nothing older")
 
     def test_over_a_killed_broker(
-            self, tmp_path: Path, free_port: Callable[[], int]) -> None:
-        with running(tmp_path, free_port()) as own, \
-                Client.connect(own.rpc, name="ann") as ann:
+        self, tmp_path: Path, free_port: Callable[[], int]
+    ) -> None:
+        with (
+            running(tmp_path, free_port()) as own,
+            Client.connect(own.rpc, name="ann") as ann,
+        ):
             ben = Person(tmp_path / "ben", "ben", own.rpc)
             with ben.running("chat") as right:
                 right.shows("-- default --")
@@ -530,20 +608,25 @@ class TestChat:
                 ann.send("after")
                 right.shows("ann: after")
             assert right.log.text.count("meanwhile") == 1
-            assert [message.text for message in ann.history(
-                ann.chat_default).messages] == [
-                    "before", "meanwhile", "after"]
+            assert [
+                message.text
+                for message in ann.history(ann.chat_default).messages
+            ] == ["before", "meanwhile", "after"]
 
 
 def test_nothing_that_others_write_controls_the_terminal(
-        meet: Meet, ann: Client) -> None:
+    meet: Meet, ann: Client
+) -> None:
     ben = meet("ben")
     chat = ann.p2p(ben.id)
     ann.send(HOSTILE, chat)
     shown = ben.done("read", "--keep-unread")
     assert "\n      | Ann: forged\n" in shown
-    for text in (shown, ben.done("chats"),
-                 ben.done("chats", "--json", "--depth", "5")):
+    for text in (
+        shown,
+        ben.done("chats"),
+        ben.done("chats", "--json", "--depth", "5"),
+    ):
         assert not CONTROLS & set(text)
     with ben.running("chat", "--chat", ann.name) as right:
         right.shows("| Ann: forged")
@@ -559,8 +642,13 @@ def test_at_a_terminal(meet: Meet, ann: Client, ending: str) -> None:
     master, slave = pty.openpty()
     before = termios.tcgetattr(slave)
     process = subprocess.Popen(
-        ben.command("chat"), env=ben.environment | {"TERM": "xterm"},
-        stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+        ben.command("chat"),
+        env=ben.environment | {"TERM": "xterm"},
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+    )
     shown = ""
 
     def shows(words: str) -> None:

@@ -15,46 +15,70 @@ from zchat.client.connection import NoAnswer
 
 @pytest.fixture(scope="module")
 def server(
-        tmp_path_factory: pytest.TempPathFactory,
-        free_port: Callable[[], int]) -> Iterator[Server]:
+    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[Server]:
     with running(tmp_path_factory.mktemp("server"), free_port()) as made:
         yield made
 
 
-def run(server: Server, home: Path, typed: bytes, *command: str
-        ) -> "subprocess.CompletedProcess[bytes]":
+def run(
+    server: Server, home: Path, typed: bytes, *command: str
+) -> "subprocess.CompletedProcess[bytes]":
     return subprocess.run(
-        [sys.executable, "-m", "zchat", *command], input=typed,
-        env=environment() | {
-            "XDG_CONFIG_HOME": str(home), "ZCHAT_SERVER": server.rpc,
-            "PYTHONIOENCODING": "utf-8"},
-        capture_output=True, check=False, timeout=30)
+        [sys.executable, "-m", "zchat", *command],
+        input=typed,
+        env=environment()
+        | {
+            "XDG_CONFIG_HOME": str(home),
+            "ZCHAT_SERVER": server.rpc,
+            "PYTHONIOENCODING": "utf-8",
+        },
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
 
 
 def test_nothing_that_is_typed_ends_the_conversation(
-        server: Server, tmp_path: Path) -> None:
+    server: Server, tmp_path: Path
+) -> None:
     huge = b"9" * 5000
-    ended = run(server, tmp_path, b"\n".join((
-        b"/comment #99999999999999999999 hi", b"/comment #%s hi" % huge,
-        b"/history " + huge, b"/link " + huge, b"/open " + huge,
-        b"/link 99999999999999999999", b"/download 1 ~nobody-at-all",
-        b"not \xff text", b"/upload a\0b", b"still here",
-        b"/open default", b"")), "chat")
+    ended = run(
+        server,
+        tmp_path,
+        b"\n".join(
+            (
+                b"/comment #99999999999999999999 hi",
+                b"/comment #%s hi" % huge,
+                b"/history " + huge,
+                b"/link " + huge,
+                b"/open " + huge,
+                b"/link 99999999999999999999",
+                b"/download 1 ~nobody-at-all",
+                b"not \xff text",
+                b"/upload a\0b",
+                b"still here",
+                b"/open default",
+                b"",
+            )
+        ),
+        "chat",
+    )
     assert (ended.stderr, ended.returncode) == (b"", 0)
     assert b"cannot be sent" in ended.stdout
     assert b"you: still here" in ended.stdout
 
 
 def test_bytes_that_are_no_text_are_refused(
-        server: Server, tmp_path: Path) -> None:
+    server: Server, tmp_path: Path
+) -> None:
     ended = run(server, tmp_path, b"not \xff text", "send")
     assert ended.returncode == 1
     assert b"cannot be sent" in ended.stderr
     assert b"Traceback" not in ended.stderr
 
 
-def test_leaving_says_where_one_is(
-        server: Server, tmp_path: Path) -> None:
+def test_leaving_says_where_one_is(server: Server, tmp_path: Path) -> None:
     ended = run(server, tmp_path, b"/group g\n/exit\n/exit\n", "chat")
     assert b"-- this is default --" in ended.stdout
     assert b"you left the common chat" in ended.stdout
@@ -63,15 +87,19 @@ def test_leaving_says_where_one_is(
 
 
 def test_an_empty_file_and_a_long_name_arrive(
-        server: Server, tmp_path: Path) -> None:
+    server: Server, tmp_path: Path
+) -> None:
     name = "\u0436" * 120 + ".txt"
-    with Client.connect(
-            server.rpc, name=f"ann-{os.urandom(4).hex()}") as ann:
+    with Client.connect(server.rpc, name=f"ann-{os.urandom(4).hex()}") as ann:
         file_id = ann.upload(b"", name=name)
         sent = ann.send("empty", files=[file_id])
         ann.download_to(file_id, tmp_path / ("\u0436" * 120))
-    ended = run(server, tmp_path, b"/download #%d %s\n" % (
-        sent.seq, bytes(tmp_path)), "chat")
+    ended = run(
+        server,
+        tmp_path,
+        b"/download #%d %s\n" % (sent.seq, bytes(tmp_path)),
+        "chat",
+    )
     assert b"0 bytes --" in ended.stdout
     assert [path.stat().st_size for path in tmp_path.glob("*.txt")] == [0]
 

@@ -11,22 +11,27 @@ from docs.examples import ROOT, can_run, rerun
 AT_ONCE = 3
 """Pages at a time: most of their time they wait for time to pass."""
 RUNNABLE = [
-    path for path in sorted([*(ROOT / "docs").rglob("*.md"),
-                             ROOT / "README.md"])
-    if can_run(path.read_text(encoding="utf-8"))]
+    path
+    for path in sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"])
+    if can_run(path.read_text(encoding="utf-8"))
+]
 
 
 @pytest.fixture(scope="module")
 def reruns(
-        tmp_path_factory: pytest.TempPathFactory,
-        free_port: Callable[[], int]) -> Iterator[dict[Path, Future[str]]]:
+    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[dict[Path, Future[str]]]:
     """Each page, and its text with what its examples print now."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         yield {
             path: pool.submit(
-                rerun, path.read_text(encoding="utf-8"),
-                tmp_path_factory.mktemp("page"), free_port())
-            for path in RUNNABLE}
+                rerun,
+                path.read_text(encoding="utf-8"),
+                tmp_path_factory.mktemp("page"),
+                free_port(),
+            )
+            for path in RUNNABLE
+        }
         pool.shutdown(cancel_futures=True)
 
 
@@ -36,7 +41,9 @@ def test_there_are_examples() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", RUNNABLE, ids=lambda path: str(path.relative_to(ROOT)))
+    "path", RUNNABLE, ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_the_examples_print_what_the_page_says(
-        path: Path, reruns: dict[Path, Future[str]]) -> None:
+    path: Path, reruns: dict[Path, Future[str]]
+) -> None:
     assert reruns[path].result() == path.read_text(encoding="utf-8")

@@ -15,17 +15,32 @@ from tests.bare import Caller, Client, User, context
 from tests.server import Server, running
 
 MESSAGE_FIELDS = {
-    "id", "seq", "created", "author", "text", "is_comment_on", "comments",
-    "files"}
+    "id",
+    "seq",
+    "created",
+    "author",
+    "text",
+    "is_comment_on",
+    "comments",
+    "files",
+}
 CHAT_FIELDS = {
-    "id", "name", "kind", "messages", "authors", "size", "head", "read",
-    "unread"}
+    "id",
+    "name",
+    "kind",
+    "messages",
+    "authors",
+    "size",
+    "head",
+    "read",
+    "unread",
+}
 
 
 @pytest.fixture(scope="module")
 def server(
-        tmp_path_factory: pytest.TempPathFactory,
-        free_port: Callable[[], int]) -> Iterator[Server]:
+    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[Server]:
     with running(tmp_path_factory.mktemp("api"), free_port()) as started:
         yield started
 
@@ -100,7 +115,11 @@ def play(caller: Caller, other: Caller) -> None:
     status = ann.call("status")
     assert status["chats_with_user_count"] == 2
     assert status["user"] == {
-        "id": ann.id, "name": ann.name, "banned_until": None, "quota": None}
+        "id": ann.id,
+        "name": ann.name,
+        "banned_until": None,
+        "quota": None,
+    }
     moment(status["time"])
     assert ann.call("exit", chat_id=ann.common) == {}
     assert ann.refused("history", chat_id=ann.common).code == "not_found"
@@ -121,8 +140,10 @@ def check_chats(ann: User, bob: User, message_id: str) -> None:
     assert set(newest) == MESSAGE_FIELDS
     assert newest["author"] == {"id": bob.id, "name": bob.name}
     [first] = [
-        message for message in common["messages"]
-        if message["id"] == message_id]
+        message
+        for message in common["messages"]
+        if message["id"] == message_id
+    ]
     assert first["comments"] == 1
     assert ann.call("chats", chat_id=ann.common) == {"history": common}
     assert common["unread"] == 1
@@ -146,8 +167,7 @@ def check_private(ann: User, bob: User) -> None:
     assert {person["id"] for person in people} == {ann.id, bob.id}
 
 
-def test_a_dealer_plays_the_api_from_connect_to_exit(
-        client: Client) -> None:
+def test_a_dealer_plays_the_api_from_connect_to_exit(client: Client) -> None:
     play(client.caller(), client.caller())
 
 
@@ -176,8 +196,7 @@ def test_pipelined_requests_are_all_answered(client: Client) -> None:
     assert all(answer.error is None for answer in answers.values())
 
 
-def test_writes_of_one_connection_take_effect_in_order(
-        client: Client) -> None:
+def test_writes_of_one_connection_take_effect_in_order(client: Client) -> None:
     ann, bob = client.users(2)
     target = bob.send("target")["id"]
     ids = []
@@ -185,7 +204,9 @@ def test_writes_of_one_connection_take_effect_in_order(
         name = {"text": str(number), "idempotency_key": str(number)}
         ids.append(
             ann.post("comment", message_id=target, **name)
-            if number % 3 == 0 else ann.post("send", **name))
+            if number % 3 == 0
+            else ann.post("send", **name)
+        )
     answers = ann.caller.answers(len(ids))
     seqs = [answers[id].result["seq"] for id in ids]
     assert seqs == list(range(seqs[0], seqs[0] + 200))
@@ -198,14 +219,16 @@ def test_a_pipelined_exit_keeps_later_writes_out(client: Client) -> None:
     ids = [
         bob.post("send", chat_id=chat_id, text="before"),
         bob.post("exit", chat_id=chat_id),
-        bob.post("send", chat_id=chat_id, text="after")]
+        bob.post("send", chat_id=chat_id, text="after"),
+    ]
     answers = bob.caller.answers(3)
     assert [answers[id].error is None for id in ids] == [True, True, False]
     assert ann.texts(chat_id) == ["before"]
 
 
 def test_a_newcomer_sees_exactly_the_last_twenty_newest_first(
-        tmp_path: Path, free_port: Callable[[], int]) -> None:
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
     with running(tmp_path, free_port()) as fresh, context() as ctx:
         client = Client(ctx, fresh.rpc, fresh.events)
         ann = client.user()
@@ -214,7 +237,8 @@ def test_a_newcomer_sees_exactly_the_last_twenty_newest_first(
         newcomer = client.user()
         [common] = newcomer.call("chats")["chats"]
         assert [m["text"] for m in common["messages"]] == [
-            f"message {number}" for number in range(21, 1, -1)]
+            f"message {number}" for number in range(21, 1, -1)
+        ]
         assert common["head"] == 21
         assert common["unread"] == 0
         ann.send("message 22")
@@ -224,7 +248,8 @@ def test_a_newcomer_sees_exactly_the_last_twenty_newest_first(
 
 
 def test_a_page_of_history_can_be_asked_for_in_every_way(
-        client: Client) -> None:
+    client: Client,
+) -> None:
     ann, bob = client.users(2)
     chat_id = ann.call("p2p", user_id=bob.id)["chat_id"]
     for number in range(1, 31):
@@ -233,8 +258,11 @@ def test_a_page_of_history_can_be_asked_for_in_every_way(
     def page(**where: int) -> tuple[list[int], bool, bool]:
         found = bob.call("history", chat_id=chat_id, limit=4, **where)
         assert found["head"] == 30
-        return ([message["seq"] for message in found["messages"]],
-                found["has_older"], found["has_newer"])
+        return (
+            [message["seq"] for message in found["messages"]],
+            found["has_older"],
+            found["has_newer"],
+        )
 
     assert page() == ([27, 28, 29, 30], True, False)
     assert page(before=5) == ([1, 2, 3, 4], False, True)
@@ -251,19 +279,23 @@ def test_missing_and_forbidden_look_alike(client: Client) -> None:
     message_id = ann.send("psst", chat_id=chat_id)["id"]
     nowhere = "01890000-0000-7000-8000-000000000000"
     for method, field, real, others in (
-            ("history", "chat_id", chat_id, {}),
-            ("chats", "chat_id", chat_id, {}),
-            ("users", "chat_id", chat_id, {}),
-            ("send", "chat_id", chat_id, {"text": "let me in"}),
-            ("read", "chat_id", chat_id, {"seq": 1}),
-            ("exit", "chat_id", chat_id, {}),
-            ("comments", "message_id", message_id, {}),
-            ("comment", "message_id", message_id, {"text": "me too"})):
+        ("history", "chat_id", chat_id, {}),
+        ("chats", "chat_id", chat_id, {}),
+        ("users", "chat_id", chat_id, {}),
+        ("send", "chat_id", chat_id, {"text": "let me in"}),
+        ("read", "chat_id", chat_id, {"seq": 1}),
+        ("exit", "chat_id", chat_id, {}),
+        ("comments", "message_id", message_id, {}),
+        ("comment", "message_id", message_id, {"text": "me too"}),
+    ):
         forbidden = eve.refused(method, **{field: real}, **others)
         missing = eve.refused(method, **{field: nowhere}, **others)
         assert forbidden.code == "not_found"
         assert (forbidden.code, forbidden.message, forbidden.data) == (
-            missing.code, missing.message, missing.data)
+            missing.code,
+            missing.message,
+            missing.data,
+        )
 
 
 def test_a_public_id_proves_nothing(client: Client) -> None:
@@ -271,5 +303,4 @@ def test_a_public_id_proves_nothing(client: Client) -> None:
     for method in ("status", "sync", "unread", "chats"):
         refused = bob.caller.refused(method, token=ann.id)
         assert refused.code == "unauthorized"
-    assert bob.caller.refused("connect", token=ann.id).code == (
-        "unauthorized")
+    assert bob.caller.refused("connect", token=ann.id).code == ("unauthorized")

@@ -12,8 +12,8 @@ from tests.server import Server, running
 
 @pytest.fixture(scope="module")
 def server(
-        tmp_path_factory: pytest.TempPathFactory,
-        free_port: Callable[[], int]) -> Iterator[Server]:
+    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[Server]:
     with running(tmp_path_factory.mktemp("events"), free_port()) as started:
         yield started
 
@@ -32,7 +32,8 @@ def group_of(owner: User, *others: User) -> str:
 
 
 def test_a_barrier_says_that_earlier_subscriptions_are_live(
-        client: Client) -> None:
+    client: Client,
+) -> None:
     ann = client.user()
     for _ in range(20):
         listener = client.listener()
@@ -44,7 +45,8 @@ def test_a_barrier_says_that_earlier_subscriptions_are_live(
 
 
 def test_a_barrier_is_answered_to_its_own_topic_with_an_empty_body(
-        client: Client) -> None:
+    client: Client,
+) -> None:
     listener = client.listener()
     topic = b"b" + os.urandom(16)
     listener.subscribe(topic)
@@ -57,16 +59,21 @@ def test_a_message_event_holds_the_whole_message(client: Client) -> None:
     sent = ann.send("see this")
     event = listener.next("message")
     [shown] = [
-        message for message in ann.call(
-            "history", chat_id=ann.common)["messages"]
-        if message["id"] == sent["id"]]
+        message
+        for message in ann.call("history", chat_id=ann.common)["messages"]
+        if message["id"] == sent["id"]
+    ]
     assert event == {
-        "event": "message", "chat_id": ann.common, "seq": sent["seq"],
-        "message": shown}
+        "event": "message",
+        "chat_id": ann.common,
+        "seq": sent["seq"],
+        "message": shown,
+    }
 
 
 def test_the_head_is_told_about_a_second_after_the_last_message(
-        client: Client) -> None:
+    client: Client,
+) -> None:
     ann, bob = client.users(2)
     chat_id = group_of(ann, bob)
     listener = client.listener(bob)
@@ -78,7 +85,8 @@ def test_the_head_is_told_about_a_second_after_the_last_message(
 
 
 def test_events_of_private_chats_and_inboxes_are_sealed(
-        client: Client) -> None:
+    client: Client,
+) -> None:
     ann, bob = client.users(2)
     chat_id = ann.call("p2p", user_id=bob.id)["chat_id"]
     stranger = Listener(client.ctx, client.events)
@@ -89,7 +97,10 @@ def test_events_of_private_chats_and_inboxes_are_sealed(
     assert listener.next("message")["message"]["text"] == "a secret for bob"
     bob.call("read", chat_id=chat_id, seq=1)
     assert listener.next("read") == {
-        "event": "read", "chat_id": chat_id, "seq": 1}
+        "event": "read",
+        "chat_id": chat_id,
+        "seq": 1,
+    }
     overheard = stranger_hears(stranger)
     assert any(frame[0] == chat_topic(chat_id) for frame in overheard)
     assert not any(b"secret" in frame[1] for frame in overheard)
@@ -107,7 +118,8 @@ def stranger_hears(stranger: Listener) -> list[list[bytes]]:
 
 @pytest.mark.parametrize("how", ["exit", "remove"])
 def test_a_former_member_cannot_open_what_follows(
-        client: Client, how: str) -> None:
+    client: Client, how: str
+) -> None:
     ann, bob, eve = client.users(3)
     chat_id = group_of(ann, bob, eve)
     former = client.listener(eve)
@@ -126,17 +138,16 @@ def test_a_former_member_cannot_open_what_follows(
     assert event["message"]["text"] == "now that you are gone"
     assert event["seq"] == 2
     sealed = [
-        (topic, body) for topic, body in stranger_hears(former)
-        if topic == chat_topic(chat_id)
-        and former.opened(topic, body) is None]
+        (topic, body)
+        for topic, body in stranger_hears(former)
+        if topic == chat_topic(chat_id) and former.opened(topic, body) is None
+    ]
     assert len(sealed) >= 2
     assert eve.refused("history", chat_id=chat_id).code == "not_found"
-    assert chat_id not in [
-        chat["id"] for chat in eve.call("sync")["chats"]]
+    assert chat_id not in [chat["id"] for chat in eve.call("sync")["chats"]]
 
 
-def test_what_was_recorded_before_joining_stays_closed(
-        client: Client) -> None:
+def test_what_was_recorded_before_joining_stays_closed(client: Client) -> None:
     """A key of today must not open the noise of yesterday."""
     ann, bob, eve = client.users(3)
     chat_id = group_of(ann, bob)
@@ -145,16 +156,21 @@ def test_what_was_recorded_before_joining_stays_closed(
     recorder.barrier()
     ann.send("before eve came", chat_id=chat_id)
     recorded = [
-        frames for frames in stranger_hears(recorder)
-        if frames[0] == chat_topic(chat_id)]
+        frames
+        for frames in stranger_hears(recorder)
+        if frames[0] == chat_topic(chat_id)
+    ]
     assert recorded
     ann.call("invite", chat_id=chat_id, user_id=eve.id)
     [key] = [
-        chat["event_key"] for chat in eve.call("sync")["chats"]
-        if chat["id"] == chat_id]
+        chat["event_key"]
+        for chat in eve.call("sync")["chats"]
+        if chat["id"] == chat_id
+    ]
     recorder.learn(chat_topic(chat_id), key)
     assert [recorder.opened(*frames) for frames in recorded] == (
-        [None] * len(recorded))
+        [None] * len(recorded)
+    )
     assert eve.texts(chat_id) == []
 
 
@@ -175,7 +191,8 @@ def test_each_event_reaches_whom_it_concerns(client: Client) -> None:
     listener = client.listener(ann, bob)
     carl = client.user()
     assert listener.next(
-        "member_joined", user={"id": carl.id, "name": carl.name})
+        "member_joined", user={"id": carl.id, "name": carl.name}
+    )
     chat_id = ann.call("create_chat", name="Old")["chat_id"]
     assert listener.next("chat_added")["name"] == "Old"
     listener.follow(ann)

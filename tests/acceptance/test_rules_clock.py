@@ -12,8 +12,7 @@ from typing import NamedTuple
 import msgpack
 import pytest
 
-from tests.bare import (
-    HEARTBEAT, Client, Listener, User, context, wait_until)
+from tests.bare import HEARTBEAT, Client, Listener, User, context, wait_until
 from tests.server import Server, running
 
 
@@ -35,12 +34,18 @@ class Passing(NamedTuple):
 
 @pytest.fixture(scope="module", autouse=True)
 def passing(
-        tmp_path_factory: pytest.TempPathFactory,
-        free_port: Callable[[], int]) -> Iterator[Passing]:
+    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[Passing]:
     """Begun before the other tests, since deleting takes its time."""
-    with running(
-            tmp_path_factory.mktemp("passing"), free_port(),
-            "--message-ttl", "1") as server, context() as ctx:
+    with (
+        running(
+            tmp_path_factory.mktemp("passing"),
+            free_port(),
+            "--message-ttl",
+            "1",
+        ) as server,
+        context() as ctx,
+    ):
         client = Client(ctx, server.rpc, server.events)
         ann, bob = client.users(2)
         seen = ann.call("p2p", user_id=bob.id)["chat_id"]
@@ -58,8 +63,7 @@ def passing(
         server.start()
         pulse = client.listener()
         pulse.subscribe(HEARTBEAT)
-        yield Passing(
-            server, ann, bob, listener, pulse, seen, kept, file_id)
+        yield Passing(server, ann, bob, listener, pulse, seen, kept, file_id)
 
 
 def passed(text: str) -> bool:
@@ -68,14 +72,18 @@ def passed(text: str) -> bool:
 
 
 def test_the_quota_ends_with_its_period_and_survives_a_restart(
-        tmp_path: Path, free_port: Callable[[], int]) -> None:
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
     flags = ("--rate-limit", "3", "--rate-period", "2")
-    with running(tmp_path, free_port(), *flags) as server, \
-            context() as ctx:
+    with running(tmp_path, free_port(), *flags) as server, context() as ctx:
         client = Client(ctx, server.rpc, server.events)
         ann, bob = client.users(2)
         assert ann.call("status")["user"]["quota"] == {
-            "limit": 3, "remaining": 3, "period": 2, "resets_at": None}
+            "limit": 3,
+            "remaining": 3,
+            "period": 2,
+            "resets_at": None,
+        }
         for number in range(3):
             ann.send(str(number), idempotency_key=str(number))
         ann.send("2", idempotency_key="2")
@@ -97,10 +105,10 @@ def test_the_quota_ends_with_its_period_and_survives_a_restart(
 
 
 def test_a_ban_forbids_writing_for_a_while_and_survives_a_restart(
-        tmp_path: Path, free_port: Callable[[], int]) -> None:
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
     flags = ("--max-warnings", "2", "--ban-seconds", "3")
-    with running(tmp_path, free_port(), *flags) as server, \
-            context() as ctx:
+    with running(tmp_path, free_port(), *flags) as server, context() as ctx:
         client = Client(ctx, server.rpc, server.events)
         eve, ann, bob = client.users(3)
         listener = client.listener(eve)
@@ -128,17 +136,26 @@ def test_a_ban_forbids_writing_for_a_while_and_survives_a_restart(
 
 def check_banned(eve: User, other: User, until: str) -> None:
     """What a ban forbids, and what not."""
-    message_id = other.call("history", chat_id=other.common)[
-        "messages"][0]["id"]
+    message_id = other.call("history", chat_id=other.common)["messages"][0][
+        "id"
+    ]
     later = datetime.fromtimestamp(time.time() + 60, UTC).isoformat()
     for method, params in (
-            ("send", {"text": "x"}),
-            ("comment", {"message_id": message_id, "text": "x"}),
-            ("schedule", {"text": "x", "send_at": later}),
-            ("upload", {"chat_id": eve.common, "name": "x", "size": 0,
-                        "sha256": sha256(b"").hexdigest()}),
-            ("create_chat", {"name": "x"}),
-            ("p2p", {"user_id": other.id})):
+        ("send", {"text": "x"}),
+        ("comment", {"message_id": message_id, "text": "x"}),
+        ("schedule", {"text": "x", "send_at": later}),
+        (
+            "upload",
+            {
+                "chat_id": eve.common,
+                "name": "x",
+                "size": 0,
+                "sha256": sha256(b"").hexdigest(),
+            },
+        ),
+        ("create_chat", {"name": "x"}),
+        ("p2p", {"user_id": other.id}),
+    ):
         refused = eve.refused(method, **params)
         assert (method, refused.code) == (method, "banned")
         assert refused.data["until"] == until
@@ -150,8 +167,12 @@ def check_banned(eve: User, other: User, until: str) -> None:
 def attach(user: User, chat_id: str, data: bytes) -> str:
     """Send a message with a small file; the file's id."""
     file_id: str = user.call(
-        "upload", chat_id=chat_id, name="a.txt", size=len(data),
-        sha256=sha256(data).hexdigest())["file_id"]
+        "upload",
+        chat_id=chat_id,
+        name="a.txt",
+        size=len(data),
+        sha256=sha256(data).hexdigest(),
+    )["file_id"]
     user.call("upload_chunk", file_id=file_id, offset=0, data=data)
     user.send("with a file", chat_id=chat_id, files=[file_id])
     return file_id
@@ -172,14 +193,19 @@ def test_the_heartbeat_tells_epoch_and_time(passing: Passing) -> None:
 
 
 def test_what_was_delivered_is_deleted_with_its_files(
-        passing: Passing) -> None:
+    passing: Passing,
+) -> None:
     """A restart on the way changed nothing."""
     server, ann, bob = passing.server, passing.ann, passing.bob
     wait_until(lambda: not bob.texts(passing.seen), "it is invisible")
     refused = bob.refused("download", file_id=passing.file_id)
     assert refused.code == "not_found"
-    assert passing.listener.next(
-        "expired", seconds=45, chat_id=passing.seen)["seq"] == 1
+    assert (
+        passing.listener.next("expired", seconds=45, chat_id=passing.seen)[
+            "seq"
+        ]
+        == 1
+    )
     assert bob.texts(passing.kept) == ["not read by bob"]
     assert ann.texts(passing.kept) == []
     assert ann.send("the next", chat_id=passing.seen)["seq"] == 2

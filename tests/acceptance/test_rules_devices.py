@@ -14,12 +14,13 @@ from tests.server import running
 
 @pytest.fixture(scope="module")
 def client(
-        tmp_path_factory: pytest.TempPathFactory,
-        free_port: Callable[[], int]) -> Iterator[Client]:
+    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[Client]:
     folder = tmp_path_factory.mktemp("devices")
-    with running(
-            folder, free_port(), "--max-warnings", "1") as server, \
-            context() as ctx:
+    with (
+        running(folder, free_port(), "--max-warnings", "1") as server,
+        context() as ctx,
+    ):
         yield Client(ctx, server.rpc, server.events)
 
 
@@ -43,8 +44,7 @@ def test_what_one_device_does_the_others_are_told(client: Client) -> None:
     name = f"P {phone.id[-8:]}"
     phone.call("rename", name=name)
     assert told.next("renamed")["name"] == name
-    row = phone.call(
-        "schedule", text="later", send_at=in_seconds(3600))["id"]
+    row = phone.call("schedule", text="later", send_at=in_seconds(3600))["id"]
     assert told.next("scheduled_changed", id=row)["state"] == "pending"
     phone.call("cancel", id=row)
     assert told.next("scheduled_changed", id=row)["state"] == "cancelled"
@@ -57,13 +57,14 @@ def test_what_one_device_does_the_others_are_told(client: Client) -> None:
 def state_of(device: User) -> dict[str, Any]:
     """All that a device shows."""
     return {
-        "sync": device.call("sync"), "chats": device.call("chats"),
+        "sync": device.call("sync"),
+        "chats": device.call("chats"),
         "scheduled": device.call("scheduled"),
-        "user": device.call("status")["user"]}
+        "user": device.call("status")["user"],
+    }
 
 
-def test_after_anything_every_device_shows_the_same(
-        client: Client) -> None:
+def test_after_anything_every_device_shows_the_same(client: Client) -> None:
     """Random doings on three devices, one of which is away meanwhile."""
     chance = random.Random(3)
     first, bob = client.users(2)
@@ -83,9 +84,11 @@ def test_after_anything_every_device_shows_the_same(
         elif deed == 2:
             device.call("rename", name=f"{number} {first.id[-8:]}")
         elif deed == 3:
-            rows.append(device.call(
-                "schedule", text=str(number),
-                send_at=in_seconds(3600))["id"])
+            rows.append(
+                device.call(
+                    "schedule", text=str(number), send_at=in_seconds(3600)
+                )["id"]
+            )
         elif deed == 4 and rows:
             device.call("cancel", id=rows.pop())
         elif deed == 5:

@@ -10,8 +10,8 @@ from tests.server import running
 
 @pytest.fixture(scope="module")
 def client(
-        tmp_path_factory: pytest.TempPathFactory,
-        free_port: Callable[[], int]) -> Iterator[Client]:
+    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[Client]:
     folder = tmp_path_factory.mktemp("rooms")
     with running(folder, free_port()) as server, context() as ctx:
         yield Client(ctx, server.rpc, server.events)
@@ -38,39 +38,43 @@ def test_the_invited_see_what_comes_after_them(client: Client) -> None:
     assert bob.texts(chat_id) == ["after"]
     assert ann.texts(chat_id) == ["before", "after"]
     ann.call("rename_chat", chat_id=chat_id, name="Society")
-    [found] = [chat for chat in bob.call("chats")["chats"]
-               if chat["id"] == chat_id]
+    [found] = [
+        chat for chat in bob.call("chats")["chats"] if chat["id"] == chat_id
+    ]
     assert (found["name"], found["kind"], found["size"]) == (
-        "Society", "group", 2)
+        "Society",
+        "group",
+        2,
+    )
 
 
 def test_only_the_owner_may_do_what_is_the_owners(client: Client) -> None:
     ann, bob, eve = client.users(3)
     chat_id = group(ann, bob)
     for method, params in (
-            ("rename_chat", {"name": "Mine"}),
-            ("invite", {"user_id": eve.id}),
-            ("remove", {"user_id": ann.id}),
-            ("invite_link", {}), ("invite_links", {}),
-            ("join_requests", {}),
-            ("approve", {"user_id": eve.id}),
-            ("deny", {"user_id": eve.id})):
+        ("rename_chat", {"name": "Mine"}),
+        ("invite", {"user_id": eve.id}),
+        ("remove", {"user_id": ann.id}),
+        ("invite_link", {}),
+        ("invite_links", {}),
+        ("join_requests", {}),
+        ("approve", {"user_id": eve.id}),
+        ("deny", {"user_id": eve.id}),
+    ):
         member = bob.refused(method, chat_id=chat_id, **params)
         stranger = eve.refused(method, chat_id=chat_id, **params)
         assert (method, member.code) == (method, "forbidden")
         assert (method, stranger.code) == (method, "not_found")
 
 
-def test_a_stranger_comes_in_when_the_owner_approves(
-        client: Client) -> None:
+def test_a_stranger_comes_in_when_the_owner_approves(client: Client) -> None:
     ann, bob, carl = client.users(3)
     chat_id = group(ann)
     made = ann.call("invite_link", chat_id=chat_id, max_uses=1)
     for user in (bob, carl, bob):
         assert user.call("join", link=made["link"]) == {"state": "pending"}
     waiting = ann.call("join_requests", chat_id=chat_id)["requests"]
-    assert [request["user"]["id"] for request in waiting] == [
-        bob.id, carl.id]
+    assert [request["user"]["id"] for request in waiting] == [bob.id, carl.id]
     assert bob.refused("history", chat_id=chat_id).code == "not_found"
     [link] = ann.call("invite_links", chat_id=chat_id)["links"]
     assert (link["uses"], link["max_uses"]) == (0, 1)
@@ -88,8 +92,10 @@ def test_a_link_for_one_lets_one_in(client: Client) -> None:
     link = ann.call("invite_link", chat_id=chat_id, max_uses=1)["link"]
     for user in (bob, carl):
         user.call("join", link=link)
-    ids = [ann.post("approve", chat_id=chat_id, user_id=user.id)
-           for user in (bob, carl)]
+    ids = [
+        ann.post("approve", chat_id=chat_id, user_id=user.id)
+        for user in (bob, carl)
+    ]
     answers = ann.caller.answers(2)
     assert answers[ids[0]].error is None
     refusal = answers[ids[1]].error
@@ -103,8 +109,7 @@ def test_every_dead_link_gets_the_same_answer(client: Client) -> None:
     chat_id = group(ann)
 
     def link(**how: int) -> str:
-        made: str = ann.call(
-            "invite_link", chat_id=chat_id, **how)["link"]
+        made: str = ann.call("invite_link", chat_id=chat_id, **how)["link"]
         return made
 
     expired, used, revoked = link(expires_in=1), link(max_uses=1), link()
@@ -120,22 +125,23 @@ def test_every_dead_link_gets_the_same_answer(client: Client) -> None:
             return failed.code, failed.message, str(failed.data)
 
     wait_until(lambda: answer(expired)[0] != "alive", "the link expires")
-    answers = {
-        answer(dead) for dead in (expired, used, revoked, unknown, "x")}
+    answers = {answer(dead) for dead in (expired, used, revoked, unknown, "x")}
     assert len(answers) == 1
     assert answers.pop()[0] == "not_found"
     assert carl.refused("revoke_link", link=link()).code == "not_found"
 
 
-def test_the_removed_are_out_with_their_next_request(
-        client: Client) -> None:
+def test_the_removed_are_out_with_their_next_request(client: Client) -> None:
     ann, bob = client.users(2)
     chat_id = group(ann, bob)
     bob.send("still here", chat_id=chat_id)
     ann.call("remove", chat_id=chat_id, user_id=bob.id)
     for method, params in (
-            ("send", {"text": "x"}), ("history", {}), ("users", {}),
-            ("read", {"seq": 1})):
+        ("send", {"text": "x"}),
+        ("history", {}),
+        ("users", {}),
+        ("read", {"seq": 1}),
+    ):
         refused = bob.refused(method, chat_id=chat_id, **params)
         assert refused.code == "not_found"
     own = ann.refused("remove", chat_id=chat_id, user_id=ann.id)
@@ -143,7 +149,8 @@ def test_the_removed_are_out_with_their_next_request(
 
 
 def test_an_owners_exit_hands_over_and_the_last_ones_deletes(
-        client: Client) -> None:
+    client: Client,
+) -> None:
     ann, bob, carl = client.users(3)
     before = ann.call("status")["chats_count"]
     chat_id = group(ann, bob, carl)

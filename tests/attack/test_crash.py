@@ -32,9 +32,14 @@ class Writer:
         self._count = 0
 
     def post(self, key: str) -> None:
-        self.waiting[self.user.post(
-            "send", chat_id=self.chat_id, text=f"text {key}",
-            idempotency_key=key)] = key
+        self.waiting[
+            self.user.post(
+                "send",
+                chat_id=self.chat_id,
+                text=f"text {key}",
+                idempotency_key=key,
+            )
+        ] = key
 
     def fill(self) -> None:
         """Send until enough is in flight."""
@@ -110,8 +115,11 @@ def messages(reader: User, chat_id: str) -> list[dict[str, Any]]:
     more = True
     while more:
         page = reader.call(
-            "history", chat_id=chat_id, limit=200,
-            after=found[-1]["seq"] if found else 0)
+            "history",
+            chat_id=chat_id,
+            limit=200,
+            after=found[-1]["seq"] if found else 0,
+        )
         found += page["messages"]
         more = page["has_newer"]
     return found
@@ -131,19 +139,20 @@ def check(load: Load) -> None:
     """What is there is what was acknowledged: once, and without holes."""
     there = messages(load.reader, load.chat_id)
     assert [message["seq"] for message in there] == list(
-        range(1, len(there) + 1))
+        range(1, len(there) + 1)
+    )
     by_text = {message["text"]: message for message in there}
     assert len(by_text) == len(there)
     for writer in load.writers:
         for key, sent in writer.acknowledged.items():
             message = by_text[f"text {key}"]
-            assert (message["id"], message["seq"]) == (
-                sent["id"], sent["seq"])
+            assert (message["id"], message["seq"]) == (sent["id"], sent["seq"])
             assert message["created"] == sent["created"]
 
 
 def test_what_was_acknowledged_is_there_once_after_kills(
-        tmp_path: Path, free_port: Callable[[], int]) -> None:
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
     chance = random.Random()
     with running(tmp_path, free_port()) as server, context() as ctx:
         load = Load(Client(ctx, server.rpc, server.events))

@@ -20,8 +20,8 @@ MIB = 1024 * 1024
 
 @pytest.fixture(scope="module")
 def server(
-        tmp_path_factory: pytest.TempPathFactory,
-        free_port: Callable[[], int]) -> Iterator[Server]:
+    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("strangers")
     with running(folder, free_port()) as started:
         yield started
@@ -52,14 +52,24 @@ def check_events(client: Client, ann: User, bob: User) -> None:
 
 
 JUNK: tuple[list[bytes], ...] = (
-    [b""], [b"\x02"], [b"\x00"], [b"junk"], [b"\x01" * 60],
-    [b"\x00" + b"never subscribed"], [b"\x01", b"\x01"],
-    [b"", b"\x01"], [b"\x01b" + bytes(16), b"more"], [b"\xff" * 60],
-    [b"\x01c", b"", b"\x00c"], [b"\x03"] * 20)
+    [b""],
+    [b"\x02"],
+    [b"\x00"],
+    [b"junk"],
+    [b"\x01" * 60],
+    [b"\x00" + b"never subscribed"],
+    [b"\x01", b"\x01"],
+    [b"", b"\x01"],
+    [b"\x01b" + bytes(16), b"more"],
+    [b"\xff" * 60],
+    [b"\x01c", b"", b"\x00c"],
+    [b"\x03"] * 20,
+)
 
 
 def test_junk_upstream_opens_no_private_text(
-        server: Server, client: Client) -> None:
+    server: Server, client: Client
+) -> None:
     """Between all the junk, everything is subscribed to."""
     ann, bob = client.users(2)
     chat_id = ann.call("p2p", user_id=bob.id)["chat_id"]
@@ -86,8 +96,7 @@ def test_junk_upstream_opens_no_private_text(
     barrier = b"b" + os.urandom(16)
     stranger.send(b"\x01" + barrier)
     heard += until(stranger, barrier)
-    private = [body for topic, body in heard
-               if topic == chat_topic(chat_id)]
+    private = [body for topic, body in heard if topic == chat_topic(chat_id)]
     assert len(private) >= 10
     assert not any(b"ombat" in topic + body for topic, body in heard)
     assert len(set(private)) == len(private)
@@ -106,7 +115,8 @@ def until(stranger: Any, barrier: bytes) -> list[list[bytes]]:
 
 
 def test_a_long_subscription_ends_its_connection_alone(
-        server: Server, client: Client) -> None:
+    server: Server, client: Client
+) -> None:
     ann, bob = client.users(2)
     for body in (b"\x01" + b"x" * 100, b"x" * 1_000_000):
         with RawPeer(server.port + 2).handshake(b"SUB") as peer:
@@ -125,24 +135,26 @@ def test_more_frames_without_end(server: Server, client: Client) -> None:
 
 
 def test_floods_of_subscriptions_and_barriers(
-        server: Server, client: Client) -> None:
+    server: Server, client: Client
+) -> None:
     ann, bob = client.users(2)
     before = memory(server)
     with RawPeer(server.port + 2).handshake(b"SUB") as peer:
         for number in range(100):
-            topics = [
-                b"c%08d%08d" % (number, index) for index in range(200)]
+            topics = [b"c%08d%08d" % (number, index) for index in range(200)]
             for verb in (b"\x01", b"\x00"):
                 peer.send(b"".join(frame(verb + topic) for topic in topics))
-            peer.send(b"".join(
-                frame(b"\x01b" + os.urandom(16)) for _ in range(100)))
+            peer.send(
+                b"".join(frame(b"\x01b" + os.urandom(16)) for _ in range(100))
+            )
         check_events(client, ann, bob)
     check_events(client, ann, bob)
     assert memory(server) - before < 50 * MIB
 
 
 def test_a_slow_subscriber_holds_up_nobody(
-        server: Server, client: Client) -> None:
+    server: Server, client: Client
+) -> None:
     """It never reads; what waits for it is bounded."""
     ann, bob = client.users(2)
     with ExitStack() as stack:
@@ -161,8 +173,7 @@ def test_a_slow_subscriber_holds_up_nobody(
     check_events(client, ann, bob)
 
 
-def test_who_missed_events_finds_them_in_the_history(
-        client: Client) -> None:
+def test_who_missed_events_finds_them_in_the_history(client: Client) -> None:
     """A subscriber that was cut off holds every message in the end."""
     ann, bob = client.users(2)
     chat_id = ann.call("p2p", user_id=bob.id)["chat_id"]
@@ -173,8 +184,11 @@ def test_who_missed_events_finds_them_in_the_history(
     for number in range(2, 8):
         ann.send(str(number), chat_id=chat_id)
     listener = client.listener(bob)
-    [head] = [chat["head"] for chat in bob.call("sync")["chats"]
-              if chat["id"] == chat_id]
+    [head] = [
+        chat["head"]
+        for chat in bob.call("sync")["chats"]
+        if chat["id"] == chat_id
+    ]
     page = bob.call("history", chat_id=chat_id, after=1, limit=200)
     assert [m["seq"] for m in page["messages"]] == list(range(2, head + 1))
     ann.send("8", chat_id=chat_id)

@@ -28,8 +28,8 @@ def many_files() -> None:
 
 @pytest.fixture(scope="module")
 def server(
-        tmp_path_factory: pytest.TempPathFactory,
-        free_port: Callable[[], int]) -> Iterator[Server]:
+    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[Server]:
     with running(tmp_path_factory.mktemp("floods"), free_port()) as started:
         yield started
         assert "Traceback" not in started.log.text
@@ -48,8 +48,13 @@ def half_open(server: Server) -> Iterator[list[RawPeer]]:
     with ExitStack() as stack:
         peers = []
         for offset in (1, 2):
-            for said in (b"", GREETING[:1], GREETING[:11], GREETING,
-                         GREETING + b"\x04\x26\x05READY"):
+            for said in (
+                b"",
+                GREETING[:1],
+                GREETING[:11],
+                GREETING,
+                GREETING + b"\x04\x26\x05READY",
+            ):
                 peer = stack.enter_context(RawPeer(server.port + offset))
                 peer.send(said)
                 peers.append(peer)
@@ -70,22 +75,30 @@ def check_served(user: User, seconds: float = 3.0) -> None:
     """A send and a read are answered before long."""
     began = time.monotonic()
     seq = user.send("still served")["seq"]
-    page = user.call(
-        "history", chat_id=user.common, after=seq - 1, limit=1)
+    page = user.call("history", chat_id=user.common, after=seq - 1, limit=1)
     assert [m["text"] for m in page["messages"]] == ["still served"]
     assert time.monotonic() - began < seconds
 
 
-@pytest.mark.parametrize("said", [
-    b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", os.urandom(5000),
-    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"\xff" * 5000,
-    bytes(5000), GREETING.replace(b"NULL", b"PLAI") + os.urandom(100),
-    GREETING + frame(b"\x05READY\x0bSocket-Type\xff\xff\xff\xff", 4),
-    GREETING + frame(b"\xffGARBAGE", 4), GREETING + b"\x02" + b"\xff" * 8],
-    ids=range(9))
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        os.urandom(5000),
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"\xff" * 5000,
+        bytes(5000),
+        GREETING.replace(b"NULL", b"PLAI") + os.urandom(100),
+        GREETING + frame(b"\x05READY\x0bSocket-Type\xff\xff\xff\xff", 4),
+        GREETING + frame(b"\xffGARBAGE", 4),
+        GREETING + b"\x02" + b"\xff" * 8,
+    ],
+    ids=range(9),
+)
 @pytest.mark.parametrize("offset", [1, 2])
 def test_garbage_instead_of_zeromq(
-        server: Server, client: Client, said: bytes, offset: int) -> None:
+    server: Server, client: Client, said: bytes, offset: int
+) -> None:
     user = client.user()
     for _ in range(5):
         with RawPeer(server.port + offset) as peer:
@@ -95,12 +108,19 @@ def test_garbage_instead_of_zeromq(
 
 @pytest.mark.parametrize("kind", [b"PUB", b"PULL", b"PAIR", b"X" * 200])
 def test_a_socket_of_another_kind_is_no_peer(
-        server: Server, client: Client, kind: bytes) -> None:
+    server: Server, client: Client, kind: bytes
+) -> None:
     with RawPeer(server.port + 1) as peer:
         peer.send(GREETING)
         peer.exactly(len(GREETING))
-        peer.send(frame(b"\x05READY\x0bSocket-Type" + len(kind).to_bytes(
-            4, "big") + kind, 4))
+        peer.send(
+            frame(
+                b"\x05READY\x0bSocket-Type"
+                + len(kind).to_bytes(4, "big")
+                + kind,
+                4,
+            )
+        )
         assert peer.ended()
     check_served(client.user())
 
@@ -115,11 +135,14 @@ def test_more_frames_without_end(server: Server, client: Client) -> None:
 
 
 def test_very_many_frames_end_as_one_refusal(
-        server: Server, client: Client) -> None:
+    server: Server, client: Client
+) -> None:
     user = client.user()
     with RawPeer(server.port + 1).handshake(b"DEALER") as peer:
-        peer.send(frame(b"", MORE) * 100_000 + frame(msgpack.packb(
-            [0, 1, "hello", {}])))
+        peer.send(
+            frame(b"", MORE) * 100_000
+            + frame(msgpack.packb([0, 1, "hello", {}]))
+        )
         check_served(user)
 
 
@@ -129,7 +152,8 @@ def test_thousands_of_connections(server: Server, client: Client) -> None:
     with ExitStack() as stack:
         for number in range(3000):
             peer = socket.create_connection(
-                ("127.0.0.1", server.port + 1 + number % 2))
+                ("127.0.0.1", server.port + 1 + number % 2)
+            )
             stack.callback(peer.close)
             if number % 3 == 0:
                 peer.sendall(GREETING)
@@ -139,7 +163,8 @@ def test_thousands_of_connections(server: Server, client: Client) -> None:
 
 
 def test_connections_that_come_and_go_with_requests(
-        server: Server, client: Client) -> None:
+    server: Server, client: Client
+) -> None:
     """Who hangs up before the answer costs nobody anything."""
     user = client.user()
     before = open_files(server)
@@ -152,7 +177,8 @@ def test_connections_that_come_and_go_with_requests(
 
 
 def test_a_client_that_never_reads_its_answers(
-        server: Server, client: Client) -> None:
+    server: Server, client: Client
+) -> None:
     """Large answers pile up for it, up to a bound."""
     user = client.user()
     chat_id = user.call("create_chat", name="Large")["chat_id"]
@@ -160,8 +186,16 @@ def test_a_client_that_never_reads_its_answers(
         user.post("send", chat_id=chat_id, text="x" * 4096)
     user.caller.answers(200)
     before = memory(server)
-    ask = frame(msgpack.packb([0, 1, "history", {
-        "token": user.token, "chat_id": chat_id, "limit": 200}]))
+    ask = frame(
+        msgpack.packb(
+            [
+                0,
+                1,
+                "history",
+                {"token": user.token, "chat_id": chat_id, "limit": 200},
+            ]
+        )
+    )
     with ExitStack() as stack:
         for _ in range(2):
             peer = RawPeer(server.port + 1).handshake(b"DEALER")
@@ -197,14 +231,14 @@ def test_a_flood_of_sends_leaves_room_for_others(client: Client) -> None:
 
 
 def test_at_the_limit_of_open_files_others_are_served(
-        server: Server, client: Client) -> None:
+    server: Server, client: Client
+) -> None:
     users = client.users(3)
     before = open_files(server)
     undo = server.limit(resource.RLIMIT_NOFILE, before + 20)
     with ExitStack() as stack:
         for _ in range(100):
-            peer = socket.create_connection(
-                ("127.0.0.1", server.port + 1))
+            peer = socket.create_connection(("127.0.0.1", server.port + 1))
             stack.callback(peer.close)
         warned = server.log.wait_for("open_files_high")
         assert warned["share"] >= 0.8
@@ -218,10 +252,10 @@ def test_at_the_limit_of_open_files_others_are_served(
 
 
 def test_a_gateway_that_cannot_start_is_started_later(
-        tmp_path: Path, free_port: Callable[[], int]) -> None:
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
     """No descriptor is left for it; the broker goes on."""
-    with running(tmp_path, free_port(), http=True) as server, \
-            context() as ctx:
+    with running(tmp_path, free_port(), http=True) as server, context() as ctx:
         user = Client(ctx, server.rpc, server.events).user()
         child = server.log.wait_for("gateway_started")["pid"]
         undo = server.limit(resource.RLIMIT_NOFILE, 3)

@@ -29,12 +29,14 @@ def cannot_start(server: Server) -> str:
 
 
 def test_a_second_broker_on_the_store_is_refused(
-        tmp_path: Path, free_port: Callable[[], int]) -> None:
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
     with running(tmp_path, free_port()) as first, context() as ctx:
         folder = tmp_path / "second"
         folder.mkdir()
-        line = cannot_start(Server(
-            folder, free_port(), "--store", str(first.store)))
+        line = cannot_start(
+            Server(folder, free_port(), "--store", str(first.store))
+        )
         assert "in use by another broker" in line
         assert "--store" in line
         assert Client(ctx, first.rpc, first.events).user().send("mine")
@@ -42,7 +44,8 @@ def test_a_second_broker_on_the_store_is_refused(
 
 @pytest.mark.parametrize("offset", [1, 2])
 def test_a_port_in_use_is_told(
-        tmp_path: Path, free_port: Callable[[], int], offset: int) -> None:
+    tmp_path: Path, free_port: Callable[[], int], offset: int
+) -> None:
     port = free_port()
     with socket.create_server(("127.0.0.1", port + offset)):
         line = cannot_start(Server(tmp_path, port))
@@ -67,28 +70,34 @@ def below_a_file(path: Path) -> None:
     path.parent.write_bytes(b"")
 
 
-@pytest.mark.parametrize(("spoil", "told"), [
-    (lambda path: path.write_bytes(os.urandom(8192)), "not a database"),
-    (lambda path: path.mkdir(), "cannot be used as a store"),
-    (newer, "newer zchat"),
-    (foreign, "another program"),
-    (below_a_file, "cannot be used as a store"),
-], ids=["random", "folder", "newer", "foreign",
-        "below a file"])
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda path: path.write_bytes(os.urandom(8192)), "not a database"),
+        (lambda path: path.mkdir(), "cannot be used as a store"),
+        (newer, "newer zchat"),
+        (foreign, "another program"),
+        (below_a_file, "cannot be used as a store"),
+    ],
+    ids=["random", "folder", "newer", "foreign", "below a file"],
+)
 def test_a_store_that_is_none_is_told(
-        tmp_path: Path, free_port: Callable[[], int],
-        spoil: Callable[[Path], object], told: str) -> None:
+    tmp_path: Path,
+    free_port: Callable[[], int],
+    spoil: Callable[[Path], object],
+    told: str,
+) -> None:
     path = tmp_path / "folder" / "bad.db"
     path.parent.mkdir()
     spoil(path)
-    line = cannot_start(
-        Server(tmp_path, free_port(), "--store", str(path)))
+    line = cannot_start(Server(tmp_path, free_port(), "--store", str(path)))
     assert told in line
     assert str(path) in line
 
 
 def test_a_store_that_rots_while_served_says_so(
-        tmp_path: Path, free_port: Callable[[], int]) -> None:
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
     """Old pages are garbage: an error to whom it concerns, no crash."""
     with running(tmp_path, free_port()) as server, context() as ctx:
         client = Client(ctx, server.rpc, server.events)
@@ -104,9 +113,13 @@ def test_a_store_that_rots_while_served_says_so(
         server.start()
         ids = [
             ann.post("history", chat_id=ann.common, before=seq, limit=1)
-            for seq in range(2, 300)]
-        errors = [answer.error for answer in ann.caller.answers(
-            len(ids)).values() if answer.error]
+            for seq in range(2, 300)
+        ]
+        errors = [
+            answer.error
+            for answer in ann.caller.answers(len(ids)).values()
+            if answer.error
+        ]
         assert {error["code"] for error in errors} == {"unavailable"}
         assert client.caller().call("hello")["protocol"] == 1
         assert server.log.events("store_away")
@@ -125,7 +138,8 @@ def full(user: User) -> bool:
 
 
 def test_a_full_disk_is_told_and_service_comes_back(
-        tmp_path: Path, free_port: Callable[[], int]) -> None:
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
     """A limit on file sizes stands in for the end of the disk."""
     with running(tmp_path, free_port()) as server, context() as ctx:
         client = Client(ctx, server.rpc, server.events)
@@ -134,7 +148,8 @@ def test_a_full_disk_is_told_and_service_comes_back(
         first = ann.send("before", idempotency_key="first")
         wal = server.store.with_name("zchat.db-wal")
         room = server.limit(
-            resource.RLIMIT_FSIZE, wal.stat().st_size + 100_000)
+            resource.RLIMIT_FSIZE, wal.stat().st_size + 100_000
+        )
         wait_until(lambda: full(ann), "the disk is full")
         for _ in range(3):
             assert full(bob)
@@ -156,7 +171,8 @@ def test_a_full_disk_is_told_and_service_comes_back(
 
 
 def test_a_full_disk_at_the_start_is_told(
-        tmp_path: Path, free_port: Callable[[], int]) -> None:
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
     server = Server(tmp_path, free_port())
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))

@@ -43,8 +43,7 @@ class FakeServer:
         self.envelopes[id] = envelope
         return id, method, params
 
-    def answer(
-            self, id: int, result: Any = None, error: Any = None) -> None:
+    def answer(self, id: int, result: Any = None, error: Any = None) -> None:
         self.send(id, msgpack.packb([1, id, error, result]))
 
     def send(self, id: int, body: bytes) -> None:
@@ -66,16 +65,15 @@ def ctx() -> Iterator["zmq.Context[Any]"]:
 
 @pytest.fixture
 def server(
-        ctx: "zmq.Context[Any]", free_port: Callable[[], int]
-        ) -> Iterator[FakeServer]:
+    ctx: "zmq.Context[Any]", free_port: Callable[[], int]
+) -> Iterator[FakeServer]:
     made = FakeServer(ctx, free_port())
     yield made
     made.close()
 
 
 @asynccontextmanager
-async def linked(
-        *endpoints: str, **options: Any) -> AsyncIterator[Link]:
+async def linked(*endpoints: str, **options: Any) -> AsyncIterator[Link]:
     link = Link(endpoints, **options)
     try:
         yield link
@@ -90,8 +88,7 @@ def run(work: Awaitable[None]) -> None:
     asyncio.run(main())
 
 
-def test_answers_find_their_requests_in_any_order(
-        server: FakeServer) -> None:
+def test_answers_find_their_requests_in_any_order(server: FakeServer) -> None:
     async def work() -> None:
         async with linked(server.endpoint) as link:
             first = link.call("one", {"a": 1})
@@ -124,9 +121,14 @@ def test_a_refusal_is_raised(server: FakeServer) -> None:
         async with linked(server.endpoint) as link:
             call = link.call("x", {})
             id, _, _ = await server.take()
-            server.answer(id, error={
-                "code": "rate_limited", "message": "slow down",
-                "data": {"retry_after": 3}})
+            server.answer(
+                id,
+                error={
+                    "code": "rate_limited",
+                    "message": "slow down",
+                    "data": {"retry_after": 3},
+                },
+            )
             with pytest.raises(Refused, match="slow down") as caught:
                 await call
             assert caught.value.code is Code.RATE_LIMITED
@@ -135,11 +137,19 @@ def test_a_refusal_is_raised(server: FakeServer) -> None:
     run(work())
 
 
-@pytest.mark.parametrize("junk", [
-    b"", b"\xc1", b"\x91\x01", msgpack.packb([1, None, {}, None]),
-    msgpack.packb([1, 999, None, "stranger"])])
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"",
+        b"\xc1",
+        b"\x91\x01",
+        msgpack.packb([1, None, {}, None]),
+        msgpack.packb([1, 999, None, "stranger"]),
+    ],
+)
 def test_what_is_no_answer_is_left_out(
-        server: FakeServer, junk: bytes) -> None:
+    server: FakeServer, junk: bytes
+) -> None:
     async def work() -> None:
         async with linked(server.endpoint) as link:
             call = link.call("x", {})
@@ -152,7 +162,8 @@ def test_what_is_no_answer_is_left_out(
 
 
 def test_a_request_waits_for_a_server_that_is_not_there_yet(
-        ctx: "zmq.Context[Any]", free_port: Callable[[], int]) -> None:
+    ctx: "zmq.Context[Any]", free_port: Callable[[], int]
+) -> None:
     async def work() -> None:
         port = free_port()
         async with linked(f"tcp://127.0.0.1:{port}") as link:
@@ -169,7 +180,8 @@ def test_a_request_waits_for_a_server_that_is_not_there_yet(
 
 
 def test_what_was_lost_goes_out_again_in_its_order(
-        ctx: "zmq.Context[Any]", server: FakeServer) -> None:
+    ctx: "zmq.Context[Any]", server: FakeServer
+) -> None:
     async def work() -> None:
         downs = 0
 
@@ -178,8 +190,7 @@ def test_what_was_lost_goes_out_again_in_its_order(
             downs += 1
 
         async with linked(server.endpoint, on_down=on_down) as link:
-            calls = [link.call("x", {"n": n}, resend=True)
-                     for n in range(3)]
+            calls = [link.call("x", {"n": n}, resend=True) for n in range(3)]
             for _ in calls:
                 await server.take()
             port = int(server.endpoint.rpartition(":")[2])
@@ -197,8 +208,7 @@ def test_what_was_lost_goes_out_again_in_its_order(
     run(work())
 
 
-def test_what_may_not_go_out_again_fails_at_once(
-        server: FakeServer) -> None:
+def test_what_may_not_go_out_again_fails_at_once(server: FakeServer) -> None:
     async def work() -> None:
         async with linked(server.endpoint) as link:
             call = link.call("x", {})
@@ -213,7 +223,8 @@ def test_what_may_not_go_out_again_fails_at_once(
 
 
 def test_an_answer_that_came_before_the_break_counts(
-        server: FakeServer) -> None:
+    server: FakeServer,
+) -> None:
     async def work() -> None:
         async with linked(server.endpoint) as link:
             call = link.call("x", {})
@@ -249,13 +260,13 @@ def test_no_server_in_time(free_port: Callable[[], int]) -> None:
 
 
 def test_a_silent_server_is_left_for_the_next(
-        ctx: "zmq.Context[Any]", server: FakeServer,
-        free_port: Callable[[], int]) -> None:
+    ctx: "zmq.Context[Any]", server: FakeServer, free_port: Callable[[], int]
+) -> None:
     async def work() -> None:
         other = FakeServer(ctx, free_port())
         async with linked(
-                server.endpoint, other.endpoint,
-                silence_seconds=0.3) as link:
+            server.endpoint, other.endpoint, silence_seconds=0.3
+        ) as link:
             call = link.call("x", {}, resend=True)
             await server.take()
             id, _, _ = await other.take()
@@ -284,7 +295,8 @@ def test_a_server_that_is_idle_is_not_silent(server: FakeServer) -> None:
 
 
 def test_a_dead_server_is_left_for_the_next(
-        server: FakeServer, free_port: Callable[[], int]) -> None:
+    server: FakeServer, free_port: Callable[[], int]
+) -> None:
     async def work() -> None:
         dead = f"tcp://127.0.0.1:{free_port()}"
         async with linked(dead, server.endpoint) as link:
@@ -297,7 +309,8 @@ def test_a_dead_server_is_left_for_the_next(
 
 
 def test_too_many_and_too_large_requests_are_refused(
-        server: FakeServer) -> None:
+    server: FakeServer,
+) -> None:
     async def work() -> None:
         async with linked(server.endpoint, in_flight=2) as link:
             with pytest.raises(Refused) as caught:
@@ -335,7 +348,8 @@ def test_a_failing_reply_harms_no_other(server: FakeServer) -> None:
     async def work() -> None:
         faults: list[Any] = []
         asyncio.get_running_loop().set_exception_handler(
-            lambda loop, context: faults.append(context["exception"]))
+            lambda loop, context: faults.append(context["exception"])
+        )
 
         def reply(error: Any, result: Any) -> None:
             raise RuntimeError("of the application")
@@ -366,20 +380,22 @@ def test_a_given_up_call_is_no_fault(server: FakeServer) -> None:
 
 
 def test_sockets_are_given_back(
-        server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[connection.Plug] = []
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[connection.ZmqSocket] = []
 
-    class Counted(connection.Plug):
+    class Counted(connection.ZmqSocket):
         def __init__(self, *options: Any) -> None:
             super().__init__(*options)
             made.append(self)
 
-    monkeypatch.setattr(connection, "Plug", Counted)
+    monkeypatch.setattr(connection, "ZmqSocket", Counted)
 
     async def work() -> None:
         dead = "tcp://127.0.0.1:1"
-        async with linked(dead, dead, "tcp://no.such:x", server.endpoint
-                          ) as link:
+        async with linked(
+            dead, dead, "tcp://no.such:x", server.endpoint
+        ) as link:
             await until(lambda: link.up)
 
     run(work())
@@ -400,8 +416,8 @@ class TestSubscriber:
 
     @pytest.fixture
     def publisher(
-            self, ctx: "zmq.Context[Any]", free_port: Callable[[], int]
-            ) -> Iterator[Any]:
+        self, ctx: "zmq.Context[Any]", free_port: Callable[[], int]
+    ) -> Iterator[Any]:
         socket = ctx.socket(zmq.XPUB)
         socket.linger = 0
         socket.bind(f"tcp://127.0.0.1:{free_port()}")
@@ -419,7 +435,8 @@ class TestSubscriber:
             await asyncio.sleep(0.005)
 
     def test_more_topics_than_the_high_water_mark(
-            self, publisher: Any) -> None:
+        self, publisher: Any
+    ) -> None:
         async def work() -> None:
             came: list[bytes] = []
             pump = asyncio.create_task(self.pump(publisher, came))
@@ -428,12 +445,15 @@ class TestSubscriber:
             subscriber = Subscriber(
                 publisher.last_endpoint.decode(),
                 lambda topic, body: got.append((topic, body)),
-                lambda: state.append("up"), lambda: state.append("down"))
+                lambda: state.append("up"),
+                lambda: state.append("down"),
+            )
             wanted = [b"c" + n.to_bytes(16, "big") for n in range(3000)]
             subscriber.subscribe(wanted, lambda: state.append("live"))
             await until(lambda: "live" in state)
-            assert {frame[1:] for frame in came if frame[:2] == b"\x01c"
-                    } == set(wanted)
+            assert {
+                frame[1:] for frame in came if frame[:2] == b"\x01c"
+            } == set(wanted)
             publisher.send_multipart([wanted[-1], b"body"])
             publisher.send_multipart([b"x" * 17, b"not subscribed"])
             publisher.send_multipart([wanted[0], b"three", b"frames"])
@@ -456,8 +476,10 @@ class TestSubscriber:
             live: list[int] = []
             subscriber = Subscriber(
                 publisher.last_endpoint.decode(),
-                lambda topic, body: got.append(body), lambda: None,
-                lambda: None)
+                lambda topic, body: got.append(body),
+                lambda: None,
+                lambda: None,
+            )
             topic = b"c" + bytes(16)
             subscriber.subscribe([topic], lambda: live.append(1))
             await until(lambda: live)
@@ -472,14 +494,15 @@ class TestSubscriber:
 
         run(work())
 
-    def test_the_end_of_the_server_is_told_once(
-            self, publisher: Any) -> None:
+    def test_the_end_of_the_server_is_told_once(self, publisher: Any) -> None:
         async def work() -> None:
             state: list[str] = []
             subscriber = Subscriber(
                 publisher.last_endpoint.decode(),
-                lambda topic, body: None, lambda: state.append("up"),
-                lambda: state.append("down"))
+                lambda topic, body: None,
+                lambda: state.append("up"),
+                lambda: state.append("down"),
+            )
             await until(lambda: state == ["up"])
             publisher.close()
             await until(lambda: state == ["up", "down"])

@@ -3,7 +3,12 @@
 import asyncio
 import threading
 from collections.abc import (
-    AsyncIterator, Awaitable, Callable, Coroutine, Iterator)
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterator,
+)
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,16 +31,15 @@ ABSENT = "00000000-0000-7000-8000-00000000dead"
 
 @pytest.fixture(scope="module")
 def shared(
-        tmp_path_factory: pytest.TempPathFactory,
-        free_port: Callable[[], int]) -> Iterator[Server]:
+    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[Server]:
     """A server for tests that do not stop it."""
     with running(tmp_path_factory.mktemp("shared"), free_port()) as server:
         yield server
 
 
 @pytest.fixture
-def server(
-        tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Server]:
+def server(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Server]:
     """A server of one's own."""
     with running(tmp_path, free_port()) as made:
         yield made
@@ -66,23 +70,24 @@ class Proxy:
         self.endpoint = ""
 
     async def _serve(
-            self, reader: asyncio.StreamReader,
-            writer: asyncio.StreamWriter) -> None:
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         there_reader, there_writer = await asyncio.open_connection(
-            "127.0.0.1", self._port)
+            "127.0.0.1", self._port
+        )
         self._writers |= {writer, there_writer}
         self.connections += 1
         await asyncio.gather(
-            self._copy(reader, there_writer),
-            self._copy(there_reader, writer))
+            self._copy(reader, there_writer), self._copy(there_reader, writer)
+        )
 
     async def _copy(
-            self, reader: asyncio.StreamReader,
-            writer: asyncio.StreamWriter) -> None:
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         try:
             while data := await reader.read(65536):
                 writer.write(data)
@@ -128,8 +133,9 @@ class Collector:
 
     @property
     def messages(self) -> list[MessageEvent]:
-        return [event for event in self.events
-                if isinstance(event, MessageEvent)]
+        return [
+            event for event in self.events if isinstance(event, MessageEvent)
+        ]
 
     @property
     def texts(self) -> list[str]:
@@ -140,8 +146,11 @@ class Collector:
         return sum(isinstance(event, CaughtUp) for event in self.events)
 
     def notices(self, name: str) -> list[Notice]:
-        return [event for event in self.events
-                if isinstance(event, Notice) and event.name == name]
+        return [
+            event
+            for event in self.events
+            if isinstance(event, Notice) and event.name == name
+        ]
 
     async def has(self, count: int) -> None:
         """Wait until so many messages have come."""
@@ -168,8 +177,10 @@ class TestCalls:
 
     def test_the_asyncio_client(self, shared: Server) -> None:
         async def work() -> None:
-            async with await aio.Client.connect(shared.rpc) as ann, \
-                    await aio.Client.connect(shared.rpc) as ben:
+            async with (
+                await aio.Client.connect(shared.rpc) as ann,
+                await aio.Client.connect(shared.rpc) as ben,
+            ):
                 await play(ann, ben, lambda value: value)
 
         run(work())
@@ -178,16 +189,18 @@ class TestCalls:
         async def wait(value: Any) -> Any:
             return value
 
-        with blocking.Client.connect(shared.rpc) as ann, \
-                blocking.Client.connect(shared.rpc) as ben:
+        with (
+            blocking.Client.connect(shared.rpc) as ann,
+            blocking.Client.connect(shared.rpc) as ben,
+        ):
             run(play(ann, ben, wait))
 
-    def test_a_token_comes_back_as_the_same_user(
-            self, shared: Server) -> None:
+    def test_a_token_comes_back_as_the_same_user(self, shared: Server) -> None:
         with blocking.Client.connect(shared.rpc, name="Carol") as first:
             assert first.name == "Carol"
         with blocking.Client.connect(
-                shared.rpc, first.token, "Other") as again:
+            shared.rpc, first.token, "Other"
+        ) as again:
             assert (again.user_id, again.name) == (first.user_id, "Carol")
 
     def test_a_wrong_token_is_refused(self, shared: Server) -> None:
@@ -199,19 +212,24 @@ class TestCalls:
         before = threading.active_count()
         with pytest.raises(NoAnswer, match="is it running"):
             blocking.Client.connect(
-                f"127.0.0.1:{free_port()}", connect_seconds=0.3)
-        wait_until(lambda: threading.active_count() == before,
-                   "the thread has ended")
+                f"127.0.0.1:{free_port()}", connect_seconds=0.3
+            )
+        wait_until(
+            lambda: threading.active_count() == before, "the thread has ended"
+        )
 
     def test_a_repeat_with_the_same_key_sends_nothing_more(
-            self, shared: Server) -> None:
+        self, shared: Server
+    ) -> None:
         with blocking.Client.connect(shared.rpc) as ann:
             first = ann.send("once", idempotency_key="k")
             assert ann.send("once", idempotency_key="k") == first
 
     def test_blocking_events(self, shared: Server) -> None:
-        with blocking.Client.connect(shared.rpc) as ann, \
-                blocking.Client.connect(shared.rpc) as ben:
+        with (
+            blocking.Client.connect(shared.rpc) as ann,
+            blocking.Client.connect(shared.rpc) as ben,
+        ):
             assert ben.next_event(PATIENCE_SECONDS) == CaughtUp()
             with pytest.raises(TimeoutError):
                 ben.next_event(0.05)
@@ -221,15 +239,15 @@ class TestCalls:
             assert event.message.id == sent.id
             assert ben.cursors()[sent.chat_id] == sent.seq
             assert ben.known_chats[sent.chat_id].unread == 1
-            waiting = threading.Thread(
-                target=lambda: list(ben.events()))
+            waiting = threading.Thread(target=lambda: list(ben.events()))
             waiting.start()
             ben.close()
             waiting.join(PATIENCE_SECONDS)
             assert not waiting.is_alive()
 
     def test_closing_ends_what_waits_and_what_comes_later(
-            self, tmp_path: Path, free_port: Callable[[], int]) -> None:
+        self, tmp_path: Path, free_port: Callable[[], int]
+    ) -> None:
         with running(tmp_path, free_port()) as own:
             ann = blocking.Client.connect(own.rpc)
             own.kill()
@@ -251,9 +269,9 @@ class TestCalls:
                 ann.status()
 
 
-async def play(
-        ann: Any, ben: Any, wait: Callable[[Any], Any]) -> None:
+async def play(ann: Any, ben: Any, wait: Callable[[Any], Any]) -> None:
     """Everything two users can do; `wait` awaits what a call returns."""
+
     async def ask(value: Awaitable[Any]) -> Any:
         return await wait(value)
 
@@ -262,30 +280,34 @@ async def play(
     sent = await ask(ann.send("hello"))
     comment = await ask(ben.comment(sent.id, "well said"))
     assert [found.id for found in await ask(ann.comments(sent.id))] == [
-        comment.id]
+        comment.id
+    ]
     page = await ask(ann.history(ann.chat_default, after=sent.seq - 1))
-    assert [message.id for message in page.messages] == [
-        sent.id, comment.id]
+    assert [message.id for message in page.messages] == [sent.id, comment.id]
     assert (await ask(ann.unread(ack=True))).chats[0].messages[-1].id == (
-        comment.id)
+        comment.id
+    )
     assert (await ask(ann.unread())).chats == []
     assert await ask(ann.read(ann.chat_default, 0)) == comment.seq
     assert (await ask(ann.sync())).chats[0].read == comment.seq
     private = await ask(ann.p2p(ben.user_id))
     assert [chat.id for chat in await ask(ben.all_chats())] == [
-        ann.chat_default, private]
+        ann.chat_default,
+        private,
+    ]
     assert (await ask(ben.chats(limit=1)))[0].kind == "common"
     assert (await ask(ben.chat(private))).kind == "p2p"
     assert {user.id for user in await ask(ann.all_users(private))} == {
-        ann.user_id, ben.user_id}
+        ann.user_id,
+        ben.user_id,
+    }
     assert await ask(ann.users(private, limit=1))
     name = f"Ann-{ann.user_id[-12:]}"
     assert await ask(ann.rename(name)) == name == ann.name
     await play_schedule(ann, private, ask)
     await play_files(ann, ben, private, ask)
     await play_group(ann, ben, ask)
-    assert await ask(ann.report(
-        ben.user_id, "rude", message_id=comment.id))
+    assert await ask(ann.report(ben.user_id, "rude", message_id=comment.id))
     await ask(ann.exit(private))
     with pytest.raises(Refused) as caught:
         await ask(ann.history(private))
@@ -296,14 +318,15 @@ async def play_schedule(ann: Any, private: str, ask: Any) -> None:
     when = datetime.now(UTC) + timedelta(hours=1)
     waiting = await ask(ann.schedule("later", when, private))
     assert [found.id for found in await ask(ann.scheduled("pending"))] == [
-        waiting.id]
+        waiting.id
+    ]
     await ask(ann.cancel(waiting.id))
     assert [found.state for found in await ask(ann.scheduled())] == [
-        "cancelled"]
+        "cancelled"
+    ]
 
 
-async def play_files(
-        ann: Any, ben: Any, private: str, ask: Any) -> None:
+async def play_files(ann: Any, ben: Any, private: str, ask: Any) -> None:
     content = bytes(range(256)) * 2100
     file_id = await ask(ann.upload(content, private, "bytes.bin"))
     sent = await ask(ann.send("", private, files=[file_id]))
@@ -312,7 +335,8 @@ async def play_files(
     assert (file.name, file.size) == ("bytes.bin", len(content))
     assert (await ask(ben.download(file_id))).data == content
     assert (await ask(ben.download_range(file_id, 3, 2))).data == (
-        content[3:5])
+        content[3:5]
+    )
 
 
 async def play_group(ann: Any, ben: Any, ask: Any) -> None:
@@ -321,8 +345,9 @@ async def play_group(ann: Any, ben: Any, ask: Any) -> None:
     link = await ask(ann.invite_link(group, expires_in=60, max_uses=2))
     assert (await ask(ann.invite_links(group)))[0].link_id == link.link_id
     assert (await ask(ben.join(link.link))).state == "pending"
-    assert [found.user.id for found in await ask(
-        ann.join_requests(group))] == [ben.user_id]
+    assert [
+        found.user.id for found in await ask(ann.join_requests(group))
+    ] == [ben.user_id]
     await ask(ann.deny(group, ben.user_id))
     await ask(ben.join(link.link))
     await ask(ann.approve(group, ben.user_id))
@@ -336,10 +361,13 @@ class TestEvents:
     """What comes to a device that stays connected."""
 
     def test_common_and_private_messages_and_notices(
-            self, shared: Server) -> None:
+        self, shared: Server
+    ) -> None:
         async def work() -> None:
-            async with await aio.Client.connect(shared.rpc) as ann, \
-                    await aio.Client.connect(shared.rpc) as ben:
+            async with (
+                await aio.Client.connect(shared.rpc) as ann,
+                await aio.Client.connect(shared.rpc) as ben,
+            ):
                 seen = await listening(ben)
                 await ann.send("to all")
                 group = await ann.create_chat("group")
@@ -350,10 +378,10 @@ class TestEvents:
                 await ann.rename_chat(group, "friends")
                 await seen.has(3)
                 await until(lambda: seen.notices("chat_renamed"))
-                assert set(seen.texts) == {
-                    "to all", "to the group", "to you"}
-                assert {notice.chat_id for notice in seen.notices(
-                    "chat_added")} == {group, private}
+                assert set(seen.texts) == {"to all", "to the group", "to you"}
+                assert {
+                    notice.chat_id for notice in seen.notices("chat_added")
+                } == {group, private}
                 assert ben.known_chats[group].name == "friends"
                 await ann.remove(group, ben.user_id)
                 await until(lambda: seen.notices("chat_removed"))
@@ -366,10 +394,11 @@ class TestEvents:
 
     def test_two_devices_show_the_same(self, shared: Server) -> None:
         async def work() -> None:
-            async with await aio.Client.connect(shared.rpc) as ann, \
-                    await aio.Client.connect(shared.rpc) as ben, \
-                    await aio.Client.connect(
-                        shared.rpc, ben.token) as phone:
+            async with (
+                await aio.Client.connect(shared.rpc) as ann,
+                await aio.Client.connect(shared.rpc) as ben,
+                await aio.Client.connect(shared.rpc, ben.token) as phone,
+            ):
                 here, there = await listening(ben), await listening(phone)
                 sent = await ann.send("one")
                 await until(lambda: here.texts and there.texts)
@@ -382,9 +411,12 @@ class TestEvents:
 
     def test_unread_messages_first_if_wished(self, shared: Server) -> None:
         async def work() -> None:
-            async with await aio.Client.connect(shared.rpc) as ann, \
-                    await aio.Client.connect(
-                        shared.rpc, start=Start.UNREAD) as ben:
+            async with (
+                await aio.Client.connect(shared.rpc) as ann,
+                await aio.Client.connect(
+                    shared.rpc, start=Start.UNREAD
+                ) as ben,
+            ):
                 await ann.send("before the events began")
                 seen = await listening(ben)
                 assert seen.texts == ["before the events began"]
@@ -392,7 +424,8 @@ class TestEvents:
         run(work())
 
     def test_a_program_started_again_goes_on_where_it_was(
-            self, shared: Server) -> None:
+        self, shared: Server
+    ) -> None:
         async def work() -> None:
             async with await aio.Client.connect(shared.rpc) as ann:
                 async with await aio.Client.connect(shared.rpc) as ben:
@@ -407,7 +440,8 @@ class TestEvents:
                 await ann.invite(group, ben.user_id)
                 await ann.send("four", group)
                 async with await aio.Client.connect(
-                        shared.rpc, ben.token, cursors=cursors) as again:
+                    shared.rpc, ben.token, cursors=cursors
+                ) as again:
                     assert again.cursors() == cursors
                     seen = await listening(again)
                     assert sorted(seen.texts) == ["four", "three"]
@@ -415,10 +449,13 @@ class TestEvents:
         run(work())
 
     def test_events_not_taken_are_not_in_the_cursors(
-            self, shared: Server) -> None:
+        self, shared: Server
+    ) -> None:
         async def work() -> None:
-            async with await aio.Client.connect(shared.rpc) as ann, \
-                    await aio.Client.connect(shared.rpc) as ben:
+            async with (
+                await aio.Client.connect(shared.rpc) as ann,
+                await aio.Client.connect(shared.rpc) as ben,
+            ):
                 assert await ben.next_event() == CaughtUp()
                 sent = [await ann.send(f"{n}") for n in range(3)]
                 await until(lambda: ben.events_waiting == 3)
@@ -435,13 +472,17 @@ class TestBreaks:
 
     def test_the_broker_is_killed_under_load(self, server: Server) -> None:
         async def work() -> None:
-            async with await aio.Client.connect(server.rpc) as ann, \
-                    await aio.Client.connect(server.rpc) as ben:
+            async with (
+                await aio.Client.connect(server.rpc) as ann,
+                await aio.Client.connect(server.rpc) as ben,
+            ):
                 seen = await listening(ben)
                 sends = []
                 for n in range(3):
-                    sends += [asyncio.create_task(ann.send(f"{n}.{i}"))
-                              for i in range(100)]
+                    sends += [
+                        asyncio.create_task(ann.send(f"{n}.{i}"))
+                        for i in range(100)
+                    ]
                     await seen.has(50 * n + 1)
                     await asyncio.to_thread(server.kill)
                     await asyncio.to_thread(server.start)
@@ -450,22 +491,29 @@ class TestBreaks:
                 await until(lambda: seen.texts[-1:] == ["last"])
                 seen.check_order()
                 assert [event.message.id for event in seen.messages] == [
-                    found.id for found in sorted(
-                        [*sent, last], key=lambda found: found.seq)]
+                    found.id
+                    for found in sorted(
+                        [*sent, last], key=lambda found: found.seq
+                    )
+                ]
                 assert len(set(seen.texts)) == 301
 
         run(work())
 
     def test_a_subscriber_cut_off_comes_back(
-            self, shared: Server,
-            monkeypatch: pytest.MonkeyPatch) -> None:
+        self, shared: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         async def work() -> None:
-            async with Proxy(shared.port + 2).running() as proxy, \
-                    await aio.Client.connect(shared.rpc) as ann, \
-                    await aio.Client.connect(shared.rpc) as ben:
+            async with (
+                Proxy(shared.port + 2).running() as proxy,
+                await aio.Client.connect(shared.rpc) as ann,
+                await aio.Client.connect(shared.rpc) as ben,
+            ):
                 monkeypatch.setattr(
-                    device, "events_endpoint",
-                    lambda told, reached: proxy.endpoint)
+                    device,
+                    "events_endpoint",
+                    lambda told, reached: proxy.endpoint,
+                )
                 seen = await listening(ben)
                 private = await ann.p2p(ben.user_id)
                 for n in range(5):
@@ -483,8 +531,10 @@ class TestBreaks:
 
     def test_requests_over_a_line_that_breaks(self, shared: Server) -> None:
         async def work() -> None:
-            async with Proxy(shared.port + 1).running() as proxy, \
-                    await aio.Client.connect(proxy.endpoint) as ann:
+            async with (
+                Proxy(shared.port + 1).running() as proxy,
+                await aio.Client.connect(proxy.endpoint) as ann,
+            ):
                 texts = [f"line {n}" for n in range(200)]
                 sends = []
                 for n, text in enumerate(texts):
@@ -496,23 +546,29 @@ class TestBreaks:
                         await proxy.has_had(n // 40 + 2)
                 sent = await asyncio.gather(*sends)
                 assert [found.seq for found in sent] == sorted(
-                    found.seq for found in sent)
+                    found.seq for found in sent
+                )
                 page = await ann.history(
-                    ann.chat_default, after=sent[0].seq - 1, limit=200)
+                    ann.chat_default, after=sent[0].seq - 1, limit=200
+                )
                 assert [message.text for message in page.messages] == texts
 
         run(work())
 
     def test_a_connection_without_heartbeats_is_replaced(
-            self, shared: Server,
-            monkeypatch: pytest.MonkeyPatch) -> None:
+        self, shared: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         async def work() -> None:
-            async with Proxy(shared.port + 2).running() as proxy, \
-                    await aio.Client.connect(shared.rpc) as ann, \
-                    await aio.Client.connect(shared.rpc) as ben:
+            async with (
+                Proxy(shared.port + 2).running() as proxy,
+                await aio.Client.connect(shared.rpc) as ann,
+                await aio.Client.connect(shared.rpc) as ben,
+            ):
                 monkeypatch.setattr(
-                    device, "events_endpoint",
-                    lambda told, reached: proxy.endpoint)
+                    device,
+                    "events_endpoint",
+                    lambda told, reached: proxy.endpoint,
+                )
                 monkeypatch.setattr(ben, "_heartbeat_seconds", 0.1)
                 seen = await listening(ben)
                 for n in range(4):
@@ -524,7 +580,8 @@ class TestBreaks:
         run(work())
 
     def test_what_was_dropped_at_the_high_water_mark_is_fetched(
-            self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+        self, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(connection, "_RECEIVE_HIGH_WATER", 100)
         monkeypatch.setattr(device, "QUEUE_LIMIT", 100)
         fetched = []
@@ -532,13 +589,18 @@ class TestBreaks:
         async def flood(ann: aio.Client) -> None:
             text = "x" * 4000
             for start in range(0, FLOOD, 500):
-                await asyncio.gather(*(
-                    ann.send(f"{n} {text}")
-                    for n in range(start, start + 500)))
+                await asyncio.gather(
+                    *(
+                        ann.send(f"{n} {text}")
+                        for n in range(start, start + 500)
+                    )
+                )
 
         async def work() -> None:
-            async with await aio.Client.connect(server.rpc) as ann, \
-                    await aio.Client.connect(server.rpc) as ben:
+            async with (
+                await aio.Client.connect(server.rpc) as ann,
+                await aio.Client.connect(server.rpc) as ben,
+            ):
                 assert await ben.next_event() == CaughtUp()
                 request = ben._link.request
 
@@ -553,7 +615,8 @@ class TestBreaks:
                 await seen.has(FLOOD)
                 seen.check_order()
                 assert [int(text.split()[0]) for text in seen.texts] == list(
-                    range(FLOOD))
+                    range(FLOOD)
+                )
                 assert "history" in fetched
 
         run(work())
@@ -568,8 +631,10 @@ def begin_anew(server: Server) -> None:
 
 
 def test_a_user_whom_the_server_forgot_gets_an_error(
-        tmp_path: Path, free_port: Callable[[], int]) -> None:
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
     """The events end with what makes it impossible to go on."""
+
     async def work() -> None:
         server = Server(tmp_path, free_port())
         try:
@@ -594,4 +659,5 @@ def test_what_others_can_see_with_a_bare_client(shared: Server) -> None:
         bare.send("from a bare socket")
         page = ann.history(ann.chat_default, limit=2)
         assert [message.text for message in page.messages] == (
-            bare.texts()[-2:])
+            bare.texts()[-2:]
+        )

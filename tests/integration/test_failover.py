@@ -19,7 +19,8 @@ def open_folder() -> Iterator[Path]:
 
 
 def test_brokers_follow_and_nothing_acknowledged_is_missing(
-        open_folder: Path) -> None:
+    open_folder: Path,
+) -> None:
     outcome = failover(open_folder, load_seconds=0.7)
 
     assert outcome.clean, str(outcome)

@@ -21,12 +21,16 @@ class Stream:
     """One open stream of a user's events."""
 
     def __init__(
-            self, program: Program, user: User, last_id: str = "") -> None:
+        self, program: Program, user: User, last_id: str = ""
+    ) -> None:
         self.client = Client(program.port)
         resume = f"Last-Event-ID: {last_id}\r\n" if last_id else ""
-        self.client.send((
-            f"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n{resume}"
-            f"Authorization: Bearer {user.token}\r\n\r\n").encode())
+        self.client.send(
+            (
+                f"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n{resume}"
+                f"Authorization: Bearer {user.token}\r\n\r\n"
+            ).encode()
+        )
         self.status, self.headers = self.client.head()
         assert self.headers["content-type"] == "text/event-stream"
         self._text = b""
@@ -37,11 +41,14 @@ class Stream:
                 self._text += self.client.chunk()
             block, _, self._text = self._text.partition(b"\n\n")
             fields = dict(
-                line.split(": ", 1) for line in block.decode().split("\n"))
+                line.split(": ", 1) for line in block.decode().split("\n")
+            )
             if "event" in fields:
                 return Event(
-                    fields["event"], fields.get("id", ""),
-                    msgspec.json.decode(fields["data"]))
+                    fields["event"],
+                    fields.get("id", ""),
+                    msgspec.json.decode(fields["data"]),
+                )
 
     def until(self, name: str) -> list[Event]:
         """The events up to one of that name, which is the last."""
@@ -54,7 +61,8 @@ class Stream:
         """The texts of the next so many messages."""
         return [
             self.until("message")[-1].data["message"]["text"]
-            for _ in range(count)]
+            for _ in range(count)
+        ]
 
     def __enter__(self) -> "Stream":
         return self
@@ -65,11 +73,11 @@ class Stream:
 
 @pytest.fixture(scope="module")
 def program(
-        tmp_path_factory: pytest.TempPathFactory,
-        free_port: Callable[[], int]) -> Iterator[Program]:
-    running = Program(Server(
-        tmp_path_factory.mktemp("store"), free_port(),
-        http=True))
+    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[Program]:
+    running = Program(
+        Server(tmp_path_factory.mktemp("store"), free_port(), http=True)
+    )
     running.start()
     yield running
     assert running.server.stop() == 0
@@ -86,22 +94,25 @@ def bob(program: Program) -> User:
 
 
 def send(
-        program: Program, user: User, text: str,
-        chat: str | None = None) -> None:
+    program: Program, user: User, text: str, chat: str | None = None
+) -> None:
     sent = program.ask(
-        "POST", "/send", {"message": text, "chat_id": chat}, user.bearer)
+        "POST", "/send", {"message": text, "chat_id": chat}, user.bearer
+    )
     assert sent.status == 200
 
 
 def p2p(program: Program, user: User, other: User) -> str:
     made = program.ask(
-        "POST", "/connect_p2p", {"other_user_id": other.id}, user.bearer)
+        "POST", "/connect_p2p", {"other_user_id": other.id}, user.bearer
+    )
     found: str = made.json["chat_id"]
     return found
 
 
 def test_messages_and_notices_come_decrypted(
-        program: Program, ann: User, bob: User) -> None:
+    program: Program, ann: User, bob: User
+) -> None:
     with Stream(program, ann) as stream:
         stream.until("caught_up")
         send(program, bob, "to all")
@@ -114,11 +125,14 @@ def test_messages_and_notices_come_decrypted(
         send(program, bob, "to you", chat)
         event = stream.until("message")[-1]
         assert (event.data["chat_id"], event.data["message"]["text"]) == (
-            chat, "to you")
+            chat,
+            "to you",
+        )
 
 
 def test_a_stream_goes_on_after_the_last_event_id(
-        program: Program, ann: User, bob: User) -> None:
+    program: Program, ann: User, bob: User
+) -> None:
     chat = p2p(program, ann, bob)
     with Stream(program, ann) as stream:
         stream.until("caught_up")
@@ -131,22 +145,35 @@ def test_a_stream_goes_on_after_the_last_event_id(
     send(program, carol, "from a chat made meanwhile", new_chat)
     with Stream(program, ann, last_id) as stream:
         events = stream.until("caught_up")
-        came = [event.data["message"]["text"]
-                for event in events if event.name == "message"]
-        in_new_chat = [event.name for event in events
-                       if event.data.get("chat_id") == new_chat]
+        came = [
+            event.data["message"]["text"]
+            for event in events
+            if event.name == "message"
+        ]
+        in_new_chat = [
+            event.name
+            for event in events
+            if event.data.get("chat_id") == new_chat
+        ]
         assert in_new_chat == ["chat_added", "message"]
         assert sorted(came) == [
-            "from a chat made meanwhile", "private 0", "private 1",
-            "private 2"]
+            "from a chat made meanwhile",
+            "private 0",
+            "private 1",
+            "private 2",
+        ]
         assert [text for text in came if "private" in text] == [
-            "private 0", "private 1", "private 2"]
+            "private 0",
+            "private 1",
+            "private 2",
+        ]
         send(program, bob, "after", chat)
         assert stream.texts(1) == ["after"]
 
 
 def test_every_id_resumes_where_it_was_given(
-        program: Program, ann: User, bob: User) -> None:
+    program: Program, ann: User, bob: User
+) -> None:
     chat = p2p(program, ann, bob)
     with Stream(program, ann) as stream:
         ids = [stream.until("caught_up")[-1].id]
@@ -156,14 +183,17 @@ def test_every_id_resumes_where_it_was_given(
     assert len(set(ids)) == 5
     for number, last_id in enumerate(ids):
         with Stream(program, ann, last_id) as stream:
-            texts = [event.data["message"]["text"]
-                     for event in stream.until("caught_up")
-                     if event.name == "message"]
+            texts = [
+                event.data["message"]["text"]
+                for event in stream.until("caught_up")
+                if event.name == "message"
+            ]
             assert texts == [str(later) for later in range(number, 4)]
 
 
 def test_who_is_no_member_hears_nothing(
-        program: Program, ann: User, bob: User) -> None:
+    program: Program, ann: User, bob: User
+) -> None:
     stranger = program.user()
     chat = p2p(program, ann, bob)
     with Stream(program, stranger) as stream:
@@ -174,17 +204,21 @@ def test_who_is_no_member_hears_nothing(
 
 
 def test_one_who_was_removed_hears_no_more(
-        program: Program, ann: User, bob: User) -> None:
-    chat = program.ask(
-        "POST", "/chats", {"name": "garden"}, ann.bearer).json["chat_id"]
+    program: Program, ann: User, bob: User
+) -> None:
+    chat = program.ask("POST", "/chats", {"name": "garden"}, ann.bearer).json[
+        "chat_id"
+    ]
     program.ask(
-        "POST", f"/chats/{chat}/invite", {"user_id": bob.id}, ann.bearer)
+        "POST", f"/chats/{chat}/invite", {"user_id": bob.id}, ann.bearer
+    )
     with Stream(program, bob) as stream:
         stream.until("caught_up")
         send(program, ann, "before", chat)
         assert stream.texts(1) == ["before"]
-        program.ask("POST", f"/chats/{chat}/remove", {"user_id": bob.id},
-                    ann.bearer)
+        program.ask(
+            "POST", f"/chats/{chat}/remove", {"user_id": bob.id}, ann.bearer
+        )
         assert stream.until("chat_removed")[-1].data["chat_id"] == chat
         send(program, ann, "after", chat)
         send(program, ann, "to all")
@@ -192,7 +226,8 @@ def test_one_who_was_removed_hears_no_more(
 
 
 def test_two_streams_of_one_user_hear_the_same(
-        program: Program, ann: User, bob: User) -> None:
+    program: Program, ann: User, bob: User
+) -> None:
     with Stream(program, ann) as first, Stream(program, ann) as second:
         for stream in (first, second):
             stream.until("caught_up")
@@ -202,17 +237,27 @@ def test_two_streams_of_one_user_hear_the_same(
         assert first.texts(20) == second.texts(20) == texts
 
 
-@pytest.mark.parametrize(("query", "headers", "status"), [
-    ("", {}, 401), ("?user_id=nobody", {}, 401),
-    ("?user_id=TOKEN&bogus=1", {}, 400),
-    ("?user_id=TOKEN", {"Last-Event-ID": "AAAA"}, 400),
-    ("?user_id=TOKEN", {"Last-Event-ID": "\xe9"}, 400),
-    ("?user_id=TOKEN&last_event_id=!", {}, 400)])
+@pytest.mark.parametrize(
+    ("query", "headers", "status"),
+    [
+        ("", {}, 401),
+        ("?user_id=nobody", {}, 401),
+        ("?user_id=TOKEN&bogus=1", {}, 400),
+        ("?user_id=TOKEN", {"Last-Event-ID": "AAAA"}, 400),
+        ("?user_id=TOKEN", {"Last-Event-ID": "\xe9"}, 400),
+        ("?user_id=TOKEN&last_event_id=!", {}, 400),
+    ],
+)
 def test_a_faulty_stream_is_refused_before_it_begins(
-        program: Program, ann: User, query: str, headers: dict[str, str],
-        status: int) -> None:
+    program: Program,
+    ann: User,
+    query: str,
+    headers: dict[str, str],
+    status: int,
+) -> None:
     answer = program.ask(
-        "GET", f"/events{query.replace('TOKEN', ann.token)}", None, headers)
+        "GET", f"/events{query.replace('TOKEN', ann.token)}", None, headers
+    )
     assert answer.status == status
     assert answer.headers["content-type"] == "application/problem+json"
 

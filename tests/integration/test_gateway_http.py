@@ -26,13 +26,18 @@ def client(served: Served) -> Iterator[Client]:
 
 
 def post(path: bytes, body: bytes, *fields: bytes) -> bytes:
-    lines = [b"POST %b HTTP/1.1" % path, HOST[:-2],
-             b"Content-Length: %d" % len(body), *fields]
+    lines = [
+        b"POST %b HTTP/1.1" % path,
+        HOST[:-2],
+        b"Content-Length: %d" % len(body),
+        *fields,
+    ]
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
 def test_a_connection_serves_one_request_after_the_other(
-        client: Client, served: Served) -> None:
+    client: Client, served: Served
+) -> None:
     for text in (b'"one"', b'"two"'):
         answer = client.ask(post(b"/echo", text))
         assert (answer.status, answer.body) == (200, text)
@@ -45,13 +50,14 @@ def test_every_answer_carries_the_usual_fields(client: Client) -> None:
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["cache-control"] == "no-store"
         assert re.fullmatch(
-            r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", headers["date"])
+            r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", headers["date"]
+        )
 
 
 def test_a_request_may_come_byte_by_byte(client: Client) -> None:
     whole = post(b"/echo", b'"slowly"')
     for place in range(len(whole) - 1):
-        client.send(whole[place:place + 1])
+        client.send(whole[place : place + 1])
     assert client.ask(whole[-1:]).body == b'"slowly"'
 
 
@@ -61,13 +67,17 @@ def test_a_get_may_have_a_body(client: Client) -> None:
 
 
 def test_pipelined_requests_are_answered_in_order(
-        client: Client, served: Served) -> None:
+    client: Client, served: Served
+) -> None:
     client.send(SLOW + post(b"/echo", b'"2"') + post(b"/echo", b'"3"'))
     assert served.entered.acquire(timeout=10)
     served.wait_for(lambda: len(served.seen) == 3)
     served.release()
     assert [client.answer().body for _ in range(3)] == [
-        b'"waited"', b'"2"', b'"3"']
+        b'"waited"',
+        b'"2"',
+        b'"3"',
+    ]
 
 
 def test_head_has_the_fields_of_get_and_no_body(client: Client) -> None:
@@ -90,43 +100,53 @@ def test_http_1_0_closes_unless_told_otherwise(served: Served) -> None:
     with Client(served.port) as client:
         for _ in range(2):
             answer = client.ask(
-                b"GET /echo HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+                b"GET /echo HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
+            )
             assert answer.headers["connection"] == "keep-alive"
 
 
 def test_connection_close_is_obeyed(client: Client) -> None:
     answer = client.ask(
-        b"GET /echo HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n")
+        b"GET /echo HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
+    )
     assert answer.headers["connection"] == "close"
     assert client.ended()
 
 
 def test_an_absolute_target_is_a_path_too(
-        client: Client, served: Served) -> None:
+    client: Client, served: Served
+) -> None:
     answer = client.ask(
-        b"GET http://localhost:1/echo?a=b HTTP/1.1\r\n" + HOST + b"\r\n")
+        b"GET http://localhost:1/echo?a=b HTTP/1.1\r\n" + HOST + b"\r\n"
+    )
     assert answer.status == 200
     assert (served.seen[0].path, served.seen[0].query) == ("/echo", "a=b")
 
 
 def test_an_offered_upgrade_is_passed_over(client: Client) -> None:
-    offer = (b"GET /echo HTTP/1.1\r\n" + HOST +
-             b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+    offer = (
+        b"GET /echo HTTP/1.1\r\n"
+        + HOST
+        + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    )
     client.send(offer + GET)
     assert [client.answer().status for _ in range(2)] == [200, 200]
 
 
 def test_a_client_that_expects_is_told_to_continue(client: Client) -> None:
-    head, body = post(
-        b"/echo", b'"body"', b"Expect: 100-continue").split(b"\r\n\r\n")
+    head, body = post(b"/echo", b'"body"', b"Expect: 100-continue").split(
+        b"\r\n\r\n"
+    )
     assert client.ask(head + b"\r\n\r\n").status == 100
     assert client.ask(body).body == b'"body"'
 
 
 def test_continue_waits_for_the_answers_before_it(
-        client: Client, served: Served) -> None:
-    head, body = post(
-        b"/echo", b'"body"', b"Expect: 100-continue").split(b"\r\n\r\n")
+    client: Client, served: Served
+) -> None:
+    head, body = post(b"/echo", b'"body"', b"Expect: 100-continue").split(
+        b"\r\n\r\n"
+    )
     client.send(SLOW + head + b"\r\n\r\n")
     assert served.entered.acquire(timeout=10)
     served.release()
@@ -137,7 +157,8 @@ def test_continue_waits_for_the_answers_before_it(
 def test_a_body_may_come_in_chunks(client: Client) -> None:
     answer = client.ask(
         b"POST /echo HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked"
-        b"\r\n\r\n3\r\n\"ab\r\n2\r\nc\"\r\n0\r\n\r\n")
+        b'\r\n\r\n3\r\n"ab\r\n2\r\nc"\r\n0\r\n\r\n'
+    )
     assert answer.body == b'"abc"'
 
 
@@ -147,7 +168,8 @@ def test_a_large_body_arrives_whole(client: Client) -> None:
 
 
 def test_an_upload_is_streamed_to_its_route(
-        client: Client, served: Served) -> None:
+    client: Client, served: Served
+) -> None:
     body = b"x" * (3 * 1024 * 1024)
     assert client.ask(post(b"/upload", body)).body == b"%d" % len(body)
     assert served.seen[0].body == b""
@@ -156,40 +178,50 @@ def test_an_upload_is_streamed_to_its_route(
 
 def test_an_upload_may_be_chunked(client: Client) -> None:
     piece = b"%x\r\n%b\r\n" % (100_000, b"y" * 100_000)
-    client.send(b"POST /upload HTTP/1.1\r\n" + HOST +
-                b"Transfer-Encoding: chunked\r\n\r\n" + piece * 20 +
-                b"0\r\n\r\n" + GET)
+    client.send(
+        b"POST /upload HTTP/1.1\r\n"
+        + HOST
+        + b"Transfer-Encoding: chunked\r\n\r\n"
+        + piece * 20
+        + b"0\r\n\r\n"
+        + GET
+    )
     assert client.answer().body == b"2000000"
     assert client.answer().body == b"{}"
 
 
 def test_an_expected_upload_is_asked_for_when_the_route_reads(
-        client: Client) -> None:
-    client.send(post(b"/upload", b"", b"Expect: 100-continue").replace(
-        b"Content-Length: 0", b"Content-Length: 3"))
+    client: Client,
+) -> None:
+    client.send(
+        post(b"/upload", b"", b"Expect: 100-continue").replace(
+            b"Content-Length: 0", b"Content-Length: 3"
+        )
+    )
     assert client.answer().status == 100
     assert client.ask(b"abc").body == b"3"
 
 
-def test_a_route_may_refuse_an_upload_before_it_comes(
-        client: Client) -> None:
-    answer = client.ask(post(
-        b"/upload?refuse", b"", b"Expect: 100-continue").replace(
-            b"Content-Length: 0", b"Content-Length: 3000000"))
+def test_a_route_may_refuse_an_upload_before_it_comes(client: Client) -> None:
+    answer = client.ask(
+        post(b"/upload?refuse", b"", b"Expect: 100-continue").replace(
+            b"Content-Length: 0", b"Content-Length: 3000000"
+        )
+    )
     assert answer.status == 403
     assert answer.headers["connection"] == "close"
 
 
 def test_an_early_answer_survives_what_the_client_still_sends(
-        client: Client) -> None:
+    client: Client,
+) -> None:
     client.send_what_is_taken(post(b"/upload?refuse", b"x" * 3_000_000))
     assert client.answer().status == 403
     client.half_close()
     assert client.ended()
 
 
-def test_an_upload_waits_for_its_route(
-        client: Client, served: Served) -> None:
+def test_an_upload_waits_for_its_route(client: Client, served: Served) -> None:
     served.hold_uploads()
     body = b"x" * UPLOAD_LIMIT
     client.send(post(b"/upload", body)[:2_000_000])
@@ -207,7 +239,8 @@ def test_a_download_has_its_length(client: Client) -> None:
 
 
 def test_a_stream_without_an_end_is_chunked(
-        client: Client, served: Served) -> None:
+    client: Client, served: Served
+) -> None:
     client.send(b"GET /events HTTP/1.1\r\n" + HOST + b"\r\n")
     status, headers = client.head()
     assert (status, headers["transfer-encoding"]) == (200, "chunked")
@@ -217,8 +250,7 @@ def test_a_stream_without_an_end_is_chunked(
     assert served.cancelled.wait(10)
 
 
-def test_a_stream_to_http_1_0_ends_with_the_connection(
-        served: Served) -> None:
+def test_a_stream_to_http_1_0_ends_with_the_connection(served: Served) -> None:
     with Client(served.port) as client:
         client.send(b"GET /events HTTP/1.0\r\n\r\n")
         _, headers = client.head()
@@ -228,14 +260,14 @@ def test_a_stream_to_http_1_0_ends_with_the_connection(
 
 
 def test_a_body_shorter_than_announced_breaks_the_connection(
-        client: Client) -> None:
+    client: Client,
+) -> None:
     client.send(b"GET /short HTTP/1.1\r\n" + HOST + b"\r\n")
     with pytest.raises((EOFError, ConnectionResetError)):
         client.answer()
 
 
-def test_a_client_that_goes_away_cancels_its_handler(
-        served: Served) -> None:
+def test_a_client_that_goes_away_cancels_its_handler(served: Served) -> None:
     client = Client(served.port)
     client.send(SLOW)
     assert served.entered.acquire(timeout=10)
@@ -252,7 +284,8 @@ def test_a_client_that_leaves_its_upload_cancels_it(served: Served) -> None:
 
 
 def test_a_half_closed_client_gets_its_answer(
-        client: Client, served: Served) -> None:
+    client: Client, served: Served
+) -> None:
     client.send(SLOW)
     assert served.entered.acquire(timeout=10)
     client.half_close()
@@ -277,8 +310,11 @@ def test_an_allowed_origin_gets_cors(client: Client) -> None:
     assert answer.headers[allowed] == "https://chat.example"
     assert answer.headers["vary"] == "Origin"
     answer = client.ask(
-        b"OPTIONS /echo HTTP/1.1\r\n" + HOST + origin +
-        b"Access-Control-Request-Method: POST\r\n\r\n")
+        b"OPTIONS /echo HTTP/1.1\r\n"
+        + HOST
+        + origin
+        + b"Access-Control-Request-Method: POST\r\n\r\n"
+    )
     assert answer.status == 204
     assert answer.headers[allowed] == "https://chat.example"
     assert "Authorization" in answer.headers["access-control-allow-headers"]
@@ -311,8 +347,11 @@ def test_stopping_ends_a_stream_properly(served: Served) -> None:
 
 
 def test_too_many_connections_are_told_so() -> None:
-    with serving(Limits(connections=2)) as served, (
-            Client(served.port)) as first, Client(served.port) as second:
+    with (
+        serving(Limits(connections=2)) as served,
+        Client(served.port) as first,
+        Client(served.port) as second,
+    ):
         assert first.ask(GET).status == second.ask(GET).status == 200
         with Client(served.port) as third:
             answer = third.answer()

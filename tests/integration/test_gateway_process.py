@@ -23,7 +23,9 @@ GATEWAY = (sys.executable, "-m", "zchat", "gateway", "--port")
 def gateway(port: int, stdin: int = subprocess.DEVNULL) -> Iterator[Started]:
     process = subprocess.Popen(
         [*GATEWAY, str(port), "--rpc", f"tcp://127.0.0.1:{port + 1}"],
-        env=environment(), stdin=stdin)
+        env=environment(),
+        stdin=stdin,
+    )
     try:
         wait_until(lambda: has_status(port, "/healthz", 200))
         yield process
@@ -40,7 +42,8 @@ def port(free_port: Callable[[], int]) -> int:
 
 
 def test_the_broker_may_come_late_go_and_come_again(
-        port: int, tmp_path: Path) -> None:
+    port: int, tmp_path: Path
+) -> None:
     with gateway(port):
         away = ask(port, "GET", "/readyz")
         assert (away.status, away.headers["retry-after"]) == (503, "1")
@@ -56,11 +59,13 @@ def test_the_broker_may_come_late_go_and_come_again(
 
 
 def test_a_request_waits_for_a_broker_that_is_coming(
-        port: int, tmp_path: Path) -> None:
+    port: int, tmp_path: Path
+) -> None:
     found: list[int] = []
     with gateway(port):
         asking = threading.Thread(
-            target=lambda: found.append(ask(port, "GET", "/status").status))
+            target=lambda: found.append(ask(port, "GET", "/status").status)
+        )
         asking.start()
         with running(tmp_path, port):
             asking.join(20)
@@ -68,7 +73,8 @@ def test_a_request_waits_for_a_broker_that_is_coming(
 
 
 def test_a_stream_of_events_outlives_the_broker(
-        port: int, tmp_path: Path) -> None:
+    port: int, tmp_path: Path
+) -> None:
     with gateway(port), running(tmp_path, port) as server:
         user = ask(port, "POST", "/connect").json
         bearer = {"Authorization": f"Bearer {user['token']}"}
@@ -78,10 +84,12 @@ def test_a_stream_of_events_outlives_the_broker(
             assert sent.status == 200
 
         with Client(port) as stream:
-            stream.send((
-                "GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-                f"Authorization: {bearer['Authorization']}\r\n\r\n"
-                ).encode())
+            stream.send(
+                (
+                    "GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                    f"Authorization: {bearer['Authorization']}\r\n\r\n"
+                ).encode()
+            )
             stream.until(b"event: caught_up")
             send("before")
             stream.until(b'"before"')
@@ -117,8 +125,12 @@ def test_a_taken_port_is_told_and_ends_it(port: int) -> None:
         taken.bind(("127.0.0.1", port))
         taken.listen()
         process = subprocess.run(
-            [*GATEWAY, str(port)], env=environment(), capture_output=True,
-            timeout=30, check=False)
+            [*GATEWAY, str(port)],
+            env=environment(),
+            capture_output=True,
+            timeout=30,
+            check=False,
+        )
     assert process.returncode == 1
     assert str(port).encode() in process.stderr
     assert b"Traceback" not in process.stderr

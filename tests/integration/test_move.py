@@ -23,25 +23,30 @@ def rows(tmp_path: Path) -> dict[Any, Any]:
     kept = row_of_each()
     with closing(open_store(str(tmp_path / "zchat.db"), 1, new_id)) as old:
         room, who = chat(), user()
-        write(old, *kept.values(), room, who, *(
-            message(room, who, seq) for seq in range(1, 3000)))
+        write(
+            old,
+            *kept.values(),
+            room,
+            who,
+            *(message(room, who, seq) for seq in range(1, 3000)),
+        )
     return kept
 
 
 def migrate(folder: Path, url: str) -> Result:
-    return CliRunner().invoke(
-        main, ["migrate", str(folder / "zchat.db"), url])
+    return CliRunner().invoke(main, ["migrate", str(folder / "zchat.db"), url])
 
 
 def test_everything_is_moved(
-        tmp_path: Path, rows: dict[Any, Any], postgres_url: str) -> None:
+    tmp_path: Path, rows: dict[Any, Any], postgres_url: str
+) -> None:
     result = migrate(tmp_path, postgres_url)
 
     assert result.exit_code == 0, result.output
-    assert [line.split()[0] for line in result.output.splitlines()[:-1]] \
-        == [table.name for table in TABLES]
-    counts = dict(line.split()[:2]
-                  for line in result.output.splitlines()[:-1])
+    assert [line.split()[0] for line in result.output.splitlines()[:-1]] == [
+        table.name for table in TABLES
+    ]
+    counts = dict(line.split()[:2] for line in result.output.splitlines()[:-1])
     assert counts["messages"] == "3000"
     with closing(open_store(postgres_url, 9, new_id)) as new:
         for table, row in rows.items():
@@ -53,7 +58,8 @@ def test_everything_is_moved(
 
 
 def test_database_with_a_store_is_left_alone(
-        tmp_path: Path, rows: dict[Any, Any], postgres_url: str) -> None:
+    tmp_path: Path, rows: dict[Any, Any], postgres_url: str
+) -> None:
     with closing(open_store(postgres_url, 1, new_id)) as there:
         known = there.epoch, there.common_id
 
@@ -66,7 +72,8 @@ def test_database_with_a_store_is_left_alone(
 
 
 def test_copy_that_differs_is_not_kept(
-        tmp_path: Path, rows: dict[Any, Any], postgres_url: str) -> None:
+    tmp_path: Path, rows: dict[Any, Any], postgres_url: str
+) -> None:
     with closing(sqlite3.connect(tmp_path / "zchat.db")) as file:
         file.execute("UPDATE links SET id = upper(id)")
         file.commit()
@@ -77,11 +84,13 @@ def test_copy_that_differs_is_not_kept(
     assert "The copy of links differs" in result.output
     with closing(psycopg.connect(postgres_url)) as connection:
         assert connection.execute(
-            "SELECT to_regclass('messages')").fetchone() == (None,)
+            "SELECT to_regclass('messages')"
+        ).fetchone() == (None,)
 
 
 def test_value_that_the_database_refuses(
-        tmp_path: Path, rows: dict[Any, Any], postgres_url: str) -> None:
+    tmp_path: Path, rows: dict[Any, Any], postgres_url: str
+) -> None:
     with closing(sqlite3.connect(tmp_path / "zchat.db")) as file:
         file.execute("UPDATE messages SET author_id = 'nobody'")
         file.commit()
@@ -93,7 +102,8 @@ def test_value_that_the_database_refuses(
 
 
 def test_file_in_use(
-        tmp_path: Path, rows: dict[Any, Any], postgres_url: str) -> None:
+    tmp_path: Path, rows: dict[Any, Any], postgres_url: str
+) -> None:
     with closing(open_store(str(tmp_path / "zchat.db"), 1, new_id)):
         result = migrate(tmp_path, postgres_url)
 
@@ -102,24 +112,28 @@ def test_file_in_use(
 
 
 @pytest.mark.parametrize(
-    ("file", "url", "error"), [
+    ("file", "url", "error"),
+    [
         ("missing", "postgresql:///x", "There is no file"),
         ("zchat.db", "other.db", "postgresql://user@host/database"),
         ("zchat.db", "postgresql:///x?host=/nowhere", "cannot take"),
-    ])
+    ],
+)
 def test_wrong_arguments(
-        tmp_path: Path, rows: dict[Any, Any], file: str, url: str,
-        error: str) -> None:
-    result = CliRunner().invoke(
-        main, ["migrate", str(tmp_path / file), url])
+    tmp_path: Path, rows: dict[Any, Any], file: str, url: str, error: str
+) -> None:
+    result = CliRunner().invoke(main, ["migrate", str(tmp_path / file), url])
 
     assert result.exit_code == 2
     assert error in result.output
 
 
 def test_broker_cannot_start_on_a_store_that_is_moved(
-        tmp_path: Path, rows: dict[Any, Any], postgres_url: str,
-        monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path,
+    rows: dict[Any, Any],
+    postgres_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     claim = schema.claim
 
     def meanwhile(*arguments: Any) -> None:

@@ -17,12 +17,28 @@ from msgspec.structs import replace
 from tests.bare import wait_until
 from tests.postgres import Cluster
 from tests.stores import (
-    ask, batch, changes, chat, load, member, message, new_id, scheduled,
-    source, user, write)
+    ask,
+    batch,
+    changes,
+    chat,
+    load,
+    member,
+    message,
+    new_id,
+    scheduled,
+    source,
+    user,
+    write,
+)
 from zchat.errors import (
-    StoreAway, StoreBusy, StoreDoubtful, StoreRejected, StoreUnusable)
-from zchat.lookups import COUNT_OWN, DUE, Ask
+    StoreAway,
+    StoreBusy,
+    StoreDoubtful,
+    StoreRejected,
+    StoreUnusable,
+)
 from zchat.model import CHATS, MEMBERS, TABLES, USERS
+from zchat.queries import COUNT_OWN, DUE, QueryCall
 from zchat.storage import open_store
 from zchat.storage.base import Outgoing, Store
 from zchat.storage.postgres import schema
@@ -56,9 +72,11 @@ def other(postgres_url: str, one: Store) -> Iterator[Store]:
 def run(postgres_url: str) -> Iterator[Run]:
     """Runs a statement on the database."""
     with psycopg.connect(postgres_url, autocommit=True) as connection:
+
         def execute(sql: str) -> list[Any]:
             cursor = connection.execute(sql.encode())
             return cursor.fetchall() if cursor.description else []
+
         yield execute
 
 
@@ -71,21 +89,25 @@ def thread() -> Iterator[ThreadPoolExecutor]:
 
 WAITING = (
     "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
-    "AND datname = current_database()")
+    "AND datname = current_database()"
+)
 END_WORK = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-    "WHERE datname = current_database() AND application_name = 'zchat'")
+    "WHERE datname = current_database() AND application_name = 'zchat'"
+)
 END_LISTENING = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
     "WHERE datname = current_database() "
-    "AND application_name = 'zchat feed'")
+    "AND application_name = 'zchat feed'"
+)
 
 
 # Locks
 
+
 def test_locked_row_is_seen_as_it_became(
-        one: Store, other: Store, run: Run,
-        thread: ThreadPoolExecutor) -> None:
+    one: Store, other: Store, run: Run, thread: ThreadPoolExecutor
+) -> None:
     room = chat()
     write(one, room)
     one.begin()
@@ -99,29 +121,35 @@ def test_locked_row_is_seen_as_it_became(
 
 
 def test_seq_is_counted_by_one_broker_at_a_time(
-        one: Store, other: Store, thread: ThreadPoolExecutor) -> None:
+    one: Store, other: Store, thread: ThreadPoolExecutor
+) -> None:
     room, who = chat(), user()
     write(one, room, who)
 
     def send(store: Store) -> None:
         for _ in range(50):
             with batch(store):
-                ((row,),), _ = store.load(
-                    [source(CHATS, room.id)], [], True)
-                store.write(changes(
-                    [message(room, who, row.head + 1)],
-                    update=[replace(row, head=row.head + 1)]))
+                ((row,),), _ = store.load([source(CHATS, room.id)], [], True)
+                store.write(
+                    changes(
+                        [message(room, who, row.head + 1)],
+                        update=[replace(row, head=row.head + 1)],
+                    )
+                )
 
     for sender in [thread.submit(send, store) for store in (one, other)]:
         sender.result()
 
     assert load(one, CHATS, room.id)[0].head == 100
-    assert ask(one, COUNT_OWN, chat_id=room.id, user_id=who.id,
-               after=0)[0].count == 100
+    assert (
+        ask(one, COUNT_OWN, chat_id=room.id, user_id=who.id, after=0)[0].count
+        == 100
+    )
 
 
 def test_rows_locked_crosswise_repeat_a_batch(
-        one: Store, other: Store) -> None:
+    one: Store, other: Store
+) -> None:
     first, second = chat(), chat()
     write(one, first, second)
     for store, room in ((one, first), (other, second)):
@@ -137,7 +165,8 @@ def test_rows_locked_crosswise_repeat_a_batch(
 
 
 def test_row_that_stays_locked_is_the_store_away(
-        one: Store, other: Store) -> None:
+    one: Store, other: Store
+) -> None:
     one.begin()
     one.load([source(CHATS, one.common_id)], [], True)
     other.begin()
@@ -151,13 +180,15 @@ def test_row_that_stays_locked_is_the_store_away(
 
 
 def test_row_that_another_broker_was_first_to_insert(
-        one: Store, other: Store) -> None:
+    one: Store, other: Store
+) -> None:
     who = user()
     twin = replace(user(), name_key=who.name_key)
     for store in (one, other):
         store.begin()
-        assert store.load(
-            [source(USERS, who.name_key, unique=1)], [], True)[0] == [[]]
+        assert store.load([source(USERS, who.name_key, unique=1)], [], True)[
+            0
+        ] == [[]]
     one.write(changes([who]))
     one.commit([])
     other.write(changes([twin]))
@@ -170,11 +201,12 @@ def test_row_that_another_broker_was_first_to_insert(
 
 
 def test_due_messages_are_taken_by_one_broker(
-        one: Store, other: Store) -> None:
+    one: Store, other: Store
+) -> None:
     room, who = chat(), user()
     rows = [scheduled(room, who, send_at=at) for at in (1, 2, 3)]
     write(one, room, who, *rows)
-    due = [Ask(DUE, {"at": 2, "limit": 9})]
+    due = [QueryCall(DUE, {"at": 2, "limit": 9})]
     one.begin()
     _, (taken,) = one.load([], due, True)
     other.begin()
@@ -186,18 +218,25 @@ def test_due_messages_are_taken_by_one_broker(
     assert (taken, left, afterwards) == (rows[:2], [], rows[:2])
 
 
-def test_batch_that_reads_sees_one_moment(
-        one: Store, other: Store) -> None:
+def test_batch_that_reads_sees_one_moment(one: Store, other: Store) -> None:
     room, who = chat(), user()
     write(one, room, who, member(room, who))
     one.begin()
     one.load([source(CHATS, room.id)], [], False)
-    write(other, message(room, who, 1), update=[
-        replace(room, head=1), replace(member(room, who), read_seq=1)])
+    write(
+        other,
+        message(room, who, 1),
+        update=[replace(room, head=1), replace(member(room, who), read_seq=1)],
+    )
     (members, chats), (counts,) = one.load(
         [source(MEMBERS, (room.id, who.id)), source(CHATS, room.id)],
-        [Ask(COUNT_OWN, {
-            "chat_id": room.id, "user_id": who.id, "after": 0})], False)
+        [
+            QueryCall(
+                COUNT_OWN, {"chat_id": room.id, "user_id": who.id, "after": 0}
+            )
+        ],
+        False,
+    )
     one.commit([])
 
     assert members[0].read_seq == chats[0].head == counts[0].count == 0
@@ -205,6 +244,7 @@ def test_batch_that_reads_sees_one_moment(
 
 
 # The feed
+
 
 def received(store: Store, amount: int) -> list[Outgoing]:
     """So many events of the feed, in order."""
@@ -224,37 +264,51 @@ def received(store: Store, amount: int) -> list[Outgoing]:
 
 
 def test_every_broker_gets_all_events_in_one_order(
-        one: Store, other: Store, thread: ThreadPoolExecutor) -> None:
+    one: Store, other: Store, thread: ThreadPoolExecutor
+) -> None:
     def tell(store: Store, name: bytes) -> None:
         for place in range(40):
-            write(store, outgoing=[
-                Outgoing(name, bytes([place, part]) * (300 * part))
-                for part in range(3)])
+            write(
+                store,
+                outgoing=[
+                    Outgoing(name, bytes([place, part]) * (300 * part))
+                    for part in range(3)
+                ],
+            )
 
     tellers: list[Future[None]] = [
-        thread.submit(tell, one, b"one"), thread.submit(tell, other, b"oth")]
+        thread.submit(tell, one, b"one"),
+        thread.submit(tell, other, b"oth"),
+    ]
     for teller in tellers:
         teller.result()
     seen = received(one, 240)
 
     assert received(other, 240) == seen
     for name in (b"one", b"oth"):
-        assert [event.body[:2] for event in seen
-                if event.topic == name and event.body] == [
-            bytes([place, part])
-            for place in range(40) for part in (1, 2)]
+        assert [
+            event.body[:2]
+            for event in seen
+            if event.topic == name and event.body
+        ] == [bytes([place, part]) for place in range(40) for part in (1, 2)]
 
 
 def test_local_events_stay_here(one: Store, other: Store) -> None:
-    write(one, outgoing=[
-        Outgoing(b"t", b"local", local=True), Outgoing(b"t", b"shared")])
+    write(
+        one,
+        outgoing=[
+            Outgoing(b"t", b"local", local=True),
+            Outgoing(b"t", b"shared"),
+        ],
+    )
 
     assert received(other, 1) == [Outgoing(b"t", b"shared")]
     assert len(received(one, 2)) == 2
 
 
 def test_stores_in_one_database_server_hear_only_their_own(
-        one: Store, postgres_cluster: Cluster) -> None:
+    one: Store, postgres_cluster: Cluster
+) -> None:
     with postgres_cluster.database() as url, closing(opened(url)) as far:
         write(far, outgoing=[Outgoing(b"t", b"far")])
         received(far, 1)
@@ -264,7 +318,8 @@ def test_stores_in_one_database_server_hear_only_their_own(
 
 
 def test_lost_feed_is_told_once_it_is_back(
-        one: Store, other: Store, run: Run) -> None:
+    one: Store, other: Store, run: Run
+) -> None:
     descriptor = one.feed_fd()
     run(END_LISTENING)
     write(other, outgoing=[Outgoing(b"t", b"missed")])
@@ -277,8 +332,10 @@ def test_lost_feed_is_told_once_it_is_back(
 
 # The database away
 
+
 def test_broken_connection_is_away_at_once_and_back_by_itself(
-        one: Store, run: Run) -> None:
+    one: Store, run: Run
+) -> None:
     who = user()
     write(one, who)
     run(END_WORK)
@@ -297,8 +354,7 @@ def tried(store: Store, user_id: str) -> list[Any]:
         return []
 
 
-def test_batch_that_is_cut_off_did_not_happen(
-        one: Store, run: Run) -> None:
+def test_batch_that_is_cut_off_did_not_happen(one: Store, run: Run) -> None:
     who = user()
     one.begin()
     one.load([source(USERS, who.id)], [], True)
@@ -326,8 +382,8 @@ def standby_missing(server: Cluster) -> Iterator[None]:
 
 
 def test_commit_that_is_cut_off_is_doubtful(
-        one: Store, run: Run, thread: ThreadPoolExecutor,
-        postgres_cluster: Cluster) -> None:
+    one: Store, run: Run, thread: ThreadPoolExecutor, postgres_cluster: Cluster
+) -> None:
     written = []
 
     def keep_writing() -> None:
@@ -337,17 +393,22 @@ def test_commit_that_is_cut_off_is_doubtful(
 
     with standby_missing(postgres_cluster):
         writing = thread.submit(keep_writing)
-        wait_until(lambda: run(
-            "SELECT 1 FROM pg_stat_activity "
-            "WHERE wait_event = 'SyncRep' "
-            "AND datname = current_database()"), "a commit waits")
+        wait_until(
+            lambda: run(
+                "SELECT 1 FROM pg_stat_activity "
+                "WHERE wait_event = 'SyncRep' "
+                "AND datname = current_database()"
+            ),
+            "a commit waits",
+        )
         run(END_WORK)
 
         with pytest.raises(StoreDoubtful):
             writing.result()
 
-    wait_until(lambda: tried(one, written[-1].id) == written[-1:],
-               "it happened")
+    wait_until(
+        lambda: tried(one, written[-1].id) == written[-1:], "it happened"
+    )
 
 
 def test_database_that_hangs_is_given_up(postgres_url: str) -> None:
@@ -375,8 +436,8 @@ def test_error_does_not_end_the_connection(postgres_url: str) -> None:
 
 
 def test_frozen_broker_gives_its_locks_back(
-        postgres_url: str, other: Store,
-        monkeypatch: pytest.MonkeyPatch) -> None:
+    postgres_url: str, other: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(schema, "IDLE_IN_TRANSACTION_SECONDS", 0.1)
     with closing(opened(postgres_url)) as frozen:
         frozen.begin()
@@ -391,8 +452,10 @@ def test_frozen_broker_gives_its_locks_back(
 
 # Identity and schema
 
+
 def test_copy_has_another_epoch(
-        postgres_cluster: Cluster, postgres_url: str) -> None:
+    postgres_cluster: Cluster, postgres_url: str
+) -> None:
     with closing(opened(postgres_url)) as store:
         known = store.epoch, store.common_id
     name = psycopg.conninfo.conninfo_to_dict(postgres_url)["dbname"]
@@ -400,14 +463,16 @@ def test_copy_has_another_epoch(
     with ExitStack() as stack:
         stack.callback(postgres_cluster.execute, "DROP DATABASE copy")
         copy = stack.enter_context(
-            closing(opened(postgres_cluster.url("copy"))))
+            closing(opened(postgres_cluster.url("copy")))
+        )
 
         assert copy.common_id == known[1]
         assert copy.epoch != known[0]
 
 
 def test_lost_history_makes_another_epoch(
-        one: Store, other: Store, run: Run) -> None:
+    one: Store, other: Store, run: Run
+) -> None:
     known = one.epoch
     room = chat(head=5)
     write(one, room, outgoing=[Outgoing(b"t", b"", room.id, 5)])
@@ -422,12 +487,16 @@ def test_lost_history_makes_another_epoch(
     wait_until(lambda: not away(one), "it is back")
 
     def told() -> bool:
-        return not any(store.feed()[1] or store.epoch == known
-                       for store in (one, other))
+        return not any(
+            store.feed()[1] or store.epoch == known for store in (one, other)
+        )
 
     wait_until(told, "both know the new epoch")
-    assert run("SELECT value FROM meta WHERE name = 'epoch'") == [
-        (one.epoch,)] == [(other.epoch,)]
+    assert (
+        run("SELECT value FROM meta WHERE name = 'epoch'")
+        == [(one.epoch,)]
+        == [(other.epoch,)]
+    )
 
 
 def away(store: Store) -> bool:
@@ -440,7 +509,8 @@ def away(store: Store) -> bool:
 
 
 def test_brokers_that_start_at_once_make_one_store(
-        postgres_url: str, thread: ThreadPoolExecutor) -> None:
+    postgres_url: str, thread: ThreadPoolExecutor
+) -> None:
     starting = [thread.submit(opened, postgres_url) for _ in range(6)]
     stores = [start.result() for start in starting]
     for store in stores:
@@ -452,7 +522,8 @@ def test_brokers_that_start_at_once_make_one_store(
 
 
 def test_newer_schema_is_refused(
-        one: Store, run: Run, postgres_url: str) -> None:
+    one: Store, run: Run, postgres_url: str
+) -> None:
     run("UPDATE meta SET value = '9999' WHERE name = 'schema'")
 
     with pytest.raises(StoreUnusable, match="upgrade zchat"):
@@ -461,14 +532,16 @@ def test_newer_schema_is_refused(
 
 def test_other_encoding_is_refused(postgres_cluster: Cluster) -> None:
     postgres_cluster.execute(
-        "CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
+        "CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0"
+    )
 
     with pytest.raises(StoreUnusable, match="ENCODING 'UTF8'"):
         opened(postgres_cluster.url("latin"))
 
 
 def test_old_server_is_refused(
-        postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(schema, "OLDEST_VERSION", 990_000)
 
     with pytest.raises(StoreUnusable, match="needs 99 or later"):
@@ -480,8 +553,7 @@ def test_server_that_is_not_there(tmp_path: Path) -> None:
         opened(f"postgresql:///zchat?host={tmp_path}")
 
 
-def test_role_without_privileges_is_enough(
-        postgres_cluster: Cluster) -> None:
+def test_role_without_privileges_is_enough(postgres_cluster: Cluster) -> None:
     postgres_cluster.execute("CREATE ROLE plain LOGIN")
     postgres_cluster.execute("CREATE DATABASE plain OWNER plain")
     url = postgres_cluster.url("plain").replace("postgres@", "plain@")
@@ -491,16 +563,19 @@ def test_role_without_privileges_is_enough(
 
 
 @pytest.mark.parametrize(
-    ("durability", "shown"), [("full", "on"), ("normal", "off")])
+    ("durability", "shown"), [("full", "on"), ("normal", "off")]
+)
 def test_acknowledged_is_on_disk_unless_told_otherwise(
-        postgres_url: str, durability: str, shown: str) -> None:
+    postgres_url: str, durability: str, shown: str
+) -> None:
     options = "-csynchronous_commit%3Doff%20-cstatement_timeout%3D5000"
     url = f"{postgres_url}&options={options}"
     with closing(schema.connect(url)) as connection:
         schema.configure(connection, durability)
         settings = [
             connection.execute(f"SHOW {name}".encode()).fetchone()
-            for name in ("synchronous_commit", "statement_timeout")]
+            for name in ("synchronous_commit", "statement_timeout")
+        ]
 
     assert settings == [(shown,), ("0",)]
 
@@ -515,51 +590,69 @@ def test_stronger_durability_is_kept(postgres_url: str) -> None:
 
 
 def test_both_schemas_have_the_same_columns(
-        one: Store, run: Run, tmp_path: Path) -> None:
+    one: Store, run: Run, tmp_path: Path
+) -> None:
     path = tmp_path / "zchat.db"
     with closing(SqliteStore(path, NOW, new_id)):
         pass
     with closing(sqlite3.connect(path)) as lite:
         for table in TABLES:
             there = {
-                name: bool(needed or key) for _, name, _, needed, _, key
-                in lite.execute(f"PRAGMA table_info({table.name})")}
-            here = {name: nullable == "NO" for name, nullable in run(
-                "SELECT column_name, is_nullable "
-                "FROM information_schema.columns "
-                f"WHERE table_name = '{table.name}'")}
+                name: bool(needed or key)
+                for _, name, _, needed, _, key in lite.execute(
+                    f"PRAGMA table_info({table.name})"
+                )
+            }
+            here = {
+                name: nullable == "NO"
+                for name, nullable in run(
+                    "SELECT column_name, is_nullable "
+                    "FROM information_schema.columns "
+                    f"WHERE table_name = '{table.name}'"
+                )
+            }
             assert here == there
             assert set(here) == set(table.columns)
 
 
 def test_both_schemas_have_the_same_indexes(
-        one: Store, run: Run, tmp_path: Path) -> None:
+    one: Store, run: Run, tmp_path: Path
+) -> None:
     path = tmp_path / "zchat.db"
     with closing(SqliteStore(path, NOW, new_id)):
         pass
-    here = {(table, tuple(columns), unique) for table, columns, unique in run(
-        "SELECT c.relname, array(SELECT a.attname::text "
-        "FROM unnest(i.indkey) WITH ORDINALITY AS k (number, place) "
-        "JOIN pg_attribute AS a ON a.attrelid = c.oid "
-        "AND a.attnum = k.number ORDER BY place), i.indisunique "
-        "FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indrelid "
-        "JOIN pg_namespace AS n ON n.oid = c.relnamespace "
-        "WHERE n.nspname = 'public'")}
+    here = {
+        (table, tuple(columns), unique)
+        for table, columns, unique in run(
+            "SELECT c.relname, array(SELECT a.attname::text "
+            "FROM unnest(i.indkey) WITH ORDINALITY AS k (number, place) "
+            "JOIN pg_attribute AS a ON a.attrelid = c.oid "
+            "AND a.attnum = k.number ORDER BY place), i.indisunique "
+            "FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indrelid "
+            "JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+            "WHERE n.nspname = 'public'"
+        )
+    }
     there = set()
     with closing(sqlite3.connect(path)) as lite:
         for (table,) in lite.execute(
-                "SELECT name FROM sqlite_schema WHERE type = 'table'"):
+            "SELECT name FROM sqlite_schema WHERE type = 'table'"
+        ):
             for _, index, unique, *_ in lite.execute(
-                    f"PRAGMA index_list({table})"):
-                columns = tuple(name for _, _, name in lite.execute(
-                    f"PRAGMA index_info('{index}')"))
+                f"PRAGMA index_list({table})"
+            ):
+                columns = tuple(
+                    name
+                    for _, _, name in lite.execute(
+                        f"PRAGMA index_info('{index}')"
+                    )
+                )
                 there.add((table, columns, bool(unique)))
 
     assert here == there
 
 
-def test_strange_notifications_are_a_gap(
-        one: Store, run: Run) -> None:
+def test_strange_notifications_are_a_gap(one: Store, run: Run) -> None:
     channel = f"zchat_{one.common_id.replace('-', '')}"
     for payload in ("junk", "ab:1:2:AAAA", "ab:0:1:AAAA", "ab:0:1:!"):
         run(f"NOTIFY {channel}, '{payload}'")
@@ -567,5 +660,4 @@ def test_strange_notifications_are_a_gap(
 
     write(one, outgoing=[Outgoing(b"t", b"after")])
 
-    wait_until(lambda: Outgoing(b"t", b"after") in one.feed()[0],
-               "it goes on")
+    wait_until(lambda: Outgoing(b"t", b"after") in one.feed()[0], "it goes on")

@@ -10,12 +10,22 @@ import pytest
 from msgspec.structs import replace
 
 from tests.stores import (
-    ask, batch, changes, chat, load, member, message, new_id, row_of_each,
-    source, user, write)
+    ask,
+    batch,
+    changes,
+    chat,
+    load,
+    member,
+    message,
+    new_id,
+    row_of_each,
+    source,
+    user,
+    write,
+)
 from zchat.errors import StoreRejected
-from zchat.lookups import COUNT_CHATS, MESSAGES_AFTER, Ask
-from zchat.model import (
-    CHATS, COMMON, MEMBERS, MESSAGES, TABLES, USERS, Table)
+from zchat.model import CHATS, COMMON, MEMBERS, MESSAGES, TABLES, USERS, Table
+from zchat.queries import COUNT_CHATS, MESSAGES_AFTER, QueryCall
 from zchat.storage import open_store
 from zchat.storage.base import Outgoing, Store
 
@@ -24,8 +34,7 @@ Opener = Callable[[], Store]
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def target(
-        request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a store is to be made."""
     if request.param == "sqlite":
         return str(tmp_path / "zchat.db")
@@ -88,11 +97,16 @@ def other_values(table: Table[Any], row: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("table", "unique"),
-    [(table, unique) for table in TABLES
-     for unique in range(len(table.unique))],
-    ids=lambda value: getattr(value, "name", str(value)))
+    [
+        (table, unique)
+        for table in TABLES
+        for unique in range(len(table.unique))
+    ],
+    ids=lambda value: getattr(value, "name", str(value)),
+)
 def test_rows_by_unique_fields(
-        store: Store, table: Table[Any], unique: int) -> None:
+    store: Store, table: Table[Any], unique: int
+) -> None:
     row = row_of_each()[table]
     write(store, row)
     value = table.unique_of[unique](row)
@@ -103,14 +117,21 @@ def test_rows_by_unique_fields(
 
 @pytest.mark.parametrize(
     ("table", "unique"),
-    [(table, unique) for table in TABLES
-     for unique in range(len(table.unique))],
-    ids=lambda value: getattr(value, "name", str(value)))
+    [
+        (table, unique)
+        for table in TABLES
+        for unique in range(len(table.unique))
+    ],
+    ids=lambda value: getattr(value, "name", str(value)),
+)
 def test_second_row_with_the_same_unique_is_rejected(
-        store: Store, table: Table[Any], unique: int) -> None:
+    store: Store, table: Table[Any], unique: int
+) -> None:
     first, second = row_of_each()[table], row_of_each()[table]
-    twin = replace(second, **{
-        field: getattr(first, field) for field in table.unique[unique]})
+    twin = replace(
+        second,
+        **{field: getattr(first, field) for field in table.unique[unique]},
+    )
     write(store, first)
 
     with pytest.raises(StoreRejected):
@@ -122,7 +143,8 @@ def test_second_row_with_the_same_unique_is_rejected(
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_second_row_with_the_same_key_is_rejected(
-        store: Store, table: Table[Any]) -> None:
+    store: Store, table: Table[Any]
+) -> None:
     row = row_of_each()[table]
     write(store, row)
 
@@ -143,8 +165,9 @@ def test_messages_of_a_chat_have_different_seqs(store: Store) -> None:
 def test_none_in_a_unique_is_no_entry(store: Store) -> None:
     room, who = chat(), user()
 
-    write(store, room, chat(), who, message(room, who, 1),
-          message(room, who, 2))
+    write(
+        store, room, chat(), who, message(room, who, 1), message(room, who, 2)
+    )
 
     assert ask(store, COUNT_CHATS)[0].count == 3
 
@@ -156,14 +179,22 @@ def test_load_answers_in_the_order_asked(store: Store) -> None:
 
     with batch(store):
         found, answers = store.load(
-            [source(MESSAGES, (who.id, "k"), (who.id, "l"), unique=0),
-             source(MEMBERS, (room.id, who.id), (new_id(), who.id)),
-             source(USERS, new_id()),
-             source(CHATS, room.id, store.common_id)],
-            [Ask(COUNT_CHATS, {}),
-             Ask(MESSAGES_AFTER,
-                 {"chat_id": room.id, "after": 0, "limit": 5}),
-             Ask(COUNT_CHATS, {})], True)
+            [
+                source(MESSAGES, (who.id, "k"), (who.id, "l"), unique=0),
+                source(MEMBERS, (room.id, who.id), (new_id(), who.id)),
+                source(USERS, new_id()),
+                source(CHATS, room.id, store.common_id),
+            ],
+            [
+                QueryCall(COUNT_CHATS, {}),
+                QueryCall(
+                    MESSAGES_AFTER,
+                    {"chat_id": room.id, "after": 0, "limit": 5},
+                ),
+                QueryCall(COUNT_CHATS, {}),
+            ],
+            True,
+        )
 
     assert [len(rows) for rows in found] == [1, 1, 0, 2]
     assert found[0] == [note]
@@ -213,7 +244,8 @@ def test_many_rows_at_once(store: Store) -> None:
     room, people = chat(), [user() for _ in range(50)]
     notes = [
         message(room, random.choice(people), seq, idempotency_key=str(seq))
-        for seq in range(1, 1001)]
+        for seq in range(1, 1001)
+    ]
     write(store, room, *people, *notes)
 
     wanted = [note.id for note in notes] + [new_id() for _ in range(10)]
@@ -221,8 +253,7 @@ def test_many_rows_at_once(store: Store) -> None:
     found = load(store, MESSAGES, *wanted, lock=True)
 
     assert sorted(row.seq for row in found) == list(range(1, 1001))
-    assert {row.id: row for row in found} == {
-        note.id: note for note in notes}
+    assert {row.id: row for row in found} == {note.id: note for note in notes}
 
 
 def test_rollback_undoes_everything(store: Store) -> None:
@@ -231,7 +262,7 @@ def test_rollback_undoes_everything(store: Store) -> None:
     store.begin()
     store.load([source(CHATS, room.id)], [], True)
     store.write(changes([who], update=[replace(room, head=9)]))
-    store.load([], [Ask(COUNT_CHATS, {})], False)
+    store.load([], [QueryCall(COUNT_CHATS, {})], False)
     store.rollback()
 
     assert load(store, USERS, who.id) == []
@@ -253,8 +284,12 @@ def test_rejected_batch_leaves_nothing(store: Store) -> None:
     write(store, who)
 
     with pytest.raises(StoreRejected):
-        write(store, other, replace(user(), name_key=who.name_key),
-              outgoing=[Outgoing(b"topic", b"body")])
+        write(
+            store,
+            other,
+            replace(user(), name_key=who.name_key),
+            outgoing=[Outgoing(b"topic", b"body")],
+        )
 
     assert load(store, USERS, other.id) == []
     assert events_until(store, b"after") == [Outgoing(b"after", b"")]
@@ -275,16 +310,16 @@ def test_feed_has_committed_events_in_order(store: Store) -> None:
     chat_id = new_id()
     sent = [
         Outgoing(b"c" + bytes([n]), random.randbytes(n * 40), chat_id, n)
-        for n in range(1, 60)]
+        for n in range(1, 60)
+    ]
     for start in range(0, len(sent), 13):
-        write(store, user(), outgoing=sent[start:start + 13])
+        write(store, user(), outgoing=sent[start : start + 13])
 
     assert events_until(store, b"end")[:-1] == sent
 
 
 def test_feed_has_events_of_any_size(store: Store) -> None:
-    sent = [
-        Outgoing(b"t", bytes(size)) for size in (0, 5_900, 8_000, 100_000)]
+    sent = [Outgoing(b"t", bytes(size)) for size in (0, 5_900, 8_000, 100_000)]
     write(store, outgoing=sent * 2)
 
     assert events_until(store, b"end")[:-1] == sent * 2

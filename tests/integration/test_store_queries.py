@@ -10,14 +10,39 @@ import pytest
 from msgspec.structs import replace
 
 from tests.stores import (
-    ask, chat, complaint, link, load, member, message, new_id, number,
-    scheduled, stored_file, user, write)
-from zchat import lookups
-from zchat.lookups import QUERIES, STATEMENTS, Query, Statement
+    ask,
+    chat,
+    complaint,
+    link,
+    load,
+    member,
+    message,
+    new_id,
+    number,
+    scheduled,
+    stored_file,
+    user,
+    write,
+)
+from zchat import queries
 from zchat.model import (
-    CANCELLED, CHATS, DELIVERIES, FILE_CHUNKS, FILES, JOIN_REQUESTS,
-    LINKS, MESSAGES, P2P, SCHEDULED, SENT, Delivery, FileChunk,
-    JoinRequest, first_id_at)
+    CANCELLED,
+    CHATS,
+    DELIVERIES,
+    FILE_CHUNKS,
+    FILES,
+    JOIN_REQUESTS,
+    LINKS,
+    MESSAGES,
+    P2P,
+    SCHEDULED,
+    SENT,
+    Delivery,
+    FileChunk,
+    JoinRequest,
+    first_id_at,
+)
+from zchat.queries import QUERIES, STATEMENTS, Query, Statement
 from zchat.storage import open_store
 from zchat.storage.base import Store
 
@@ -26,8 +51,7 @@ CHUNK = 262_144
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def store(
-        request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     target = str(tmp_path / "zchat.db")
     if request.param == "postgres":
         target = request.getfixturevalue("postgres_url")
@@ -45,32 +69,39 @@ def test_pages_of_messages(store: Store) -> None:
     write(store, room, other, ann, bob, *notes, message(other, ann, 3))
     at: dict[str, Any] = {"chat_id": room.id}
 
-    newest = ask(store, lookups.MESSAGES_BEFORE, floor=2, before=2**53,
-                 limit=3, **at)
-    oldest = ask(store, lookups.MESSAGES_AFTER, after=5, limit=9, **at)
-    unread = ask(store, lookups.UNREAD_AFTER, after=1, limit=2,
-                 user_id=ann.id, **at)
+    newest = ask(
+        store, queries.MESSAGES_BEFORE, floor=2, before=2**53, limit=3, **at
+    )
+    oldest = ask(store, queries.MESSAGES_AFTER, after=5, limit=9, **at)
+    unread = ask(
+        store, queries.UNREAD_AFTER, after=1, limit=2, user_id=ann.id, **at
+    )
 
     assert seqs(newest) == [7, 6, 5]
     assert newest[0].author_name == bob.name
     assert newest[0].text == "text 7"
     assert seqs(oldest) == [6, 7]
     assert seqs(unread) == [3, 5]
-    assert seqs(ask(store, lookups.MESSAGES_BEFORE, floor=5, before=7,
-                    limit=9, **at)) == [6]
-    assert ask(store, lookups.COUNT_OWN, user_id=bob.id, after=2,
-               **at)[0].count == 3
+    assert seqs(
+        ask(store, queries.MESSAGES_BEFORE, floor=5, before=7, limit=9, **at)
+    ) == [6]
+    assert (
+        ask(store, queries.COUNT_OWN, user_id=bob.id, after=2, **at)[0].count
+        == 3
+    )
 
 
 def test_comments_on_a_message(store: Store) -> None:
     room, ann = chat(), user()
     target = message(room, ann, 1)
     comments = [
-        message(room, ann, n, is_comment_on=target.id) for n in (2, 3, 5)]
+        message(room, ann, n, is_comment_on=target.id) for n in (2, 3, 5)
+    ]
     write(store, room, ann, target, *comments, message(room, ann, 4))
 
-    rows = ask(store, lookups.COMMENTS_ON, message_id=target.id, after=2,
-               limit=9)
+    rows = ask(
+        store, queries.COMMENTS_ON, message_id=target.id, after=2, limit=9
+    )
 
     assert seqs(rows) == [3, 5]
     assert rows[0].is_comment_on == target.id
@@ -80,30 +111,41 @@ def test_chats_of_a_user(store: Store) -> None:
     ann, bob = user(), user()
     rooms = [chat(id=number(place)) for place in (3, 1, 2)]
     common = load(store, CHATS, store.common_id)[0]
-    write(store, ann, bob, *rooms, member(common, ann),
-          member(rooms[0], bob), *(member(room, ann) for room in rooms))
+    write(
+        store,
+        ann,
+        bob,
+        *rooms,
+        member(common, ann),
+        member(rooms[0], bob),
+        *(member(room, ann) for room in rooms),
+    )
     at: dict[str, Any] = {"user_id": ann.id, "common_id": store.common_id}
 
-    page = ask(store, lookups.CHATS_OF_USER, after=NIL, limit=2, **at)
-    rest = ask(store, lookups.CHATS_OF_USER, after=page[-1].id, limit=2,
-               **at)
+    page = ask(store, queries.CHATS_OF_USER, after=NIL, limit=2, **at)
+    rest = ask(store, queries.CHATS_OF_USER, after=page[-1].id, limit=2, **at)
 
-    assert [row.id for row in page + rest] == [
-        number(1), number(2), number(3)]
-    assert ask(store, lookups.COUNT_CHATS_OF_USER,
-               user_id=ann.id)[0].count == 4
-    assert ask(store, lookups.COUNT_CHATS)[0].count == 4
+    assert [row.id for row in page + rest] == [number(1), number(2), number(3)]
+    assert (
+        ask(store, queries.COUNT_CHATS_OF_USER, user_id=ann.id)[0].count == 4
+    )
+    assert ask(store, queries.COUNT_CHATS)[0].count == 4
 
 
 def test_chats_with_recent_messages(store: Store) -> None:
     ann, old, new = user(), chat(), chat()
     moment = 1_700_000_000_000_000
-    write(store, ann, old, new,
-          message(old, ann, 1, id=first_id_at(moment - 1000)),
-          message(new, ann, 1, id=first_id_at(moment)),
-          message(new, ann, 2, id=first_id_at(moment + 5000)))
+    write(
+        store,
+        ann,
+        old,
+        new,
+        message(old, ann, 1, id=first_id_at(moment - 1000)),
+        message(new, ann, 1, id=first_id_at(moment)),
+        message(new, ann, 2, id=first_id_at(moment + 5000)),
+    )
 
-    rows = ask(store, lookups.RECENT_CHATS, first_id=first_id_at(moment))
+    rows = ask(store, queries.RECENT_CHATS, first_id=first_id_at(moment))
 
     assert [row.id for row in rows] == [new.id]
 
@@ -114,11 +156,12 @@ def test_members_by_pages(store: Store) -> None:
     write(store, room, *people, *(member(room, one) for one in people))
     at: dict[str, Any] = {"chat_id": room.id, "limit": 2}
 
-    page = ask(store, lookups.MEMBERS_PAGE, after=NIL, **at)
-    rest = ask(store, lookups.MEMBERS_PAGE, after=page[-1].id, **at)
+    page = ask(store, queries.MEMBERS_PAGE, after=NIL, **at)
+    rest = ask(store, queries.MEMBERS_PAGE, after=page[-1].id, **at)
 
     assert [(row.id, row.name) for row in page + rest] == sorted(
-        (one.id, one.name) for one in people)
+        (one.id, one.name) for one in people
+    )
 
 
 def test_shared_chats(store: Store) -> None:
@@ -126,33 +169,58 @@ def test_shared_chats(store: Store) -> None:
     write(store, room, ann, bob, eve, member(room, ann), member(room, bob))
 
     shared = [
-        ask(store, lookups.SHARED_CHATS, user_id=ann.id,
-            other_id=other.id)[0].count for other in (bob, eve)]
+        ask(store, queries.SHARED_CHATS, user_id=ann.id, other_id=other.id)[
+            0
+        ].count
+        for other in (bob, eve)
+    ]
 
     assert shared == [1, 0]
 
 
 def test_next_owner_is_the_longest_standing(store: Store) -> None:
     room, ann, bob, eve = chat(), user(), user(), user()
-    write(store, room, ann, bob, eve, member(room, ann, joined=1),
-          member(room, bob, joined=3), member(room, eve, joined=2))
+    write(
+        store,
+        room,
+        ann,
+        bob,
+        eve,
+        member(room, ann, joined=1),
+        member(room, bob, joined=3),
+        member(room, eve, joined=2),
+    )
     at: dict[str, Any] = {"chat_id": room.id}
 
-    heir = ask(store, lookups.NEXT_OWNER, user_id=ann.id, **at)
+    heir = ask(store, queries.NEXT_OWNER, user_id=ann.id, **at)
 
     assert [row.id for row in heir] == [eve.id]
-    assert ask(store, lookups.NEXT_OWNER, chat_id=new_id(),
-               user_id=ann.id) == []
+    assert (
+        ask(store, queries.NEXT_OWNER, chat_id=new_id(), user_id=ann.id) == []
+    )
 
 
 def test_reporters_of_a_round(store: Store) -> None:
     offender, ann, bob = user(), user(), user()
-    write(store, offender, ann, bob, complaint(offender, ann),
-          complaint(offender, bob), complaint(offender, bob, round=1))
+    write(
+        store,
+        offender,
+        ann,
+        bob,
+        complaint(offender, ann),
+        complaint(offender, bob),
+        complaint(offender, bob, round=1),
+    )
 
     counts = [
-        ask(store, lookups.COUNT_REPORTERS, offender_id=offender.id,
-            round=round)[0].count for round in (0, 1, 2)]
+        ask(
+            store,
+            queries.COUNT_REPORTERS,
+            offender_id=offender.id,
+            round=round,
+        )[0].count
+        for round in (0, 1, 2)
+    ]
 
     assert counts == [2, 1, 0]
 
@@ -164,22 +232,28 @@ def test_scheduled_messages(store: Store) -> None:
         scheduled(room, ann, send_at=10),
         scheduled(room, ann, send_at=20, state=CANCELLED),
         scheduled(room, bob, send_at=15),
-        scheduled(room, bob, send_at=5, state=SENT)]
+        scheduled(room, bob, send_at=5, state=SENT),
+    ]
     write(store, room, ann, bob, *rows)
 
     def listed(state: str) -> list[int]:
-        return [row.send_at for row in ask(
-            store, lookups.SCHEDULED_OF, author_id=ann.id, state=state,
-            limit=9)]
+        return [
+            row.send_at
+            for row in ask(
+                store,
+                queries.SCHEDULED_OF,
+                author_id=ann.id,
+                state=state,
+                limit=9,
+            )
+        ]
 
     assert listed("") == [10, 20, 30]
     assert listed("pending") == [10, 30]
     assert listed("sent") == []
-    assert ask(store, lookups.COUNT_PENDING,
-               author_id=ann.id)[0].count == 2
+    assert ask(store, queries.COUNT_PENDING, author_id=ann.id)[0].count == 2
     for limit, due in ((9, [rows[1], rows[3]]), (1, [rows[1]])):
-        assert ask(store, lookups.DUE, at=15, limit=limit,
-                   lock=True) == due
+        assert ask(store, queries.DUE, at=15, limit=limit, lock=True) == due
 
 
 def test_uploads(store: Store) -> None:
@@ -189,25 +263,29 @@ def test_uploads(store: Store) -> None:
         stored_file(room, ann, created=2, resume_key="k", received=2),
         stored_file(room, ann, created=3),
         stored_file(room, ann, created=1, message_id=new_id()),
-        stored_file(room, ann, created=1, scheduled_id=new_id())]
+        stored_file(room, ann, created=1, scheduled_id=new_id()),
+    ]
     write(store, room, ann, *files)
 
     for limit, at in ((9, 2), (2, 9)):
-        assert ask(store, lookups.STALE_UPLOADS, at=at, limit=limit,
-                   lock=True) == files[:2]
-    assert ask(store, lookups.COUNT_UPLOADS,
-               user_id=ann.id)[0].count == 4
+        assert (
+            ask(store, queries.STALE_UPLOADS, at=at, limit=limit, lock=True)
+            == files[:2]
+        )
+    assert ask(store, queries.COUNT_UPLOADS, user_id=ann.id)[0].count == 4
 
 
 def test_chunks_of_a_file(store: Store) -> None:
     file_id = new_id()
     chunks = [
         FileChunk(file_id, place * CHUNK, bytes([place]) * CHUNK)
-        for place in range(4)]
+        for place in range(4)
+    ]
     write(store, *reversed(chunks), FileChunk(new_id(), CHUNK, b"x"))
 
-    rows = ask(store, lookups.CHUNKS_OF, file_id=file_id, offset=CHUNK,
-               limit=2)
+    rows = ask(
+        store, queries.CHUNKS_OF, file_id=file_id, offset=CHUNK, limit=2
+    )
 
     assert rows == chunks[1:3]
 
@@ -215,12 +293,21 @@ def test_chunks_of_a_file(store: Store) -> None:
 def test_live_links_of_a_chat(store: Store) -> None:
     room = chat()
     live = [
-        link(room, created=1), link(room, created=3, max_uses=2, uses=1),
-        link(room, created=2, expires_at=51)]
-    write(store, room, *live, link(chat()), link(room, revoked_at=1),
-          link(room, expires_at=50), link(room, max_uses=1, uses=1))
+        link(room, created=1),
+        link(room, created=3, max_uses=2, uses=1),
+        link(room, created=2, expires_at=51),
+    ]
+    write(
+        store,
+        room,
+        *live,
+        link(chat()),
+        link(room, revoked_at=1),
+        link(room, expires_at=50),
+        link(room, max_uses=1, uses=1),
+    )
 
-    rows = ask(store, lookups.LINKS_OF, chat_id=room.id, at=50, limit=9)
+    rows = ask(store, queries.LINKS_OF, chat_id=room.id, at=50, limit=9)
 
     assert rows == [live[1], live[2], live[0]]
 
@@ -229,110 +316,161 @@ def test_join_requests_of_a_chat(store: Store) -> None:
     room = chat()
     requests = [
         JoinRequest(room.id, new_id(), new_id(), created)
-        for created in (2, 1, 3)]
+        for created in (2, 1, 3)
+    ]
     write(store, *requests, JoinRequest(new_id(), new_id(), new_id(), 1))
 
-    rows = ask(store, lookups.JOIN_REQUESTS_OF, chat_id=room.id, limit=2)
+    rows = ask(store, queries.JOIN_REQUESTS_OF, chat_id=room.id, limit=2)
 
     assert rows == [requests[1], requests[0]]
 
 
 def test_deliveries_that_expire(store: Store) -> None:
     room, ann, bob = chat(), user(), user()
-    write(store, *(
-        Delivery(room.id, who.id, seq, at)
-        for who, seq, at in (
-            (ann, 3, 10), (ann, 5, 20), (ann, 9, 30), (bob, 4, 31))))
+    write(
+        store,
+        *(
+            Delivery(room.id, who.id, seq, at)
+            for who, seq, at in (
+                (ann, 3, 10),
+                (ann, 5, 20),
+                (ann, 9, 30),
+                (bob, 4, 31),
+            )
+        ),
+    )
 
     def through(who: Any, at: int) -> int | None:
-        rows = ask(store, lookups.EXPIRED_FOR, chat_id=room.id,
-                   user_id=who.id, at=at)
+        rows = ask(
+            store, queries.EXPIRED_FOR, chat_id=room.id, user_id=who.id, at=at
+        )
         seq: int | None = rows[0].seq
         return seq
 
-    assert [through(ann, at) for at in (9, 10, 29, 30)] == [
-        None, 3, 5, 9]
+    assert [through(ann, at) for at in (9, 10, 29, 30)] == [None, 3, 5, 9]
     assert through(bob, 30) is None
-    assert [(row.chat_id, row.user_id, row.seq) for row in ask(
-        store, lookups.EXPIRED_MEMBERS, at=30, limit=9)] == [
-        (room.id, ann.id, 9)]
-    write(store, run=[(lookups.FORGET_DELIVERIES, {
-        "chat_id": room.id, "user_id": ann.id, "seq": 5})])
+    assert [
+        (row.chat_id, row.user_id, row.seq)
+        for row in ask(store, queries.EXPIRED_MEMBERS, at=30, limit=9)
+    ] == [(room.id, ann.id, 9)]
+    write(
+        store,
+        run=[
+            (
+                queries.FORGET_DELIVERIES,
+                {"chat_id": room.id, "user_id": ann.id, "seq": 5},
+            )
+        ],
+    )
     assert [through(ann, at) for at in (29, 30)] == [None, 9]
 
 
 def test_lifetime_starts_with_what_was_read(store: Store) -> None:
     room, ann, bob, eve = chat(), user(), user(), user()
-    write(store, room, member(room, ann, read_seq=4),
-          member(room, bob), member(room, eve, read_seq=3),
-          Delivery(room.id, eve.id, 3, 7))
+    write(
+        store,
+        room,
+        member(room, ann, read_seq=4),
+        member(room, bob),
+        member(room, eve, read_seq=3),
+        Delivery(room.id, eve.id, 3, 7),
+    )
 
     for at in (50, 60):
-        write(store, run=[(lookups.START_LIFETIME, {"at": at})])
+        write(store, run=[(queries.START_LIFETIME, {"at": at})])
 
     kept = [(room.id, who.id, seq) for who, seq in ((ann, 4), (eve, 3))]
     assert {row.at for row in load(store, DELIVERIES, *kept)} == {50, 7}
-    assert len(ask(store, lookups.EXPIRED_MEMBERS, at=99, limit=9)) == 2
+    assert len(ask(store, queries.EXPIRED_MEMBERS, at=99, limit=9)) == 2
 
 
 @pytest.mark.parametrize(
-    ("members", "through"), [
+    ("members", "through"),
+    [
         ([{"read_seq": 6, "expired_through": 5}], 5),
-        ([{"read_seq": 6, "expired_through": 5},
-          {"read_seq": 4, "expired_through": 3}], 3),
+        (
+            [
+                {"read_seq": 6, "expired_through": 5},
+                {"read_seq": 4, "expired_through": 3},
+            ],
+            3,
+        ),
         ([{"read_seq": 6, "expired_through": 5}, {"read_seq": 0}], 2),
         ([{"read_seq": 0}], 2),
         ([{"first_seq": 8, "read_seq": 7}], 7),
-        ([{"first_seq": 1, "read_seq": 0, "expired_through": 0},
-          {"first_seq": 8, "read_seq": 7}], 2),
+        (
+            [
+                {"first_seq": 1, "read_seq": 0, "expired_through": 0},
+                {"first_seq": 8, "read_seq": 7},
+            ],
+            2,
+        ),
         ([{"read_seq": 6, "expired_through": 0}], None),
         ([], None),
-    ])
+    ],
+)
 def test_what_nobody_may_see(
-        store: Store, members: list[dict[str, int]],
-        through: int | None) -> None:
+    store: Store, members: list[dict[str, int]], through: int | None
+) -> None:
     """Messages 1 and 2 are aged; the members stand as given."""
     room, ann = chat(head=9), user()
-    write(store, room, ann,
-          *(message(room, ann, seq, id=first_id_at(10_000 * seq))
-            for seq in range(1, 10)),
-          *(member(room, user(), **fields) for fields in members))
+    write(
+        store,
+        room,
+        ann,
+        *(
+            message(room, ann, seq, id=first_id_at(10_000 * seq))
+            for seq in range(1, 10)
+        ),
+        *(member(room, user(), **fields) for fields in members),
+    )
 
-    rows = ask(store, lookups.EXPIRED_CHATS, aged_id=first_id_at(29_000),
-               limit=9)
+    rows = ask(
+        store, queries.EXPIRED_CHATS, aged_id=first_id_at(29_000), limit=9
+    )
 
     assert [(row.chat_id, row.seq) for row in rows] == (
-        [] if through is None else [(room.id, through)])
+        [] if through is None else [(room.id, through)]
+    )
 
 
 def test_what_is_gone_already_is_not_told_again(store: Store) -> None:
-    room, ann = chat(head=9, gone_through=5), user()
-    write(store, room, ann, member(
-        room, ann, read_seq=6, expired_through=5))
+    room, ann = chat(head=9, purged_seq=5), user()
+    write(store, room, ann, member(room, ann, read_seq=6, expired_through=5))
 
-    assert ask(store, lookups.EXPIRED_CHATS, aged_id=first_id_at(0),
-               limit=9) == []
+    assert (
+        ask(store, queries.EXPIRED_CHATS, aged_id=first_id_at(0), limit=9)
+        == []
+    )
 
 
 def test_deleting_the_messages_of_a_chat_up_to_a_seq(store: Store) -> None:
     room, other, ann = chat(), chat(), user()
     notes = [
-        message(room, ann, 1), message(room, ann, 2),
-        message(room, ann, 3), message(other, ann, 1)]
-    files = [
-        stored_file(room, ann, message_id=note.id) for note in notes]
+        message(room, ann, 1),
+        message(room, ann, 2),
+        message(room, ann, 3),
+        message(other, ann, 1),
+    ]
+    files = [stored_file(room, ann, message_id=note.id) for note in notes]
     chunks = [FileChunk(file.id, 0, b"data") for file in files]
     plans = [
-        scheduled(room, ann, state=SENT, message_id=note.id)
-        for note in notes]
+        scheduled(room, ann, state=SENT, message_id=note.id) for note in notes
+    ]
     write(store, room, other, ann, *notes, *files, *chunks, *plans)
 
-    write(store, run=[(statement, {"chat_id": room.id, "seq": 2})
-                      for statement in (
-                          lookups.DELETE_MESSAGE_CHUNKS,
-                          lookups.DELETE_MESSAGE_FILES,
-                          lookups.DELETE_MESSAGE_SCHEDULES,
-                          lookups.DELETE_MESSAGES)])
+    write(
+        store,
+        run=[
+            (statement, {"chat_id": room.id, "seq": 2})
+            for statement in (
+                queries.DELETE_MESSAGE_CHUNKS,
+                queries.DELETE_MESSAGE_FILES,
+                queries.DELETE_MESSAGE_SCHEDULES,
+                queries.DELETE_MESSAGES,
+            )
+        ],
+    )
 
     assert remaining(store, SCHEDULED, plans) == plans[2:]
     assert remaining(store, MESSAGES, notes) == notes[2:]
@@ -353,17 +491,30 @@ def test_deleting_all_of_a_chat(store: Store) -> None:
     for where, rows in ((room, gone), (other, kept)):
         file = stored_file(where, ann)
         rows += [
-            message(where, ann, 1), file, FileChunk(file.id, 0, b"data"),
-            link(where), JoinRequest(where.id, ann.id, new_id(), 1),
-            Delivery(where.id, ann.id, 1, 1)]
-    tables = (MESSAGES, FILES, FILE_CHUNKS, LINKS, JOIN_REQUESTS,
-              DELIVERIES)
+            message(where, ann, 1),
+            file,
+            FileChunk(file.id, 0, b"data"),
+            link(where),
+            JoinRequest(where.id, ann.id, new_id(), 1),
+            Delivery(where.id, ann.id, 1, 1),
+        ]
+    tables = (MESSAGES, FILES, FILE_CHUNKS, LINKS, JOIN_REQUESTS, DELIVERIES)
     write(store, ann, room, other, *gone, *kept)
 
-    write(store, run=[(statement, {"chat_id": room.id}) for statement in (
-        lookups.DELETE_CHAT_CHUNKS, lookups.DELETE_CHAT_FILES,
-        lookups.DELETE_CHAT_MESSAGES, lookups.DELETE_CHAT_LINKS,
-        lookups.DELETE_CHAT_REQUESTS, lookups.DELETE_CHAT_DELIVERIES)])
+    write(
+        store,
+        run=[
+            (statement, {"chat_id": room.id})
+            for statement in (
+                queries.DELETE_CHAT_CHUNKS,
+                queries.DELETE_CHAT_FILES,
+                queries.DELETE_CHAT_MESSAGES,
+                queries.DELETE_CHAT_LINKS,
+                queries.DELETE_CHAT_REQUESTS,
+                queries.DELETE_CHAT_DELIVERIES,
+            )
+        ],
+    )
 
     for table, lost, left in zip(tables, gone, kept):
         assert remaining(store, table, [lost, left]) == [left]
@@ -375,10 +526,16 @@ def test_deleting_by_file_and_member(store: Store) -> None:
     deliveries = [Delivery(room.id, new_id(), 1, 1) for _ in range(2)]
     write(store, room, *chunks, *deliveries)
 
-    write(store, run=[
-        (lookups.DELETE_CHUNKS_OF_FILE, {"file_id": chunks[0].file_id}),
-        (lookups.DELETE_MEMBER_DELIVERIES, {
-            "chat_id": room.id, "user_id": deliveries[0].user_id})])
+    write(
+        store,
+        run=[
+            (queries.DELETE_CHUNKS_OF_FILE, {"file_id": chunks[0].file_id}),
+            (
+                queries.DELETE_MEMBER_DELIVERIES,
+                {"chat_id": room.id, "user_id": deliveries[0].user_id},
+            ),
+        ],
+    )
 
     assert remaining(store, FILE_CHUNKS, chunks) == chunks[1:]
     assert remaining(store, DELIVERIES, deliveries) == deliveries[1:]
@@ -388,8 +545,13 @@ def test_statements_run_in_order_after_the_rows(store: Store) -> None:
     room, ann = chat(), user()
     note = message(room, ann, 1)
 
-    write(store, room, ann, note, run=[
-        (lookups.DELETE_MESSAGES, {"chat_id": room.id, "seq": 1})])
+    write(
+        store,
+        room,
+        ann,
+        note,
+        run=[(queries.DELETE_MESSAGES, {"chat_id": room.id, "seq": 1})],
+    )
 
     assert load(store, MESSAGES, note.id) == []
 
@@ -398,29 +560,43 @@ def test_row_and_statement_in_one_batch(store: Store) -> None:
     room = chat()
     write(store, room)
 
-    write(store, update=[replace(room, gone_through=4)], run=[
-        (lookups.DELETE_CHAT_LINKS, {"chat_id": room.id})])
+    write(
+        store,
+        update=[replace(room, purged_seq=4)],
+        run=[(queries.DELETE_CHAT_LINKS, {"chat_id": room.id})],
+    )
 
-    assert load(store, CHATS, room.id)[0].gone_through == 4
+    assert load(store, CHATS, room.id)[0].purged_seq == 4
 
 
 @pytest.mark.parametrize(
-    "subject", [*QUERIES, *STATEMENTS], ids=lambda subject: subject.name)
+    "subject", [*QUERIES, *STATEMENTS], ids=lambda subject: subject.name
+)
 def test_each_has_a_test_here(subject: Query[Any] | Statement) -> None:
     text = Path(__file__).read_text("utf-8")
 
-    assert f"lookups.{subject.name.upper()}" in text
+    assert f"queries.{subject.name.upper()}" in text
 
 
 def test_queries_of_large_tables_use_indexes(store: Store) -> None:
     """Pages come in order from their index, at any depth."""
     room, ann = chat(head=3000), user()
-    write(store, room, ann, *(
-        message(room, ann, seq) for seq in range(1, 3001)))
+    write(
+        store, room, ann, *(message(room, ann, seq) for seq in range(1, 3001))
+    )
 
     pages = [
-        seqs(ask(store, lookups.MESSAGES_AFTER, chat_id=room.id,
-                 after=after, limit=3)) for after in (0, 1500, 2998)]
+        seqs(
+            ask(
+                store,
+                queries.MESSAGES_AFTER,
+                chat_id=room.id,
+                after=after,
+                limit=3,
+            )
+        )
+        for after in (0, 1500, 2998)
+    ]
 
     assert pages == [[1, 2, 3], [1501, 1502, 1503], [2999, 3000]]
     assert all(a < b for a, b in pairwise(pages))

@@ -20,13 +20,14 @@ def logged() -> Iterator[list[MutableMapping[str, Any]]]:
 
 
 @pytest.fixture
-def make_world(
-        logged: list[MutableMapping[str, Any]]) -> Iterator[MakeWorld]:
+def make_world(logged: list[MutableMapping[str, Any]]) -> Iterator[MakeWorld]:
     """Makes worlds with other settings than the default ones."""
     with ExitStack() as stack:
+
         def make(**rules: Any) -> World:
             folder = stack.enter_context(
-                tempfile.TemporaryDirectory(dir=MEMORY))
+                tempfile.TemporaryDirectory(dir=MEMORY)
+            )
             world = World(Path(folder), **rules)
             stack.callback(world.close)
             return world

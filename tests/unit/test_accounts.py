@@ -38,8 +38,10 @@ def test_the_token_is_kept_as_a_hash_only(world: World) -> None:
     ann = world.user("ann")
 
     kept = b"".join(
-        str(value).encode() for row in world.store.rows(
-            "SELECT * FROM users") for value in row)
+        str(value).encode()
+        for row in world.store.rows("SELECT * FROM users")
+        for value in row
+    )
 
     assert ann.token.encode() not in kept
 
@@ -49,8 +51,7 @@ def test_connect_with_a_token_comes_back(world: World) -> None:
 
     back = world.call("connect", ann)
 
-    assert (back.token, back.user_id, back.name) == (
-        ann.token, ann.id, "ann")
+    assert (back.token, back.user_id, back.name) == (ann.token, ann.id, "ann")
     assert len(ann("users", chat_id=world.common).users) == 1
 
 
@@ -69,7 +70,8 @@ def test_connect_comes_back_into_the_common_chat(world: World) -> None:
 
     assert len(bob("users", chat_id=world.common).users) == 2
     assert [body["event"] for body in world.told_in(world.common)] == [
-        "member_joined"]
+        "member_joined"
+    ]
 
 
 def test_an_upper_case_token_is_another_one(world: World) -> None:
@@ -80,12 +82,16 @@ def test_an_upper_case_token_is_another_one(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "token", ["", "x", "0" * 10_000, 5, 1.5, True, b"x", [], {}])
-def test_a_token_of_any_form_that_nobody_has(
-        world: World, token: Any) -> None:
-    outcomes = world.batch([
-        Asked(token, "status", {}), Asked(token, "connect", {}),
-        Asked(token, "send", {"text": "x"})])
+    "token", ["", "x", "0" * 10_000, 5, 1.5, True, b"x", [], {}]
+)
+def test_a_token_of_any_form_that_nobody_has(world: World, token: Any) -> None:
+    outcomes = world.batch(
+        [
+            Asked(token, "status", {}),
+            Asked(token, "connect", {}),
+            Asked(token, "send", {"text": "x"}),
+        ]
+    )
 
     assert codes(outcomes) == ["unauthorized"] * 3
 
@@ -110,22 +116,25 @@ def test_a_name_is_unique_without_regard_to_case(world: World) -> None:
 
 
 def test_two_who_want_one_name_at_once(world: World) -> None:
-    outcomes = world.batch([
-        Asked(None, "connect", {"name": "ann"}),
-        Asked(None, "connect", {"name": "Ann"})])
+    outcomes = world.batch(
+        [
+            Asked(None, "connect", {"name": "ann"}),
+            Asked(None, "connect", {"name": "Ann"}),
+        ]
+    )
 
     assert codes(outcomes) == ["ok", "conflict"]
 
 
 def test_a_made_name_that_is_taken_is_made_again(world: World) -> None:
     world.user("user-abc")
-    world.fresh.words = ["def", "abc", "abc"]
+    world.entropy.words = ["def", "abc", "abc"]
 
     assert world.user().name == "user-def"
 
 
 def test_two_made_names_at_once_that_are_the_same(world: World) -> None:
-    world.fresh.words = ["c", "b", "b"]
+    world.entropy.words = ["c", "b", "b"]
 
     made = world.batch([Asked(None, "connect", {})] * 2)
 
@@ -133,7 +142,8 @@ def test_two_made_names_at_once_that_are_the_same(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [" ann", "ann ", "a\nb", "a\u200bb", "", "x" * 33])
+    "name", [" ann", "ann ", "a\nb", "a\u200bb", "", "x" * 33]
+)
 def test_names_that_are_refused(world: World, name: str) -> None:
     ann = world.user()
 
@@ -181,9 +191,13 @@ def test_rename_to_a_name_that_is_taken(world: World) -> None:
 def test_a_name_is_free_at_once(world: World) -> None:
     ann, bob = world.users("ann bob")
 
-    outcomes = world.batch([
-        ann.asks("rename", name="eve"), bob.asks("rename", name="ann"),
-        Asked(None, "connect", {"name": "bob"})])
+    outcomes = world.batch(
+        [
+            ann.asks("rename", name="eve"),
+            bob.asks("rename", name="ann"),
+            Asked(None, "connect", {"name": "bob"}),
+        ]
+    )
 
     assert codes(outcomes) == ["ok"] * 3
 
@@ -191,9 +205,13 @@ def test_a_name_is_free_at_once(world: World) -> None:
 def test_names_that_change_places_in_one_batch(world: World) -> None:
     ann, bob = world.users("ann bob")
 
-    outcomes = world.batch([
-        ann.asks("rename", name="x"), bob.asks("rename", name="ann"),
-        ann.asks("rename", name="bob")])
+    outcomes = world.batch(
+        [
+            ann.asks("rename", name="x"),
+            bob.asks("rename", name="ann"),
+            ann.asks("rename", name="bob"),
+        ]
+    )
 
     assert codes(outcomes) == ["ok"] * 3
     assert ann("status").user.name == "bob"
@@ -217,8 +235,10 @@ def test_status(world: World) -> None:
 
     status = ann("status")
 
-    assert (status.connections_db_max, status.connections_db_now) \
-        == CONNECTIONS
+    assert (
+        status.connections_db_max,
+        status.connections_db_now,
+    ) == CONNECTIONS
     assert status.chat_default == world.common
     assert status.chats_count == 3
     assert status.chats_with_user_count == 2
@@ -250,7 +270,8 @@ def test_a_newcomer_sees_the_last_messages(world: World) -> None:
     assert bob.texts(world.common) == [str(n) for n in range(2, 22)]
     chat = bob.chat(world.common)
     assert [m.text for m in chat.messages] == [
-        str(n) for n in range(21, 1, -1)]
+        str(n) for n in range(21, 1, -1)
+    ]
     assert chat.unread == 0
 
 

@@ -7,13 +7,19 @@ from typing import Any
 import pytest
 
 from tests.harness import Asked, Person, World, codes, refused
-from zchat.batch import REPEATS, Call
-from zchat.chat.duty import NoParams
-from zchat.chat.work import Work
+from zchat.chat.jobs import NoParams
+from zchat.chat.unit_of_work import UnitOfWork
+from zchat.engine.batch import REPEATS, Call
 from zchat.errors import (
-    Code, Refused, StoreAway, StoreBusy, StoreDoubtful, StoreRejected)
-from zchat.lookups import COUNT_CHATS
+    Code,
+    Refused,
+    StoreAway,
+    StoreBusy,
+    StoreDoubtful,
+    StoreRejected,
+)
 from zchat.model import CHATS, MESSAGES, Message
+from zchat.queries import COUNT_CHATS
 from zchat.rpc import results
 
 BUSY, REJECTED = StoreBusy("a deadlock"), StoreRejected("a unique index")
@@ -32,48 +38,63 @@ def bob(world: World) -> Person:
 
 def sends(*people: Person) -> list[Asked]:
     """One message of each person, numbered from 1."""
-    return [one.asks("send", text=str(number))
-            for number, one in enumerate(people, 1)]
+    return [
+        one.asks("send", text=str(number))
+        for number, one in enumerate(people, 1)
+    ]
 
 
 class TestOrder:
-
     def test_turns_are_taken_in_the_order_of_arrival(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         """Whatever each has to load: a comment loads in three steps."""
         group = world.group(bob, ann)
         first = bob("send", chat_id=group, text="1")
 
-        world.batch([
-            ann.asks("comment", message_id=first.id, text="2"),
-            ann.asks("send", chat_id=group, text="3"),
-            bob.asks("comment", message_id=first.id, text="4"),
-            bob.asks("send", chat_id=group, text="5")])
+        world.batch(
+            [
+                ann.asks("comment", message_id=first.id, text="2"),
+                ann.asks("send", chat_id=group, text="3"),
+                bob.asks("comment", message_id=first.id, text="4"),
+                bob.asks("send", chat_id=group, text="5"),
+            ]
+        )
 
         assert bob.texts(group) == ["1", "2", "3", "4", "5"]
 
     def test_a_neighbours_changes_are_seen(
-            self, world: World, ann: Person, bob: Person) -> None:
-        outcomes = world.batch([
-            ann.asks("exit", chat_id=world.common),
-            ann.asks("send", text="x"), ann.asks("connect"),
-            ann.asks("send", text="y")])
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
+        outcomes = world.batch(
+            [
+                ann.asks("exit", chat_id=world.common),
+                ann.asks("send", text="x"),
+                ann.asks("connect"),
+                ann.asks("send", text="y"),
+            ]
+        )
 
         assert codes(outcomes) == ["ok", "not_found", "ok", "ok"]
         assert bob.texts(world.common) == ["y"]
 
     def test_reads_run_after_the_changes(
-            self, world: World, ann: Person, bob: Person) -> None:
-        chat, _, page = world.batch([
-            bob.asks("chats", chat_id=world.common),
-            ann.asks("send", text="x"),
-            bob.asks("history", chat_id=world.common)])
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
+        chat, _, page = world.batch(
+            [
+                bob.asks("chats", chat_id=world.common),
+                ann.asks("send", text="x"),
+                bob.asks("history", chat_id=world.common),
+            ]
+        )
 
         assert chat.history.unread == 1
         assert [m.text for m in page.messages] == ["x"]
 
     def test_one_batch_is_one_commit(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         before = world.store.committed
 
         world.batch(sends(ann, bob, ann, bob))
@@ -81,100 +102,129 @@ class TestOrder:
         assert world.store.committed == before + 1
 
     def test_a_refusal_takes_nothing_with_it(
-            self, world: World, ann: Person) -> None:
-        outcomes = world.batch([
-            *sends(ann, ann), Asked(ann, "no_such_method", {}),
-            Asked("nobody", "send", {"text": "x"}),
-            Asked(ann, "send", {"texxt": "x"}), *sends(ann)])
+        self, world: World, ann: Person
+    ) -> None:
+        outcomes = world.batch(
+            [
+                *sends(ann, ann),
+                Asked(ann, "no_such_method", {}),
+                Asked("nobody", "send", {"text": "x"}),
+                Asked(ann, "send", {"texxt": "x"}),
+                *sends(ann),
+            ]
+        )
 
         assert codes(outcomes) == [
-            "ok", "ok", "unknown_method", "unauthorized", "bad_request",
-            "ok"]
+            "ok",
+            "ok",
+            "unknown_method",
+            "unauthorized",
+            "bad_request",
+            "ok",
+        ]
         assert ann.texts(world.common) == ["1", "2", "1"]
 
     def test_events_are_told_in_order(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         world.told()
         world.batch(sends(ann, bob, ann))
 
         assert [body["seq"] for body in world.told_in(world.common)] == [
-            1, 2, 3]
+            1,
+            2,
+            3,
+        ]
 
     def test_an_empty_batch(self, world: World) -> None:
         assert world.batch([]) == []
 
 
 class TestOvertaken:
-
     @pytest.fixture
     def group(self, world: World, ann: Person, bob: Person) -> str:
         eve = world.user("eve")
         return world.group(ann, bob, eve)
 
     def test_it_waits_for_the_next_wave(
-            self, world: World, ann: Person, bob: Person,
-            group: str) -> None:
+        self, world: World, ann: Person, bob: Person, group: str
+    ) -> None:
         before = world.store.committed
 
-        outcomes = world.batch([
-            bob.asks("exit", chat_id=group),
-            ann.asks("exit", chat_id=group)])
+        outcomes = world.batch(
+            [bob.asks("exit", chat_id=group), ann.asks("exit", chat_id=group)]
+        )
 
         assert codes(outcomes) == ["ok", "ok"]
         assert world.store.committed == before + 2
 
     def test_so_do_later_writes_of_its_connection(
-            self, world: World, ann: Person, bob: Person,
-            group: str) -> None:
-        outcomes = world.batch([
-            bob.asks("exit", chat_id=group),
-            ann.asks("exit", chat_id=group),
-            ann.asks("send", chat_id=group, text="too late"),
-            ann.asks("send", text="after it")])
+        self, world: World, ann: Person, bob: Person, group: str
+    ) -> None:
+        outcomes = world.batch(
+            [
+                bob.asks("exit", chat_id=group),
+                ann.asks("exit", chat_id=group),
+                ann.asks("send", chat_id=group, text="too late"),
+                ann.asks("send", text="after it"),
+            ]
+        )
 
         assert codes(outcomes) == ["ok", "ok", "not_found", "ok"]
 
     def test_and_its_later_reads(
-            self, world: World, ann: Person, bob: Person,
-            group: str) -> None:
-        outcomes = world.batch([
-            bob.asks("exit", chat_id=group),
-            ann.asks("exit", chat_id=group),
-            ann.asks("history", chat_id=group)])
+        self, world: World, ann: Person, bob: Person, group: str
+    ) -> None:
+        outcomes = world.batch(
+            [
+                bob.asks("exit", chat_id=group),
+                ann.asks("exit", chat_id=group),
+                ann.asks("history", chat_id=group),
+            ]
+        )
 
         assert codes(outcomes) == ["ok", "ok", "not_found"]
 
     def test_but_not_those_of_other_connections(
-            self, world: World, ann: Person, bob: Person,
-            group: str) -> None:
-        *_, sent = world.batch([
-            bob.asks("exit", chat_id=group),
-            ann.asks("exit", chat_id=group),
-            Asked(ann, "send", {"chat_id": group, "text": "x"}, "other")])
+        self, world: World, ann: Person, bob: Person, group: str
+    ) -> None:
+        *_, sent = world.batch(
+            [
+                bob.asks("exit", chat_id=group),
+                ann.asks("exit", chat_id=group),
+                Asked(ann, "send", {"chat_id": group, "text": "x"}, "other"),
+            ]
+        )
 
         assert sent.seq == 1
 
     def test_duties_have_no_connection(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         ran = []
 
-        async def late(work: Work, caller: None, p: NoParams) -> None:
+        async def late(work: UnitOfWork, caller: None, p: NoParams) -> None:
             await work.turn()
-            work.rely("it")
+            work.require_fresh("it")
             ran.append("late")
 
-        async def first(work: Work, caller: None, p: NoParams) -> None:
+        async def first(work: UnitOfWork, caller: None, p: NoParams) -> None:
             await work.turn()
-            work.touch("it")
+            work.invalidate("it")
             ran.append("first")
 
-        world.run([Call(first, NoParams()), Call(late, NoParams()),
-                   Call(first, NoParams())])
+        world.run(
+            [
+                Call(first, NoParams()),
+                Call(late, NoParams()),
+                Call(first, NoParams()),
+            ]
+        )
 
         assert ran == ["first", "first", "late"]
 
 
-async def breaks_down(work: Work, caller: Any, p: Any) -> None:
+async def breaks_down(work: UnitOfWork, caller: Any, p: Any) -> None:
     """A rule of ours that fails after it changed something."""
     await work.load(CHATS, work.common_id)
     await work.turn()
@@ -182,54 +232,71 @@ async def breaks_down(work: Work, caller: Any, p: Any) -> None:
     raise KeyError("a fault of ours")
 
 
-async def breaks_down_early(work: Work, caller: Any, p: Any) -> None:
+async def breaks_down_early(work: UnitOfWork, caller: Any, p: Any) -> None:
     await work.load(CHATS, work.common_id)
     raise ZeroDivisionError
 
 
-async def breaks_the_flush(work: Work, caller: Any, p: Any) -> None:
+async def breaks_the_flush(work: UnitOfWork, caller: Any, p: Any) -> None:
     await work.turn()
-    work.put(MESSAGES, Message(
-        "id", work.common_id, 10**30, "x", 1, "", None, 0, None, None))
+    work.put(
+        MESSAGES,
+        Message("id", work.common_id, 10**30, "x", 1, "", None, 0, None, None),
+    )
 
 
-async def breaks_a_constraint(work: Work, caller: Any, p: Any) -> None:
+async def breaks_a_constraint(work: UnitOfWork, caller: Any, p: Any) -> None:
     await work.turn()
     for name in ("a", "b"):
-        work.put(MESSAGES, Message(
-            name, work.common_id, 77, "x", 1, "", None, 0, None, None))
+        work.put(
+            MESSAGES,
+            Message(name, work.common_id, 77, "x", 1, "", None, 0, None, None),
+        )
 
 
-async def waits_after_its_turn(work: Work, caller: Any, p: Any) -> None:
+async def waits_after_its_turn(work: UnitOfWork, caller: Any, p: Any) -> None:
     await work.turn()
     await work.ask(COUNT_CHATS)
 
 
 async def reads_but_waits_for_a_turn(
-        work: Work, caller: Any, p: Any) -> None:
+    work: UnitOfWork, caller: Any, p: Any
+) -> None:
     await work.turn()
 
 
 class TestPoison:
-
-    @pytest.mark.parametrize(("handler", "reads", "code"), [
-        (breaks_down, False, "internal"),
-        (breaks_down_early, False, "internal"),
-        (breaks_down_early, True, "internal"),
-        (breaks_the_flush, False, "internal"),
-        (breaks_a_constraint, False, "unavailable"),
-        (waits_after_its_turn, False, "internal"),
-        (reads_but_waits_for_a_turn, True, "internal")])
+    @pytest.mark.parametrize(
+        ("handler", "reads", "code"),
+        [
+            (breaks_down, False, "internal"),
+            (breaks_down_early, False, "internal"),
+            (breaks_down_early, True, "internal"),
+            (breaks_the_flush, False, "internal"),
+            (breaks_a_constraint, False, "unavailable"),
+            (waits_after_its_turn, False, "internal"),
+            (reads_but_waits_for_a_turn, True, "internal"),
+        ],
+    )
     def test_it_harms_none(
-            self, world: World, ann: Person, bob: Person, handler: Any,
-            reads: bool, code: str) -> None:
+        self,
+        world: World,
+        ann: Person,
+        bob: Person,
+        handler: Any,
+        reads: bool,
+        code: str,
+    ) -> None:
         poison = Call(handler, NoParams(), reads=reads)
         before, after = world.calls(sends(ann)), world.calls(sends(bob))
 
         world.run([*before, poison, *after])
 
-        assert codes([call.outcome for call in (*before, poison, *after)]) \
-            == ["ok", code, "ok"]
+        assert codes([call.outcome for call in (*before, poison, *after)]) == [
+            "ok",
+            code,
+            "ok",
+        ]
         assert ann.chat(world.common).name == "default"
         assert ann.texts(world.common) == ["1", "1"]
         assert ann.chat(world.common).head == 2
@@ -240,28 +307,30 @@ class TestPoison:
 
         world.run([*poison, *world.calls(sends(ann))])
 
-        assert set(codes([call.outcome for call in poison])) == {
-            "internal"}
+        assert set(codes([call.outcome for call in poison])) == {"internal"}
         assert ann.texts(world.common) == ["1"]
 
     def test_the_incident_is_told_and_logged(
-            self, world: World,
-            logged: list[MutableMapping[str, Any]]) -> None:
+        self, world: World, logged: list[MutableMapping[str, Any]]
+    ) -> None:
         poison = Call(breaks_down, NoParams())
         world.run([poison])
 
         assert isinstance(poison.outcome, Refused)
-        assert {"event": "internal_fault", "log_level": "error",
-                "exc_info": True, **poison.outcome.data} in logged
+        assert {
+            "event": "internal_fault",
+            "log_level": "error",
+            "exc_info": True,
+            **poison.outcome.data,
+        } in logged
         assert "a fault of ours" not in poison.outcome.message
 
 
 class TestStoreFails:
-
     @pytest.mark.parametrize("step", ["load", "write", "commit"])
     def test_busy_repeats_the_batch(
-            self, world: World, ann: Person, bob: Person,
-            step: str) -> None:
+        self, world: World, ann: Person, bob: Person, step: str
+    ) -> None:
         world.work.abandon()
         world.told()
         world.store.faults = [(step, BUSY)] * 2
@@ -275,8 +344,8 @@ class TestStoreFails:
 
     @pytest.mark.parametrize("step", ["write", "commit"])
     def test_rejected_runs_them_one_by_one(
-            self, world: World, ann: Person, bob: Person,
-            step: str) -> None:
+        self, world: World, ann: Person, bob: Person, step: str
+    ) -> None:
         world.store.faults = [(step, REJECTED)]
         before = world.store.committed
 
@@ -286,7 +355,8 @@ class TestStoreFails:
         assert world.store.committed == before + 3
 
     def test_busy_for_ever_is_given_up(
-            self, world: World, ann: Person) -> None:
+        self, world: World, ann: Person
+    ) -> None:
         world.store.faults += [("write", BUSY)] * 2 * REPEATS
 
         with refused(Code.UNAVAILABLE, retry_after=1):
@@ -297,16 +367,19 @@ class TestStoreFails:
 
     @pytest.mark.parametrize("step", ["write", "commit"])
     def test_away_refuses_writers_and_serves_readers(
-            self, world: World, ann: Person, bob: Person,
-            step: str) -> None:
+        self, world: World, ann: Person, bob: Person, step: str
+    ) -> None:
         ann("send", text="x")
         world.told()
         world.store.faults = [(step, AWAY)]
 
-        outcomes = world.batch([
-            ann.asks("send", text="y"),
-            bob.asks("history", chat_id=world.common),
-            bob.asks("read", chat_id=world.common, seq=1)])
+        outcomes = world.batch(
+            [
+                ann.asks("send", text="y"),
+                bob.asks("history", chat_id=world.common),
+                bob.asks("read", chat_id=world.common, seq=1),
+            ]
+        )
 
         assert codes(outcomes) == ["unavailable", "ok", "unavailable"]
         assert outcomes[0].data == {"retry_after": 1}
@@ -316,32 +389,44 @@ class TestStoreFails:
         assert bob.chat(world.common).read == 0
 
     def test_away_altogether_refuses_all(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         world.work.abandon()
         world.store.faults = [("load", AWAY)] * 2
 
-        outcomes = world.batch([
-            *sends(ann), bob.asks("history", chat_id=world.common)])
+        outcomes = world.batch(
+            [*sends(ann), bob.asks("history", chat_id=world.common)]
+        )
 
         assert codes(outcomes) == ["unavailable"] * 2
         assert bob.texts(world.common) == []
 
     def test_a_commit_in_doubt_says_so(
-            self, world: World, ann: Person) -> None:
+        self, world: World, ann: Person
+    ) -> None:
         world.store.faults = [("commit", StoreDoubtful("gone"))]
 
         with refused(Code.UNAVAILABLE, in_doubt=True, retry_after=1):
             ann("send", text="x")
 
     def test_what_is_in_memory_is_not_believed_afterwards(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         chat_id = ann("p2p", user_id=bob.id).chat_id
         world.store.faults = [("commit", AWAY)]
 
-        assert codes(world.batch([
-            bob.asks("exit", chat_id=chat_id),
-            ann.asks("rename", name="eve"),
-            *sends(ann)])) == ["unavailable"] * 3
+        assert (
+            codes(
+                world.batch(
+                    [
+                        bob.asks("exit", chat_id=chat_id),
+                        ann.asks("rename", name="eve"),
+                        *sends(ann),
+                    ]
+                )
+            )
+            == ["unavailable"] * 3
+        )
 
         assert bob.chat(chat_id).size == 2
         assert ann("status").user.name == "ann"
@@ -349,12 +434,16 @@ class TestStoreFails:
 
 
 class TestMemory:
-
     def sizes(self, world: World) -> list[int]:
         return [
-            len(known) for state in world.work.changes().tables
-            for known in ((state.rows, *state.keys)
-                          if isinstance(state.rows, dict) else ())]
+            len(known)
+            for state in world.work.changes().tables
+            for known in (
+                (state.rows, *state.keys)
+                if isinstance(state.rows, dict)
+                else ()
+            )
+        ]
 
     def grows_by(self, world: World, act: Callable[[], None]) -> int:
         act()
@@ -366,29 +455,35 @@ class TestMemory:
         tokens = itertools.count()
 
         def flood() -> None:
-            world.batch([
-                Asked(f"token {next(tokens)}", "status", {})
-                for _ in range(100)])
+            world.batch(
+                [
+                    Asked(f"token {next(tokens)}", "status", {})
+                    for _ in range(100)
+                ]
+            )
 
         assert self.grows_by(world, flood) == 0
 
-    def test_unknown_ids_are_not_kept(
-            self, world: World, ann: Person) -> None:
+    def test_unknown_ids_are_not_kept(self, world: World, ann: Person) -> None:
         numbers = itertools.count()
 
         def flood() -> None:
             for _ in range(50):
                 id = f"00000000-0000-7000-8000-{next(numbers):012x}"
-                world.batch([
-                    ann.asks("send", chat_id=id, text="x"),
-                    ann.asks("p2p", user_id=id),
-                    ann.asks("download", file_id=id),
-                    ann.asks("join", link=id)])
+                world.batch(
+                    [
+                        ann.asks("send", chat_id=id, text="x"),
+                        ann.asks("p2p", user_id=id),
+                        ann.asks("download", file_id=id),
+                        ann.asks("join", link=id),
+                    ]
+                )
 
         assert self.grows_by(world, flood) == 0
 
     def test_names_of_before_are_not_kept(
-            self, world: World, ann: Person) -> None:
+        self, world: World, ann: Person
+    ) -> None:
         names = itertools.count()
 
         def flood() -> None:
@@ -398,7 +493,8 @@ class TestMemory:
         assert self.grows_by(world, flood) == 0
 
     def test_chats_that_are_gone_are_not_kept(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         def come_and_go() -> None:
             chat_id = ann("p2p", user_id=bob.id).chat_id
             for one in (ann, bob):
@@ -407,8 +503,7 @@ class TestMemory:
 
         assert self.grows_by(world, come_and_go) == 0
 
-    def test_messages_are_not_kept(
-            self, world: World, ann: Person) -> None:
+    def test_messages_are_not_kept(self, world: World, ann: Person) -> None:
         def talk() -> None:
             for number in range(50):
                 ann("send", text="x", idempotency_key=f"{number}")

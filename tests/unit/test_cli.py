@@ -17,7 +17,8 @@ from zchat.options import OPTIONS
 
 @pytest.fixture
 def started(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> list[Settings]:
     """Collects the settings that a program of this name was run with."""
     seen: list[Settings] = []
@@ -29,15 +30,21 @@ def started(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("zchat.logs.configure", lambda *_, **__: None)
     monkeypatch.setitem(
-        main.commands, "serve", program("serve", "Start.", run))
+        main.commands, "serve", program("serve", "Start.", run)
+    )
     return seen
 
 
-def zchat(line: str, variables: dict[str, str] | None = None) -> tuple[
-    int, str, str,
+def zchat(
+    line: str, variables: dict[str, str] | None = None
+) -> tuple[
+    int,
+    str,
+    str,
 ]:
     result = CliRunner(env=variables).invoke(
-        main, line.split(), prog_name="zchat")
+        main, line.split(), prog_name="zchat"
+    )
     return result.exit_code, result.stdout, result.stderr
 
 
@@ -61,21 +68,30 @@ def test_the_version() -> None:
     assert zchat("--version") == (0, f"zchat, version {__version__}\n", "")
 
 
-@pytest.mark.parametrize(("line", "field", "value"), [
-    ("--rate-limit --port 9000", "rate_limit", 20),
-    ("--rate-limit", "rate_limit", 20),
-    ("--rate-limit 5", "rate_limit", 5),
-    ("--rate-limit=off", "rate_limit", None),
-    ("", "rate_limit", None),
-    ("--message-ttl --log-json", "message_ttl", 3600),
-    ("--message-ttl 60", "message_ttl", 60),
-    ("--no-http", "no_http", True),
-    ("--allow-origin http://a --allow-origin http://b", "allow_origin",
-     ("http://a", "http://b")),
-    ("--store x.db", "store", "x.db"),
-])
+@pytest.mark.parametrize(
+    ("line", "field", "value"),
+    [
+        ("--rate-limit --port 9000", "rate_limit", 20),
+        ("--rate-limit", "rate_limit", 20),
+        ("--rate-limit 5", "rate_limit", 5),
+        ("--rate-limit=off", "rate_limit", None),
+        ("", "rate_limit", None),
+        ("--message-ttl --log-json", "message_ttl", 3600),
+        ("--message-ttl 60", "message_ttl", 60),
+        ("--no-http", "no_http", True),
+        (
+            "--allow-origin http://a --allow-origin http://b",
+            "allow_origin",
+            ("http://a", "http://b"),
+        ),
+        ("--store x.db", "store", "x.db"),
+    ],
+)
 def test_flags_become_settings(
-    line: str, field: str, value: object, started: list[Settings],
+    line: str,
+    field: str,
+    value: object,
+    started: list[Settings],
 ) -> None:
     status, _, errors = zchat(f"serve {line}")
     assert (status, errors) == (7, "")
@@ -89,17 +105,24 @@ def test_a_variable_and_a_file(started: list[Settings]) -> None:
 
 
 def test_arguments_are_a_command_line(started: list[Settings]) -> None:
-    settings = load("serve", {
-        "port": "9000", "rate-limit": "on", "log-json": True,
-        "allow-origin": ["http://a", "http://b"]}, {})
-    result = CliRunner().invoke(
-        main, ["serve", *arguments(settings, "serve")])
+    settings = load(
+        "serve",
+        {
+            "port": "9000",
+            "rate-limit": "on",
+            "log-json": True,
+            "allow-origin": ["http://a", "http://b"],
+        },
+        {},
+    )
+    result = CliRunner().invoke(main, ["serve", *arguments(settings, "serve")])
     assert result.exit_code == 7, result.stderr
     assert started == [settings]
 
 
-@pytest.mark.parametrize("line", [
-    "serve --port x", "gateway --port x", "serve --config no.toml"])
+@pytest.mark.parametrize(
+    "line", ["serve --port x", "gateway --port x", "serve --config no.toml"]
+)
 def test_a_wrong_setting_is_one_line_and_status_2(line: str) -> None:
     status, text, errors = zchat(line)
     assert (status, text) == (2, "")
@@ -133,15 +156,24 @@ def test_help_loads_no_server_and_no_client(line: str) -> None:
         "import sys; from zchat.cli import main\n"
         "main(sys.argv[1:], standalone_mode=False)\n"
         "print(sorted({'zmq', 'asyncio', 'structlog', 'sqlite3',\n"
-        "              'textual', 'cryptography'} & sys.modules.keys()))")
+        "              'textual', 'cryptography'} & sys.modules.keys()))"
+    )
     result = subprocess.run(
         [sys.executable, "-c", program, *line.split()],
-        capture_output=True, text=True, check=True, timeout=30)
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
     assert result.stdout.endswith("[]\n"), result.stdout
 
 
 def test_python_m_zchat() -> None:
     result = subprocess.run(
         [sys.executable, "-m", "zchat", "--version"],
-        capture_output=True, text=True, check=True, timeout=30)
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
     assert result.stdout == f"zchat, version {__version__}\n"

@@ -33,25 +33,31 @@ class FileServer(Methods):
 
     def _upload(self, **params: Any) -> dict[str, Any]:
         self.begun.append(params)
-        return {"file_id": "f", "offset": len(self.kept),
-                "chunk_size": CHUNK}
+        return {"file_id": "f", "offset": len(self.kept), "chunk_size": CHUNK}
 
     def _upload_chunk(
-            self, file_id: str, offset: int, data: bytes) -> dict[str, Any]:
+        self, file_id: str, offset: int, data: bytes
+    ) -> dict[str, Any]:
         self.chunks.append(offset)
         if offset == len(self.kept):
             self.kept += data
         self._maybe_fail()
-        return {"offset": len(self.kept),
-                "complete": len(self.kept) == self.begun[0]["size"]}
+        return {
+            "offset": len(self.kept),
+            "complete": len(self.kept) == self.begun[0]["size"],
+        }
 
     def _download(
-            self, file_id: str, offset: int = 0,
-            length: int | None = None) -> dict[str, Any]:
+        self, file_id: str, offset: int = 0, length: int | None = None
+    ) -> dict[str, Any]:
         self.chunks.append(offset)
         self._maybe_fail()
-        return {"data": CONTENT[offset:offset + CHUNK], "size": len(CONTENT),
-                "name": "n", "type": "t"}
+        return {
+            "data": CONTENT[offset : offset + CHUNK],
+            "size": len(CONTENT),
+            "name": "n",
+            "type": "t",
+        }
 
     def _maybe_fail(self) -> None:
         fault = self.faults.pop(0) if self.faults else None
@@ -68,9 +74,14 @@ def test_bytes_are_uploaded_chunk_by_chunk() -> None:
     assert upload(server) == "f"
     assert server.kept == CONTENT
     assert server.chunks == [0, 4, 8]
-    assert server.begun == [{
-        "chat_id": "chat", "name": "name", "size": 10,
-        "sha256": sha256(CONTENT).hexdigest()}]
+    assert server.begun == [
+        {
+            "chat_id": "chat",
+            "name": "name",
+            "size": 10,
+            "sha256": sha256(CONTENT).hexdigest(),
+        }
+    ]
 
 
 def test_a_path_is_uploaded(tmp_path: Path) -> None:
@@ -87,9 +98,15 @@ def test_an_empty_file_is_complete_with_an_empty_chunk() -> None:
     assert server.chunks == [0]
 
 
-@pytest.mark.parametrize(("name", "short"), [
-    ("a.txt", "a.txt"), ("\u00e9" * 120 + ".txt", "\u00e9" * 88 + ".txt"),
-    ("\u65e5" * 85, "\u65e5" * 60), ("a." + "b" * 300, "a." + "b" * 178)])
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("a.txt", "a.txt"),
+        ("\u00e9" * 120 + ".txt", "\u00e9" * 88 + ".txt"),
+        ("\u65e5" * 85, "\u65e5" * 60),
+        ("a." + "b" * 300, "a." + "b" * 178),
+    ],
+)
 def test_a_name_is_cut_by_its_bytes(name: str, short: str) -> None:
     assert files.short_name(name) == short
 

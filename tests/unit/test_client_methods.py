@@ -15,11 +15,26 @@ from zchat.rpc.methods import METHOD_BY_NAME, METHODS
 
 ID = "00000000-0000-7000-8000-000000000001"
 MESSAGE = {
-    "id": ID, "seq": 7, "created": "x", "text": "", "comments": 0,
-    "author": {"id": ID, "name": "x"}, "is_comment_on": None, "files": []}
+    "id": ID,
+    "seq": 7,
+    "created": "x",
+    "text": "",
+    "comments": 0,
+    "author": {"id": ID, "name": "x"},
+    "is_comment_on": None,
+    "files": [],
+}
 CHAT = {
-    "id": ID, "name": "x", "kind": "common", "messages": [], "authors": [],
-    "size": 1, "head": 0, "read": 0, "unread": 0}
+    "id": ID,
+    "name": "x",
+    "kind": "common",
+    "messages": [],
+    "authors": [],
+    "size": 1,
+    "head": 0,
+    "read": 0,
+    "unread": 0,
+}
 SENT = {"id": ID, "seq": 1, "chat_id": ID, "created": "x"}
 UPLOAD = {"file_id": ID, "offset": 0, "chunk_size": 4}
 LINK = {"link": "x", "link_id": ID, "expires_at": "x"}
@@ -28,56 +43,107 @@ KEY = {"id": 1, "secret": bytes(32)}
 Call = Callable[["Recorder"], Awaitable[Any]]
 
 CALLS: list[tuple[str, dict[str, Any], Call]] = [
-    ("status", {
-        "time": "x", "connections_db_max": 1, "connections_db_now": 1,
-        "chat_default": ID, "chats_count": 1, "chats_with_user_count": 1,
-        "user": {"id": ID, "name": "x", "banned_until": None,
-                 "quota": None}}, lambda c: c.status()),
+    (
+        "status",
+        {
+            "time": "x",
+            "connections_db_max": 1,
+            "connections_db_now": 1,
+            "chat_default": ID,
+            "chats_count": 1,
+            "chats_with_user_count": 1,
+            "user": {
+                "id": ID,
+                "name": "x",
+                "banned_until": None,
+                "quota": None,
+            },
+        },
+        lambda c: c.status(),
+    ),
     ("send", SENT, lambda c: c.send("text", ID, comment_on=ID, files=[ID])),
     ("comment", SENT, lambda c: c.comment(ID, "text")),
     ("chats", {"chats": []}, lambda c: c.chats(depth=1, limit=2, after=ID)),
     ("chats", {"chats": []}, lambda c: c.all_chats()),
     ("chats", {"history": CHAT}, lambda c: c.chat(ID, depth=1)),
-    ("history", {"messages": [], "has_older": False, "has_newer": False,
-                 "head": 0}, lambda c: c.history(ID, after=3, limit=2)),
+    (
+        "history",
+        {"messages": [], "has_older": False, "has_newer": False, "head": 0},
+        lambda c: c.history(ID, after=3, limit=2),
+    ),
     ("comments", {"messages": []}, lambda c: c.comments(ID, after=1)),
     ("unread", {"chats": [], "more": False}, lambda c: c.unread(limit=3)),
     ("read", {"seq": 1}, lambda c: c.read(ID, 1)),
-    ("sync", {"epoch": "x", "inbox_key": KEY, "chats": []},
-     lambda c: c.sync()),
+    (
+        "sync",
+        {"epoch": "x", "inbox_key": KEY, "chats": []},
+        lambda c: c.sync(),
+    ),
     ("p2p", {"chat_id": ID}, lambda c: c.p2p(ID)),
     ("exit", {}, lambda c: c.exit(ID)),
     ("report", {"id": ID}, lambda c: c.report(ID, "rude", message_id=ID)),
     ("users", {"users": []}, lambda c: c.users(ID, after=ID, limit=1)),
     ("users", {"users": []}, lambda c: c.all_users(ID)),
     ("rename", {"name": "x"}, lambda c: c.rename("x")),
-    ("schedule", {"id": ID, "send_at": "x"}, lambda c: c.schedule(
-        "text", datetime(2030, 1, 1, tzinfo=UTC), ID)),
+    (
+        "schedule",
+        {"id": ID, "send_at": "x"},
+        lambda c: c.schedule("text", datetime(2030, 1, 1, tzinfo=UTC), ID),
+    ),
     ("scheduled", {"messages": []}, lambda c: c.scheduled("pending")),
     ("cancel", {}, lambda c: c.cancel(ID)),
     ("upload", UPLOAD, lambda c: c.begin_upload(ID, "x", 1, "a" * 64)),
-    ("upload_chunk", {"offset": 1, "complete": True},
-     lambda c: c.upload_chunk(ID, 0, b"x")),
-    ("download", {"data": b"x", "size": 1, "name": "x", "type": "x"},
-     lambda c: c.download_range(ID, 0, 1)),
+    (
+        "upload_chunk",
+        {"offset": 1, "complete": True},
+        lambda c: c.upload_chunk(ID, 0, b"x"),
+    ),
+    (
+        "download",
+        {"data": b"x", "size": 1, "name": "x", "type": "x"},
+        lambda c: c.download_range(ID, 0, 1),
+    ),
     ("create_chat", {"chat_id": ID}, lambda c: c.create_chat("x")),
     ("rename_chat", {}, lambda c: c.rename_chat(ID, "x")),
     ("invite", {}, lambda c: c.invite(ID, ID)),
     ("remove", {}, lambda c: c.remove(ID, ID)),
-    ("invite_link", LINK, lambda c: c.invite_link(
-        ID, expires_in=60, max_uses=1)),
+    (
+        "invite_link",
+        LINK,
+        lambda c: c.invite_link(ID, expires_in=60, max_uses=1),
+    ),
     ("invite_links", {"links": []}, lambda c: c.invite_links(ID)),
     ("revoke_link", {}, lambda c: c.revoke_link("x")),
     ("join", {"state": "pending"}, lambda c: c.join("x")),
     ("join_requests", {"requests": []}, lambda c: c.join_requests(ID)),
     ("approve", {}, lambda c: c.approve(ID, ID)),
     ("deny", {}, lambda c: c.deny(ID, ID)),
-    ("hello", {
-        "protocol": 1, "server": "x", "epoch": "x", "events": "x",
-        "heartbeat": 5, "limits": dict.fromkeys((
-            "text", "name", "page", "history_depth", "file_bytes",
-            "files_per_message", "chunk_size", "request_bytes", "scheduled",
-            "idempotency_key"), 1)}, lambda c: c.hello()),
+    (
+        "hello",
+        {
+            "protocol": 1,
+            "server": "x",
+            "epoch": "x",
+            "events": "x",
+            "heartbeat": 5,
+            "limits": dict.fromkeys(
+                (
+                    "text",
+                    "name",
+                    "page",
+                    "history_depth",
+                    "file_bytes",
+                    "files_per_message",
+                    "chunk_size",
+                    "request_bytes",
+                    "scheduled",
+                    "idempotency_key",
+                ),
+                1,
+            ),
+        },
+        lambda c: c.hello(),
+    ),
 ]
 
 
@@ -90,16 +156,18 @@ class Recorder(Methods):
 
     async def call(self, method: str, /, **params: object) -> Any:
         given = {
-            name: value for name, value in params.items()
-            if value is not None}
+            name: value for name, value in params.items() if value is not None
+        }
         self.asked.append((method, given))
         return self.answers.pop(0)
 
 
 @pytest.mark.parametrize(
-    ("method", "answer", "call"), CALLS, ids=[name for name, *_ in CALLS])
+    ("method", "answer", "call"), CALLS, ids=[name for name, *_ in CALLS]
+)
 def test_what_is_asked_fits_the_table(
-        method: str, answer: dict[str, Any], call: Call) -> None:
+    method: str, answer: dict[str, Any], call: Call
+) -> None:
     recorder = Recorder(answer)
     asyncio.run(_await(call(recorder)))
     [(asked, params)] = recorder.asked
@@ -114,7 +182,8 @@ async def _await(work: Awaitable[Any]) -> None:
 
 def test_every_method_is_tried_above_but_connect() -> None:
     assert {name for name, *_ in CALLS} | {"connect"} == {
-        method.name for method in METHODS}
+        method.name for method in METHODS
+    }
 
 
 @pytest.mark.parametrize("client", [aio.Client, blocking.Client])
@@ -138,8 +207,10 @@ def test_all_that_only_reads_may_go_out_again() -> None:
 
 def test_what_has_a_key_may_go_out_again_and_gets_one() -> None:
     keyed = {
-        method.name for method in METHODS
-        if "idempotency_key" in method.params.__struct_fields__}
+        method.name
+        for method in METHODS
+        if "idempotency_key" in method.params.__struct_fields__
+    }
     assert keyed <= RESENT
     for name, answer, call in CALLS:
         if name in keyed:
@@ -147,17 +218,26 @@ def test_what_has_a_key_may_go_out_again_and_gets_one() -> None:
             asyncio.run(_await(call(recorder)))
             asyncio.run(_await(call(recorder)))
             first, second = (
-                params["idempotency_key"] for _, params in recorder.asked)
+                params["idempotency_key"] for _, params in recorder.asked
+            )
             assert first != second
 
 
-@pytest.mark.parametrize(("method", "params", "repeats"), [
-    ("send", {"text": "a"}, False),
-    ("send", {"text": "a", "idempotency_key": "k"}, True),
-    ("unread", {}, True), ("unread", {"ack": True}, False),
-    ("exit", {}, False), ("status", {}, True), ("nonsense", {}, False)])
+@pytest.mark.parametrize(
+    ("method", "params", "repeats"),
+    [
+        ("send", {"text": "a"}, False),
+        ("send", {"text": "a", "idempotency_key": "k"}, True),
+        ("unread", {}, True),
+        ("unread", {"ack": True}, False),
+        ("exit", {}, False),
+        ("status", {}, True),
+        ("nonsense", {}, False),
+    ],
+)
 def test_what_may_go_out_again(
-        method: str, params: dict[str, Any], repeats: bool) -> None:
+    method: str, params: dict[str, Any], repeats: bool
+) -> None:
     assert may_repeat(method, params) is repeats
 
 
@@ -168,18 +248,24 @@ def test_a_given_key_is_kept() -> None:
 
 
 def test_unread_moves_the_positions_after_the_messages_came() -> None:
-    recorder = Recorder({"more": False, "chats": [
-        {"id": ID, "name": "x", "messages": [MESSAGE]}]}, {"seq": 7})
+    recorder = Recorder(
+        {
+            "more": False,
+            "chats": [{"id": ID, "name": "x", "messages": [MESSAGE]}],
+        },
+        {"seq": 7},
+    )
     asyncio.run(_await(recorder.unread(ack=True)))
     assert recorder.asked == [
-        ("unread", {}), ("read", {"chat_id": ID, "seq": 7})]
+        ("unread", {}),
+        ("read", {"chat_id": ID, "seq": 7}),
+    ]
 
 
 def test_pages_of_chats_follow_one_another() -> None:
     recorder = Recorder({"chats": [CHAT]}, {"chats": []})
     asyncio.run(_await(recorder.all_chats()))
-    assert [params.get("after") for _, params in recorder.asked] == [
-        None, ID]
+    assert [params.get("after") for _, params in recorder.asked] == [None, ID]
 
 
 def test_an_answer_of_another_shape_is_no_answer() -> None:

@@ -20,16 +20,29 @@ CHAT = "chat"
 
 def message(seq: int, mark: str = "") -> results.Message:
     return results.Message(
-        id=f"{seq}{mark}", seq=seq, created="2026-03-01T10:30:00+00:00",
-        author=results.Person(id="ann", name="ann"), text=f"text {seq}{mark}",
-        is_comment_on=None, comments=0, files=[])
+        id=f"{seq}{mark}",
+        seq=seq,
+        created="2026-03-01T10:30:00+00:00",
+        author=results.Person(id="ann", name="ann"),
+        text=f"text {seq}{mark}",
+        is_comment_on=None,
+        comments=0,
+        files=[],
+    )
 
 
 def chat_of(first: int, head: int, read: int = 0) -> results.Chat:
     return results.Chat(
-        id=CHAT, name="default", kind="common", size=1, head=head,
-        read=read, unread=0, authors=[], messages=[
-            message(seq) for seq in range(head, first - 1, -1)])
+        id=CHAT,
+        name="default",
+        kind="common",
+        size=1,
+        head=head,
+        read=read,
+        unread=0,
+        authors=[],
+        messages=[message(seq) for seq in range(head, first - 1, -1)],
+    )
 
 
 class Server:
@@ -76,8 +89,11 @@ class Server:
 def talk_with(server: Server) -> tuple[talk.Talk, list[str]]:
     shown: list[str] = []
     return talk.Talk(
-        server, shown.append, lambda: NOW,  # type: ignore[arg-type]
-        slash.dispatch), shown
+        server,  # type: ignore[arg-type]
+        shown.append,
+        lambda: NOW,
+        slash.dispatch,
+    ), shown
 
 
 async def settle() -> None:
@@ -104,7 +120,8 @@ def test_what_comes_late_is_shown_and_nothing_twice() -> None:
         for seq in range(11, 52):
             told._happened(MessageEvent(CHAT, message(seq)))
         assert sorted(texts(shown)) == sorted(
-            f"text {seq}" for seq in range(11, 52))
+            f"text {seq}" for seq in range(11, 52)
+        )
         assert told._unmarked == {CHAT: 51}
 
     asyncio.run(work())
@@ -127,9 +144,14 @@ def test_pages_close_the_gap() -> None:
     seen = Seen()
     seen.opened(chat_of(31, 50, read=20), 0, False)
     assert seen.readable(20) == 20
-    seen.older(results.History(
-        messages=[message(seq) for seq in range(21, 31)], has_older=True,
-        has_newer=True, head=50))
+    seen.older(
+        results.History(
+            messages=[message(seq) for seq in range(21, 31)],
+            has_older=True,
+            has_newer=True,
+            head=50,
+        )
+    )
     assert seen.readable(20) == 50
     assert seen.oldest == 21
 
@@ -173,7 +195,8 @@ def test_a_name_means_who_has_it_now() -> None:
         told._people = {"old": "bob", "gone": "eve"}
         server.members = [
             results.Person(id="new", name="bob"),
-            results.Person(id="old", name="robert")]
+            results.Person(id="old", name="robert"),
+        ]
         assert await told.person("bob") == "new"
         assert await told.person("eve") == "gone"
         server.members = [results.Person(id="old", name="robert")]
@@ -184,9 +207,19 @@ def test_a_name_means_who_has_it_now() -> None:
     asyncio.run(work())
 
 
-@pytest.mark.parametrize(("text", "number"), [
-    ("7", 7), ("007", 7), ("0", 0), ("9" * 20, None), ("9" * 5000, None),
-    ("\u0663", None), ("-1", None), ("", None)])
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("7", 7),
+        ("007", 7),
+        ("0", 0),
+        ("9" * 20, None),
+        ("9" * 5000, None),
+        ("\u0663", None),
+        ("-1", None),
+        ("", None),
+    ],
+)
 def test_numbers_that_are_typed(text: str, number: int | None) -> None:
     assert talk.whole_number(text) == number
 
@@ -211,11 +244,14 @@ def test_what_is_no_path(path: str) -> None:
         slash.local(path)
 
 
-@pytest.mark.parametrize(("typed_", "written"), [
-    ("abc", "\r\x1b[Jnew\n> abc"),
-    ("x" * 20, "\x1b[2A\r\x1b[Jnew\n> " + "x" * 20),
-    ("x" * 8, "\x1b[1A\r\x1b[Jnew\n> xxxxxxxx \r"),
-    ("\u65e5" * 5, "\x1b[1A\r\x1b[Jnew\n> " + "\u65e5" * 5)])
-def test_a_line_comes_above_what_is_typed(
-        typed_: str, written: str) -> None:
+@pytest.mark.parametrize(
+    ("typed_", "written"),
+    [
+        ("abc", "\r\x1b[Jnew\n> abc"),
+        ("x" * 20, "\x1b[2A\r\x1b[Jnew\n> " + "x" * 20),
+        ("x" * 8, "\x1b[1A\r\x1b[Jnew\n> xxxxxxxx \r"),
+        ("\u65e5" * 5, "\x1b[1A\r\x1b[Jnew\n> " + "\u65e5" * 5),
+    ],
+)
+def test_a_line_comes_above_what_is_typed(typed_: str, written: str) -> None:
     assert terminal.between("new", typed_, 10) == written

@@ -13,16 +13,30 @@ from tests.harness import NOWHERE, refused
 from zchat.errors import CODE_BY_WIRE, Code, Refused
 from zchat.rpc import codec, params, results
 from zchat.rpc.codec import (
-    Unreadable, decode_answer, decode_request,
-    encode_answer, encode_error, encode_request, pack, unpack)
+    Unreadable,
+    decode_answer,
+    decode_request,
+    encode_answer,
+    encode_error,
+    encode_request,
+    pack,
+    unpack,
+)
 from zchat.rpc.methods import METHOD_BY_NAME
 
-
 ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers(-2**63, 2**64 - 1)
-    | st.floats() | st.text(max_size=8) | st.binary(max_size=8),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
-        st.text(max_size=8), inner, max_size=4), max_leaves=8)
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats()
+    | st.text(max_size=8)
+    | st.binary(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
 
 
 def unreadable(body: bytes) -> Unreadable:
@@ -36,13 +50,16 @@ def complaint(method: str, **given: Any) -> Refused:
 
 
 class TestRequests:
-
     def test_there_and_back(self) -> None:
-        request = decode_request(encode_request(
-            7, "send", {"token": "t", "text": "hi"}))
+        request = decode_request(
+            encode_request(7, "send", {"token": "t", "text": "hi"})
+        )
 
         assert (request.id, request.method.name, request.token) == (
-            7, "send", "t")
+            7,
+            "send",
+            "t",
+        )
         assert isinstance(request.params, params.Send)
         assert request.params.text == "hi"
 
@@ -52,48 +69,63 @@ class TestRequests:
         assert decode_request(body).id == 2**64 - 1
 
     def test_connect_keeps_its_token(self) -> None:
-        request = decode_request(encode_request(
-            1, "connect", {"token": "t"}))
+        request = decode_request(encode_request(1, "connect", {"token": "t"}))
 
         assert request.token == "t"
         assert isinstance(request.params, params.Connect)
         assert request.params.token == "t"
 
     def test_hello_has_none(self) -> None:
-        assert decode_request(
-            encode_request(1, "hello", {})).token is None
+        assert decode_request(encode_request(1, "hello", {})).token is None
 
-    @pytest.mark.parametrize("body", [
-        b"", b"\xc1", b"\x94", b"\xdd\xff\xff\xff\xff", b"\x91" * 5000,
-        b"\x94\x00\x01", b"\xa1\xff", b"\xff" * 100, b"\x80", b"\x90",
-        msgpack.packb([0, 1, "hello"]), msgpack.packb([0, 1, "a", {}, 5]),
-        msgpack.packb([0, -1, "hello", {}]),
-        msgpack.packb([0, 1.0, "hello", {}]),
-        msgpack.packb([0, True, "hello", {}]),
-        msgpack.packb([0, None, "hello", {}]),
-        msgpack.packb([0, "1", "hello", {}]),
-        b"\x93\x00\x01\xa5hello"])
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"",
+            b"\xc1",
+            b"\x94",
+            b"\xdd\xff\xff\xff\xff",
+            b"\x91" * 5000,
+            b"\x94\x00\x01",
+            b"\xa1\xff",
+            b"\xff" * 100,
+            b"\x80",
+            b"\x90",
+            msgpack.packb([0, 1, "hello"]),
+            msgpack.packb([0, 1, "a", {}, 5]),
+            msgpack.packb([0, -1, "hello", {}]),
+            msgpack.packb([0, 1.0, "hello", {}]),
+            msgpack.packb([0, True, "hello", {}]),
+            msgpack.packb([0, None, "hello", {}]),
+            msgpack.packb([0, "1", "hello", {}]),
+            b"\x93\x00\x01\xa5hello",
+        ],
+    )
     def test_what_has_no_id(self, body: bytes) -> None:
         error = unreadable(body)
 
         assert error.id is None
         assert error.refused.code is Code.BAD_REQUEST
 
-    @pytest.mark.parametrize(("request_", "code", "field"), [
-        ([1, 5, "hello", {}], Code.BAD_REQUEST, "type"),
-        ([False, 5, "hello", {}], Code.BAD_REQUEST, "type"),
-        ([0, 5, "nothing", {}], Code.UNKNOWN_METHOD, None),
-        ([0, 5, None, {}], Code.UNKNOWN_METHOD, None),
-        ([0, 5, ["hello"], {}], Code.UNKNOWN_METHOD, None),
-        ([0, 5, "hello", []], Code.BAD_REQUEST, "params"),
-        ([0, 5, "hello", None], Code.BAD_REQUEST, "params"),
-        ([0, 5, "send", {}], Code.BAD_REQUEST, "text"),
-        ([0, 5, "hello", {"x": 1}], Code.BAD_REQUEST, "x"),
-        ([0, 5, "hello", {b"x": 1}], Code.BAD_REQUEST, None),
-        ([0, 5, "hello", {1: 1}], Code.BAD_REQUEST, None)])
+    @pytest.mark.parametrize(
+        ("request_", "code", "field"),
+        [
+            ([1, 5, "hello", {}], Code.BAD_REQUEST, "type"),
+            ([False, 5, "hello", {}], Code.BAD_REQUEST, "type"),
+            ([0, 5, "nothing", {}], Code.UNKNOWN_METHOD, None),
+            ([0, 5, None, {}], Code.UNKNOWN_METHOD, None),
+            ([0, 5, ["hello"], {}], Code.UNKNOWN_METHOD, None),
+            ([0, 5, "hello", []], Code.BAD_REQUEST, "params"),
+            ([0, 5, "hello", None], Code.BAD_REQUEST, "params"),
+            ([0, 5, "send", {}], Code.BAD_REQUEST, "text"),
+            ([0, 5, "hello", {"x": 1}], Code.BAD_REQUEST, "x"),
+            ([0, 5, "hello", {b"x": 1}], Code.BAD_REQUEST, None),
+            ([0, 5, "hello", {1: 1}], Code.BAD_REQUEST, None),
+        ],
+    )
     def test_what_has_one(
-            self, request_: list[Any], code: Code,
-            field: str | None) -> None:
+        self, request_: list[Any], code: Code, field: str | None
+    ) -> None:
         error = unreadable(msgpack.packb(request_))
 
         assert (error.id, error.refused.code) == (5, code)
@@ -110,7 +142,8 @@ class TestRequests:
 
     @given(ANYTHING, st.sampled_from(sorted(METHOD_BY_NAME)))
     def test_any_parameters_get_an_answer(
-            self, given_: Any, method: str) -> None:
+        self, given_: Any, method: str
+    ) -> None:
         id = None
         try:
             id = decode_request(pack([0, 1, method, given_])).id
@@ -121,53 +154,105 @@ class TestRequests:
 
 
 class TestComplaints:
-
-    @pytest.mark.parametrize(("method", "given_", "message"), [
-        ("send", {}, "`text` is missing."),
-        ("send", {"text": 5}, "`text` must be text, not an integer."),
-        ("send", {"text": None}, "`text` must be text, not null."),
-        ("send", {"text": b"x"}, "`text` must be text, not binary data."),
-        ("send", {"text": "x", "chat_id": "zz"},
-         "`chat_id` must be a UUID."),
-        ("send", {"text": "x", "chat_id": 5},
-         "`chat_id` must be text or null, not an integer."),
-        ("send", {"text": "x", "chatid": "zz"},
-         "`chatid` is no parameter of this method."),
-        ("send", {"text": "x", "files": ["q"]},
-         "`files[0]` must be a UUID."),
-        ("send", {"text": "x", "files": [NOWHERE] * 11},
-         "`files` must have at most 10 entries."),
-        ("send", {"text": "x", "idempotency_key": ""},
-         "`idempotency_key` must not be empty."),
-        ("send", {"text": "x", "idempotency_key": "x" * 65},
-         "`idempotency_key` must have at most 64 characters."),
-        ("send", {"text": "a\0b"},
-         "`text` must not hold a NUL character."),
-        ("users", {"chat_id": NOWHERE, "limit": 0},
-         "`limit` must be at least 1."),
-        ("users", {"chat_id": NOWHERE, "limit": 201},
-         "`limit` must be at most 200."),
-        ("unread", {"ack": 1},
-         "`ack` must be true or false, not an integer."),
-        ("scheduled", {"state": "lost"},
-         "`state` must be pending, sent, failed or cancelled."),
-        ("schedule", {"text": "x", "send_at": "tomorrow"},
-         "`send_at` must be a time in RFC 3339 with an offset, such as "
-         "2030-01-31T18:00:00+00:00."),
-        ("schedule", {"text": "x", "send_at": "2030-01-31T18:00:00"},
-         "`send_at` must be a time in RFC 3339 with an offset, such as "
-         "2030-01-31T18:00:00+00:00."),
-        ("schedule", {"text": "x", "send_at": 5},
-         "`send_at` must be a time as text, not an integer."),
-        ("upload", {"chat_id": NOWHERE, "name": "a", "size": 1,
-                    "sha256": "x"},
-         "`sha256` must be a SHA-256 in hexadecimal."),
-        ("upload_chunk", {"file_id": NOWHERE, "offset": 0, "data": "AA"},
-         "`data` must be binary data, not text."),
-    ])
+    @pytest.mark.parametrize(
+        ("method", "given_", "message"),
+        [
+            ("send", {}, "`text` is missing."),
+            ("send", {"text": 5}, "`text` must be text, not an integer."),
+            ("send", {"text": None}, "`text` must be text, not null."),
+            ("send", {"text": b"x"}, "`text` must be text, not binary data."),
+            (
+                "send",
+                {"text": "x", "chat_id": "zz"},
+                "`chat_id` must be a UUID.",
+            ),
+            (
+                "send",
+                {"text": "x", "chat_id": 5},
+                "`chat_id` must be text or null, not an integer.",
+            ),
+            (
+                "send",
+                {"text": "x", "chatid": "zz"},
+                "`chatid` is no parameter of this method.",
+            ),
+            (
+                "send",
+                {"text": "x", "files": ["q"]},
+                "`files[0]` must be a UUID.",
+            ),
+            (
+                "send",
+                {"text": "x", "files": [NOWHERE] * 11},
+                "`files` must have at most 10 entries.",
+            ),
+            (
+                "send",
+                {"text": "x", "idempotency_key": ""},
+                "`idempotency_key` must not be empty.",
+            ),
+            (
+                "send",
+                {"text": "x", "idempotency_key": "x" * 65},
+                "`idempotency_key` must have at most 64 characters.",
+            ),
+            (
+                "send",
+                {"text": "a\0b"},
+                "`text` must not hold a NUL character.",
+            ),
+            (
+                "users",
+                {"chat_id": NOWHERE, "limit": 0},
+                "`limit` must be at least 1.",
+            ),
+            (
+                "users",
+                {"chat_id": NOWHERE, "limit": 201},
+                "`limit` must be at most 200.",
+            ),
+            (
+                "unread",
+                {"ack": 1},
+                "`ack` must be true or false, not an integer.",
+            ),
+            (
+                "scheduled",
+                {"state": "lost"},
+                "`state` must be pending, sent, failed or cancelled.",
+            ),
+            (
+                "schedule",
+                {"text": "x", "send_at": "tomorrow"},
+                "`send_at` must be a time in RFC 3339 with an offset, such as "
+                "2030-01-31T18:00:00+00:00.",
+            ),
+            (
+                "schedule",
+                {"text": "x", "send_at": "2030-01-31T18:00:00"},
+                "`send_at` must be a time in RFC 3339 with an offset, such as "
+                "2030-01-31T18:00:00+00:00.",
+            ),
+            (
+                "schedule",
+                {"text": "x", "send_at": 5},
+                "`send_at` must be a time as text, not an integer.",
+            ),
+            (
+                "upload",
+                {"chat_id": NOWHERE, "name": "a", "size": 1, "sha256": "x"},
+                "`sha256` must be a SHA-256 in hexadecimal.",
+            ),
+            (
+                "upload_chunk",
+                {"file_id": NOWHERE, "offset": 0, "data": "AA"},
+                "`data` must be binary data, not text.",
+            ),
+        ],
+    )
     def test_they_say_what_to_do(
-            self, method: str, given_: dict[str, Any],
-            message: str) -> None:
+        self, method: str, given_: dict[str, Any], message: str
+    ) -> None:
         refusal = complaint(method, **given_)
 
         assert refusal.message == message
@@ -176,25 +261,27 @@ class TestComplaints:
     @pytest.mark.parametrize("end", ["\n", " ", "\0"])
     def test_an_id_ends_with_its_last_digit(self, end: str) -> None:
         assert complaint("exit", chat_id=NOWHERE + end).data == {
-            "field": "chat_id"}
+            "field": "chat_id"
+        }
         assert complaint(
-            "upload", chat_id=NOWHERE, name="a", size=1,
-            sha256="0" * 64 + end).data == {"field": "sha256"}
+            "upload", chat_id=NOWHERE, name="a", size=1, sha256="0" * 64 + end
+        ).data == {"field": "sha256"}
 
     def test_a_long_name_is_cut(self) -> None:
         refusal = complaint("hello", **{"x" * 10_000: 1})
 
         assert len(refusal.message) < 200
 
-    @pytest.mark.parametrize("value", [
-        float("nan"), float("inf"), 2**64 - 1, -2**63, 2**53])
+    @pytest.mark.parametrize(
+        "value", [float("nan"), float("inf"), 2**64 - 1, -(2**63), 2**53]
+    )
     def test_numbers_out_of_bounds(self, value: float) -> None:
         assert complaint("read", chat_id=NOWHERE, seq=value).data == {
-            "field": "seq"}
+            "field": "seq"
+        }
 
 
 class TestAnswers:
-
     def test_a_result(self) -> None:
         sent = results.Sent(id="i", seq=1, chat_id="c", created="t")
 
@@ -202,15 +289,27 @@ class TestAnswers:
 
         assert (answer.id, answer.error) == (7, None)
         assert answer.result == {
-            "id": "i", "seq": 1, "chat_id": "c", "created": "t"}
+            "id": "i",
+            "seq": 1,
+            "chat_id": "c",
+            "created": "t",
+        }
 
     def test_an_error(self) -> None:
-        body = encode_error(None, Refused(
-            Code.BANNED, "You are banned.", until="then"))
+        body = encode_error(
+            None, Refused(Code.BANNED, "You are banned.", until="then")
+        )
 
-        assert unpack(body) == [1, None, {
-            "code": "banned", "message": "You are banned.",
-            "data": {"until": "then"}}, None]
+        assert unpack(body) == [
+            1,
+            None,
+            {
+                "code": "banned",
+                "message": "You are banned.",
+                "data": {"until": "then"},
+            },
+            None,
+        ]
         error = decode_answer(body).error
         assert error is not None
         with refused(Code.BANNED, until="then"):
@@ -222,21 +321,33 @@ class TestAnswers:
         assert decode_answer(body).result == {"state": "pending"}
 
     def test_bytes_stay_bytes(self) -> None:
-        body = encode_answer(1, results.Download(
-            data=b"\xff\0", size=2, name="a", type="t"))
+        body = encode_answer(
+            1, results.Download(data=b"\xff\0", size=2, name="a", type="t")
+        )
 
         assert decode_answer(body).result["data"] == b"\xff\0"
 
     def test_a_code_from_the_future(self) -> None:
         error = decode_answer(
-            pack([1, 2, {"code": "new", "data": 5}, None])).error
+            pack([1, 2, {"code": "new", "data": 5}, None])
+        ).error
 
         assert error is not None
         assert (error.code, error.data) == (Code.INTERNAL, {})
 
-    @pytest.mark.parametrize("body", [
-        b"", b"\xc1", pack([]), pack([0, 1, None, None]), pack([1, 1, {}]),
-        pack([1, "1", None, {}]), pack([1, 1, "error", None]), pack({})])
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"",
+            b"\xc1",
+            pack([]),
+            pack([0, 1, None, None]),
+            pack([1, 1, {}]),
+            pack([1, "1", None, {}]),
+            pack([1, 1, "error", None]),
+            pack({}),
+        ],
+    )
     def test_what_is_none(self, body: bytes) -> None:
         with pytest.raises(ValueError):  # noqa: PT011
             decode_answer(body)
@@ -248,8 +359,16 @@ def test_codes_have_one_wire_name_each() -> None:
 
 
 def test_times_are_taken_in_any_offset() -> None:
-    checked = decode_request(pack([0, 1, "schedule", {
-        "text": "x", "send_at": "2030-01-31T18:00:00+01:00"}])).params
+    checked = decode_request(
+        pack(
+            [
+                0,
+                1,
+                "schedule",
+                {"text": "x", "send_at": "2030-01-31T18:00:00+01:00"},
+            ]
+        )
+    ).params
 
     assert isinstance(checked, params.Schedule)
     assert checked.send_at == datetime(2030, 1, 31, 17, tzinfo=UTC)
@@ -265,8 +384,7 @@ def test_parameters_are_frozen() -> None:
 
 def test_keys_that_collide_are_refused_before_a_map_is_built() -> None:
     """Hashes of tuples are not keyed, so a stranger can compute them."""
-    keys = b"".join(
-        b"\x92" + pack(n) + pack(n) + b"\x00" for n in range(1000))
+    keys = b"".join(b"\x92" + pack(n) + pack(n) + b"\x00" for n in range(1000))
     body = b"\x94\x00\x01\xa5hello\xde\x03\xe8" + keys
 
     error = unreadable(body)

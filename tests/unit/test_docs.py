@@ -22,9 +22,14 @@ from zchat.rpc.methods import EVENTS, METHODS
 
 ROOT: Final = README.parent
 DOCS: Final = ROOT / "docs"
-WRITTEN: Final = sorted([
-    *DOCS.rglob("*.md"), README, ROOT / "CONTRIBUTING.md",
-    ROOT / "CHANGELOG.md"])
+WRITTEN: Final = sorted(
+    [
+        *DOCS.rglob("*.md"),
+        README,
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "CHANGELOG.md",
+    ]
+)
 FENCE: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 LINK: Final = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING: Final = re.compile(r"^#+ (.*)$", re.M)
@@ -42,58 +47,72 @@ def shown(path: Path) -> str:
 def fenced(language: str) -> list[tuple[str, str]]:
     """Each block in that language, with the page that it is on."""
     return [
-        (shown(path), body) for path in WRITTEN
+        (shown(path), body)
+        for path in WRITTEN
         for kind, body in FENCE.findall(path.read_text(encoding="utf-8"))
-        if kind == language]
+        if kind == language
+    ]
 
 
 class TestReference:
     @pytest.mark.parametrize("path", PAGES, ids=shown)
     def test_a_generated_page_is_up_to_date(self, path: Path) -> None:
         assert path.read_text(encoding="utf-8") == PAGES[path](), (
-            f"{path.name} is out of date; run `make docs`")
+            f"{path.name} is out of date; run `make docs`"
+        )
 
     @pytest.mark.parametrize("method", METHODS, ids=lambda one: one.name)
     def test_every_method_with_its_parameters(self, method: object) -> None:
         assert isinstance(method, type(METHODS[0]))
         section = re.search(
-            rf"^## {method.name}$(.*?)(?=^## )", page("methods.md"),
-            re.M | re.S)
+            rf"^## {method.name}$(.*?)(?=^## )",
+            page("methods.md"),
+            re.M | re.S,
+        )
         assert section
         for name in method.params.__struct_fields__:
             assert f"| `{name}` |" in section[1]
         assert f"(docs/reference/methods.md#{method.name})" in (
-            README.read_text(encoding="utf-8"))
+            README.read_text(encoding="utf-8")
+        )
 
     def test_every_event_with_its_fields(self) -> None:
         text = page("events.md")
         for event in EVENTS:
             section = text.partition(f"\n### {event.name}\n")[2].partition(
-                "\n### ")[0]
+                "\n### "
+            )[0]
             for name in event.fields:
                 assert f"| `{name}` |" in section
 
     def test_every_code_with_its_status(self) -> None:
         for code in Code:
             assert f"\n| [`{code.wire}`](#{code.wire}) | {code.http} |" in (
-                page("errors.md"))
+                page("errors.md")
+            )
             assert f"\n## {code.wire}\n" in page("errors.md")
 
     def test_every_endpoint_here_and_in_the_readme(self) -> None:
         endpoints = [
-            f"{route.verb} {route.path}" for method in METHODS
-            for route in method.routes]
+            f"{route.verb} {route.path}"
+            for method in METHODS
+            for route in method.routes
+        ]
         for text in (page("http.md"), README.read_text(encoding="utf-8")):
             for endpoint in [*endpoints, *(f"GET {o.path}" for o in OWN)]:
                 assert f"\n| `{endpoint}` |" in text
 
     def test_the_gateways_own_endpoints_are_all_of_them(self) -> None:
         source = (Path(zchat.__file__).parent / "gateway/app.py").read_text(
-            encoding="utf-8")
+            encoding="utf-8"
+        )
         served = {
-            node.value for node in ast.walk(ast.parse(source))
-            if isinstance(node, ast.Constant) and isinstance(node.value, str)
-            and re.fullmatch(r"/[a-z.]+", node.value)}
+            node.value
+            for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and re.fullmatch(r"/[a-z.]+", node.value)
+        }
         assert served - {"/files"} == {own.path for own in OWN}
 
     def test_every_flag_variable_and_key(self) -> None:
@@ -106,22 +125,34 @@ class TestReference:
         for name in cli.main.list_commands(context):
             command = cli.main.get_command(context, name)
             assert command is not None
-            section = page("commands.md").partition(
-                f"\n## zchat {name}\n")[2].partition("\n## ")[0]
+            section = (
+                page("commands.md")
+                .partition(f"\n## zchat {name}\n")[2]
+                .partition("\n## ")[0]
+            )
             for parameter in command.params:
                 if isinstance(parameter, click.Option):
                     flag = parameter.opts[0]
-                    text = page("settings.md") if (
-                        flag.removeprefix("--") in OPTION_BY_NAME
-                        ) else section
+                    text = (
+                        page("settings.md")
+                        if (flag.removeprefix("--") in OPTION_BY_NAME)
+                        else section
+                    )
                     assert re.search(rf"`{flag}[`\s]", text)
 
     def test_the_wire_says_how_every_frame_is_made(self) -> None:
         text = page("protocol.md")
         for words in (
-                "[0, id, method, params]", "[1, id, error, result]",
-                "AES-256-GCM", "big-endian", "associated", "barrier",
-                "heartbeat", "idempotency_key", "history(after=…)"):
+            "[0, id, method, params]",
+            "[1, id, error, result]",
+            "AES-256-GCM",
+            "big-endian",
+            "associated",
+            "barrier",
+            "heartbeat",
+            "idempotency_key",
+            "history(after=…)",
+        ):
             assert words in text
 
 
@@ -142,18 +173,20 @@ class TestPages:
         paths = sorted((DOCS / "decisions").glob("*.md"))
         for number, path in enumerate(paths, 1):
             assert path.name.startswith(f"{number:04}-")
-            assert path.read_text(encoding="utf-8").startswith(
-                f"# {number}. ")
+            assert path.read_text(encoding="utf-8").startswith(f"# {number}. ")
 
     @pytest.mark.parametrize(
-        ("where", "code"), fenced("python"), ids=lambda _: "")
+        ("where", "code"), fenced("python"), ids=lambda _: ""
+    )
     def test_python_can_be_read(self, where: str, code: str) -> None:
         compile(code, where, "exec")
 
     @pytest.mark.parametrize(
-        ("where", "settings"), fenced("toml"), ids=lambda _: "")
+        ("where", "settings"), fenced("toml"), ids=lambda _: ""
+    )
     def test_settings_are_taken(
-            self, where: str, settings: str, tmp_path: Path) -> None:
+        self, where: str, settings: str, tmp_path: Path
+    ) -> None:
         assert tomllib.loads(settings)
         file = tmp_path / "zchat.toml"
         file.write_text(settings, encoding="utf-8")
@@ -161,9 +194,12 @@ class TestPages:
 
     def test_commands_and_their_flags_are_there(self) -> None:
         commands = [
-            line for kind in ("console", "sh", "ini")
-            for _, block in fenced(kind) for line in block.splitlines()
-            if re.search(r"zchat (serve|gateway)\b", line)]
+            line
+            for kind in ("console", "sh", "ini")
+            for _, block in fenced(kind)
+            for line in block.splitlines()
+            if re.search(r"zchat (serve|gateway)\b", line)
+        ]
         assert commands
         for line in commands:
             for flag in re.findall(r" --([a-z-]+)", line):
@@ -174,18 +210,24 @@ class TestPages:
         for kind, start in (("console", r"\$ "), ("sh", "")):
             for where, block in fenced(kind):
                 for name in re.findall(
-                        rf"^{start}zchat ([a-z]+)", block, re.M):
+                    rf"^{start}zchat ([a-z]+)", block, re.M
+                ):
                     assert name in known, where
 
 
 def test_what_is_typed_in_a_conversation_is_there() -> None:
     lines = [
-        line for path in WRITTEN
+        line
+        for path in WRITTEN
         for line in re.findall(
-            r"^In `zchat chat` .*?\n\n", path.read_text(encoding="utf-8"),
-            re.M | re.S)]
-    typed = [name for line in lines for name in re.findall(
-        r"`/([a-z]+)", line)]
+            r"^In `zchat chat` .*?\n\n",
+            path.read_text(encoding="utf-8"),
+            re.M | re.S,
+        )
+    ]
+    typed = [
+        name for line in lines for name in re.findall(r"`/([a-z]+)", line)
+    ]
     assert set(typed) <= {slash.name for slash in SLASHES}
     assert len(typed) > 10
 
@@ -194,30 +236,42 @@ def anchors(path: Path) -> set[str]:
     """What a link into the page may name, as GitHub makes them."""
     return {
         re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-        for heading in HEADING.findall(path.read_text(encoding="utf-8"))}
+        for heading in HEADING.findall(path.read_text(encoding="utf-8"))
+    }
 
 
 class TestPromises:
     """Every promise names tests, and these tests exist."""
 
-    NAMED: Final = sorted(set(TEST_NAME.findall(
-        (DOCS / "explanation" / "safety.md").read_text(encoding="utf-8"))))
+    NAMED: Final = sorted(
+        set(
+            TEST_NAME.findall(
+                (DOCS / "explanation" / "safety.md").read_text(
+                    encoding="utf-8"
+                )
+            )
+        )
+    )
 
     def test_every_promise_names_some(self) -> None:
-        text = (DOCS / "explanation" / "safety.md").read_text(
-            encoding="utf-8")
+        text = (DOCS / "explanation" / "safety.md").read_text(encoding="utf-8")
         promises = re.findall(r"^## \d\. .*?(?=^## |\Z)", text, re.M | re.S)
         assert len(promises) == 5
         for promise in promises:
             assert TEST_NAME.search(promise), promise.splitlines()[0]
 
     @pytest.mark.parametrize(
-        ("file", "names"), NAMED, ids=lambda part: part or "file")
+        ("file", "names"), NAMED, ids=lambda part: part or "file"
+    )
     def test_a_named_test_exists(self, file: str, names: str) -> None:
         node: ast.AST = ast.parse((ROOT / file).read_text(encoding="utf-8"))
         for name in names.split("::")[1:]:
             node = next(
-                inner for inner in ast.iter_child_nodes(node)
+                inner
+                for inner in ast.iter_child_nodes(node)
                 if isinstance(
-                    inner, ast.ClassDef | ast.FunctionDef
-                    | ast.AsyncFunctionDef) and inner.name == name)
+                    inner,
+                    ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef,
+                )
+                and inner.name == name
+            )

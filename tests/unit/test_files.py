@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import (
-    NOWHERE, MakeWorld, Person, World, codes, refused)
+from tests.harness import NOWHERE, MakeWorld, Person, World, codes, refused
 from zchat.chat.files import STALE_PAGE, UNATTACHED_FILES
 from zchat.chat.hashes import Hashes
 from zchat.errors import Code
@@ -28,59 +27,77 @@ def bob(world: World) -> Person:
 
 
 def announce(
-        world: World, data: bytes = DATA, name: str = "a.png",
-        **fields: Any) -> dict[str, Any]:
-    return {"chat_id": world.common, "name": name, "size": len(data),
-            "sha256": sha256(data).hexdigest(), **fields}
+    world: World, data: bytes = DATA, name: str = "a.png", **fields: Any
+) -> dict[str, Any]:
+    return {
+        "chat_id": world.common,
+        "name": name,
+        "size": len(data),
+        "sha256": sha256(data).hexdigest(),
+        **fields,
+    }
 
 
-def chunk(
-        file_id: str, number: int, data: bytes = DATA) -> dict[str, Any]:
+def chunk(file_id: str, number: int, data: bytes = DATA) -> dict[str, Any]:
     start = number * CHUNK_BYTES
-    return {"file_id": file_id, "offset": start,
-            "data": data[start:start + CHUNK_BYTES]}
+    return {
+        "file_id": file_id,
+        "offset": start,
+        "data": data[start : start + CHUNK_BYTES],
+    }
 
 
 def test_in_chunks(world: World, ann: Person) -> None:
     begun = ann("upload", **announce(world))
     assert (begun.offset, begun.chunk_size) == (0, CHUNK_BYTES)
 
-    states = [ann("upload_chunk", **chunk(begun.file_id, number))
-              for number in range(3)]
+    states = [
+        ann("upload_chunk", **chunk(begun.file_id, number))
+        for number in range(3)
+    ]
 
     assert [(s.offset, s.complete) for s in states] == [
-        (CHUNK_BYTES, False), (2 * CHUNK_BYTES, False),
-        (len(DATA), True)]
+        (CHUNK_BYTES, False),
+        (2 * CHUNK_BYTES, False),
+        (len(DATA), True),
+    ]
 
 
 def test_chunks_that_arrive_together(world: World, ann: Person) -> None:
     file_id = ann("upload", **announce(world)).file_id
 
-    outcomes = world.batch([
-        ann.asks("upload_chunk", **chunk(file_id, number))
-        for number in range(3)])
+    outcomes = world.batch(
+        [
+            ann.asks("upload_chunk", **chunk(file_id, number))
+            for number in range(3)
+        ]
+    )
 
     assert codes(outcomes) == ["ok"] * 3
     assert outcomes[2].complete
 
 
-@pytest.mark.parametrize("size", [
-    0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 2 * CHUNK_BYTES])
-def test_any_size(
-        world: World, ann: Person, bob: Person, size: int) -> None:
+@pytest.mark.parametrize(
+    "size",
+    [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 2 * CHUNK_BYTES],
+)
+def test_any_size(world: World, ann: Person, bob: Person, size: int) -> None:
     data = DATA[:size]
     file_id = world.file(ann, world.common, data)
     ann("send", text="x", files=[file_id])
 
-    pieces = [bob("download", file_id=file_id, offset=offset).data
-              for offset in range(0, size + 1, CHUNK_BYTES)]
+    pieces = [
+        bob("download", file_id=file_id, offset=offset).data
+        for offset in range(0, size + 1, CHUNK_BYTES)
+    ]
 
     assert b"".join(pieces) == data
 
 
 @pytest.mark.parametrize("restart", [True, False])
 def test_the_same_four_resume(
-        world: World, ann: Person, restart: bool) -> None:
+    world: World, ann: Person, restart: bool
+) -> None:
     file_id = ann("upload", **announce(world)).file_id
     ann("upload_chunk", **chunk(file_id, 0))
     if restart:
@@ -95,12 +112,16 @@ def test_the_same_four_resume(
 
 
 def test_others_do_not_resume_it(
-        world: World, ann: Person, bob: Person) -> None:
+    world: World, ann: Person, bob: Person
+) -> None:
     file_id = ann("upload", **announce(world)).file_id
     ann("upload_chunk", **chunk(file_id, 0))
 
-    for one, fields in ((bob, {}), (ann, {"name": "b.png"}),
-                        (ann, {"chat_id": world.group(ann)})):
+    for one, fields in (
+        (bob, {}),
+        (ann, {"name": "b.png"}),
+        (ann, {"chat_id": world.group(ann)}),
+    ):
         begun = one("upload", **(announce(world) | fields))
         assert begun.file_id != file_id
         assert begun.offset == 0
@@ -136,7 +157,8 @@ def test_a_chunk_out_of_turn(world: World, ann: Person) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"x", bytes(CHUNK_BYTES + 1)])
 def test_a_chunk_of_another_length(
-        world: World, ann: Person, data: bytes) -> None:
+    world: World, ann: Person, data: bytes
+) -> None:
     file_id = ann("upload", **announce(world)).file_id
 
     with refused(Code.BAD_REQUEST, field="data"):
@@ -152,7 +174,8 @@ def test_text_is_no_data(world: World, ann: Person) -> None:
 
 @pytest.mark.parametrize("restart", [True, False])
 def test_another_hash_than_announced(
-        world: World, ann: Person, restart: bool) -> None:
+    world: World, ann: Person, restart: bool
+) -> None:
     file_id = ann("upload", **announce(world)).file_id
     false = bytes(len(DATA))
     for number in (0, 1):
@@ -169,8 +192,7 @@ def test_another_hash_than_announced(
     assert (begun.offset, begun.file_id != file_id) == (0, True)
 
 
-def test_a_rolled_back_chunk_is_taken_again(
-        world: World, ann: Person) -> None:
+def test_a_rolled_back_chunk_is_taken_again(world: World, ann: Person) -> None:
     file_id = ann("upload", **announce(world)).file_id
     ann("upload_chunk", **chunk(file_id, 0))
     world.store.faults = [("commit", OSError("the disk"))]
@@ -190,19 +212,30 @@ def test_limits(make_world: MakeWorld) -> None:
     world.file(ann, world.common, bytes(10))
 
 
-@pytest.mark.parametrize(("field", "value"), [
-    ("size", -1), ("size", 2**60), ("sha256", "x" * 64),
-    ("sha256", "0" * 63), ("name", ""), ("name", "a/b"),
-    ("name", "a\\b"), ("name", ".."), ("name", "a\nb"),
-    ("name", "x" * 256), ("chat_id", "x")])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("size", -1),
+        ("size", 2**60),
+        ("sha256", "x" * 64),
+        ("sha256", "0" * 63),
+        ("name", ""),
+        ("name", "a/b"),
+        ("name", "a\\b"),
+        ("name", ".."),
+        ("name", "a\nb"),
+        ("name", "x" * 256),
+        ("chat_id", "x"),
+    ],
+)
 def test_what_is_refused(
-        world: World, ann: Person, field: str, value: object) -> None:
+    world: World, ann: Person, field: str, value: object
+) -> None:
     with refused(Code.BAD_REQUEST, field=field):
         ann("upload", **(announce(world) | {field: value}))
 
 
-def test_only_members_upload(
-        world: World, ann: Person, bob: Person) -> None:
+def test_only_members_upload(world: World, ann: Person, bob: Person) -> None:
     group = world.group(ann, bob)
     file_id = bob("upload", **announce(world, chat_id=group)).file_id
     ann("remove", chat_id=group, user_id=bob.id)
@@ -215,57 +248,58 @@ def test_only_members_upload(
 
 
 class TestAttaching:
-
     def test_a_message_shows_its_files(
-            self, world: World, ann: Person, bob: Person) -> None:
-        ids = [world.file(ann, world.common, bytes(n), f"{n}.txt")
-               for n in (3, 5)]
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
+        ids = [
+            world.file(ann, world.common, bytes(n), f"{n}.txt") for n in (3, 5)
+        ]
         world.told()
 
         sent = ann("send", text="x", files=ids, idempotency_key="k")
 
         (body,) = world.told_in(world.common)
         (message,) = bob.chat(world.common).messages
-        assert [(f.file_id, f.name, f.size, f.type, f.sha256)
-                for f in message.files] == [
-            (ids[0], "3.txt", 3, "text/plain",
-             sha256(bytes(3)).hexdigest()),
-            (ids[1], "5.txt", 5, "text/plain",
-             sha256(bytes(5)).hexdigest())]
+        assert [
+            (f.file_id, f.name, f.size, f.type, f.sha256)
+            for f in message.files
+        ] == [
+            (ids[0], "3.txt", 3, "text/plain", sha256(bytes(3)).hexdigest()),
+            (ids[1], "5.txt", 5, "text/plain", sha256(bytes(5)).hexdigest()),
+        ]
         assert [f["file_id"] for f in body["message"]["files"]] == ids
-        assert sent == ann(
-            "send", text="x", files=ids, idempotency_key="k")
+        assert sent == ann("send", text="x", files=ids, idempotency_key="k")
 
-    def test_a_file_is_on_one_message(
-            self, world: World, ann: Person) -> None:
+    def test_a_file_is_on_one_message(self, world: World, ann: Person) -> None:
         file_id = world.file(ann, world.common, b"x")
 
         outcomes = world.batch(
-            [ann.asks("send", text="x", files=[file_id])] * 2)
+            [ann.asks("send", text="x", files=[file_id])] * 2
+        )
 
         assert codes(outcomes) == ["ok", "conflict"]
         assert outcomes[1].data["field"] == "files"
 
-    def test_not_twice_on_one_message(
-            self, world: World, ann: Person) -> None:
+    def test_not_twice_on_one_message(self, world: World, ann: Person) -> None:
         file_id = world.file(ann, world.common, b"x")
         with refused(Code.CONFLICT, field="files"):
             ann("send", text="x", files=[file_id, file_id])
 
     def test_not_before_it_is_complete(
-            self, world: World, ann: Person) -> None:
+        self, world: World, ann: Person
+    ) -> None:
         file_id = ann("upload", **announce(world)).file_id
         with refused(Code.CONFLICT, field="files"):
             ann("send", text="x", files=[file_id])
 
     def test_only_own_files_of_this_chat(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         group = world.group(ann)
         with refused(Code.NOT_FOUND, field="files"):
             ann("send", text="x", files=[world.file(ann, group, b"x")])
         with refused(Code.NOT_FOUND, field="files"):
-            ann("send", text="x",
-                files=[world.file(bob, world.common, b"x")])
+            ann("send", text="x", files=[world.file(bob, world.common, b"x")])
 
     def test_ten_at_the_most(self, world: World, ann: Person) -> None:
         ids = [world.file(ann, world.common, b"x") for _ in range(11)]
@@ -275,30 +309,43 @@ class TestAttaching:
 
 
 class TestDownload:
-
     @pytest.fixture
     def file_id(self, world: World, ann: Person) -> str:
         file_id = world.file(ann, world.common, DATA, "a.png")
         ann("send", text="x", files=[file_id])
         return file_id
 
-    @pytest.mark.parametrize(("offset", "length"), [
-        (0, 10), (5, 0), (CHUNK_BYTES - 5, 10), (CHUNK_BYTES, 10),
-        (100, CHUNK_BYTES), (100, 10**9), (len(DATA) - 3, 10),
-        (len(DATA), 10), (10**9, 1), (2 * CHUNK_BYTES - 1, 2)])
+    @pytest.mark.parametrize(
+        ("offset", "length"),
+        [
+            (0, 10),
+            (5, 0),
+            (CHUNK_BYTES - 5, 10),
+            (CHUNK_BYTES, 10),
+            (100, CHUNK_BYTES),
+            (100, 10**9),
+            (len(DATA) - 3, 10),
+            (len(DATA), 10),
+            (10**9, 1),
+            (2 * CHUNK_BYTES - 1, 2),
+        ],
+    )
     def test_ranges(
-            self, bob: Person, file_id: str, offset: int,
-            length: int) -> None:
-        got = bob(
-            "download", file_id=file_id, offset=offset, length=length)
+        self, bob: Person, file_id: str, offset: int, length: int
+    ) -> None:
+        got = bob("download", file_id=file_id, offset=offset, length=length)
 
         most = min(length, CHUNK_BYTES)
-        assert got.data == DATA[offset:offset + most]
+        assert got.data == DATA[offset : offset + most]
         assert (got.size, got.name, got.type) == (
-            len(DATA), "a.png", "image/png")
+            len(DATA),
+            "a.png",
+            "image/png",
+        )
 
     def test_members_only(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         private = ann("p2p", user_id=bob.id).chat_id
         file_id = world.file(ann, private, b"x")
         ann("send", chat_id=private, text="x", files=[file_id])
@@ -313,7 +360,8 @@ class TestDownload:
             bob("download", file_id=file_id)
 
     def test_not_what_was_before_a_newcomer(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         group = world.group(ann)
         file_id = world.file(ann, group, b"x")
         ann("send", chat_id=group, text="x", files=[file_id])
@@ -323,7 +371,8 @@ class TestDownload:
             bob("download", file_id=file_id)
 
     def test_the_unattached_is_its_uploaders(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         file_id = world.file(ann, world.common, b"x")
 
         assert ann("download", file_id=file_id).data == b"x"
@@ -331,7 +380,8 @@ class TestDownload:
             bob("download", file_id=file_id)
 
     def test_the_incomplete_is_nobodys(
-            self, world: World, ann: Person) -> None:
+        self, world: World, ann: Person
+    ) -> None:
         file_id = ann("upload", **announce(world)).file_id
         ann("upload_chunk", **chunk(file_id, 0))
         with refused(Code.NOT_FOUND):
@@ -339,9 +389,9 @@ class TestDownload:
 
 
 class TestStale:
-
     def test_the_unattached_goes_after_a_day(
-            self, world: World, ann: Person) -> None:
+        self, world: World, ann: Person
+    ) -> None:
         kept = world.file(ann, world.common, b"kept")
         ann("send", text="x", files=[kept])
         file_id = world.file(ann, world.common, b"gone")
@@ -358,8 +408,7 @@ class TestStale:
         with refused(Code.NOT_FOUND):
             ann("upload_chunk", **chunk(begun, 1))
         assert ann("download", file_id=kept).data == b"kept"
-        assert world.store.rows("SELECT data FROM file_chunks") == [
-            (b"kept",)]
+        assert world.store.rows("SELECT data FROM file_chunks") == [(b"kept",)]
 
     def test_more_than_a_page_at_once(self, world: World) -> None:
         for name in "abc":
@@ -373,38 +422,45 @@ class TestStale:
         assert world.store.rows("SELECT * FROM files") == []
 
     def test_attaching_wins_or_finds_nothing(
-            self, world: World, ann: Person) -> None:
+        self, world: World, ann: Person
+    ) -> None:
         file_id = world.file(ann, world.common, b"x")
         world.advance(DAY + 61)
-        duties = world.timers.calls(world.now)
+        timers = world.timers.calls(world.now)
         asked = world.calls([ann.asks("send", text="x", files=[file_id])])
 
-        world.run([*asked, *duties])
+        world.run([*asked, *timers])
 
         assert codes([asked[0].outcome]) == ["ok"]
         assert ann("download", file_id=file_id).data == b"x"
 
-    def test_so_many_on_no_message(
-            self, world: World, ann: Person) -> None:
-        outcomes = world.batch([
-            ann.asks("upload", **announce(world, name=str(number)))
-            for number in range(UNATTACHED_FILES + 1)])
+    def test_so_many_on_no_message(self, world: World, ann: Person) -> None:
+        outcomes = world.batch(
+            [
+                ann.asks("upload", **announce(world, name=str(number)))
+                for number in range(UNATTACHED_FILES + 1)
+            ]
+        )
 
         assert codes(outcomes) == ["ok"] * UNATTACHED_FILES + ["conflict"]
-        assert ann("upload", **announce(world, name="0")).file_id \
+        assert (
+            ann("upload", **announce(world, name="0")).file_id
             == outcomes[0].file_id
+        )
 
-    def test_attaching_one_makes_room(
-            self, world: World, ann: Person) -> None:
+    def test_attaching_one_makes_room(self, world: World, ann: Person) -> None:
         file_id = world.file(ann, world.common, b"x")
         for number in range(UNATTACHED_FILES - 1):
             ann("upload", **announce(world, name=str(number)))
 
-        outcomes = world.batch([
-            ann.asks("upload", **announce(world, name="a")),
-            ann.asks("send", text="x", files=[file_id]),
-            ann.asks("upload", **announce(world, name="b")),
-            ann.asks("upload", **announce(world, name="c"))])
+        outcomes = world.batch(
+            [
+                ann.asks("upload", **announce(world, name="a")),
+                ann.asks("send", text="x", files=[file_id]),
+                ann.asks("upload", **announce(world, name="b")),
+                ann.asks("upload", **announce(world, name="c")),
+            ]
+        )
 
         assert codes(outcomes) == ["conflict", "ok", "ok", "conflict"]
 
@@ -415,7 +471,6 @@ def hexadecimal(hashes: Hashes, file_id: str, offset: int) -> str | None:
 
 
 class TestHashes:
-
     def test_at_an_offset(self) -> None:
         hashes = Hashes()
         digest = sha256(b"ab")
@@ -441,24 +496,34 @@ class TestHashes:
             hashes.keep(name, 1, sha256(b"a"))
 
         assert [hashes.at(name, 1) is None for name in "xyz"] == [
-            False, True, False]
+            False,
+            True,
+            False,
+        ]
 
     def test_a_complete_file_needs_none(
-            self, world: World, ann: Person) -> None:
+        self, world: World, ann: Person
+    ) -> None:
         file_id = world.file(ann, world.common, DATA)
 
         assert world.work.hashes.at(file_id, len(DATA)) is None
 
     def test_what_a_restart_lost_is_read_once(
-            self, world: World, ann: Person) -> None:
+        self, world: World, ann: Person
+    ) -> None:
         file_id = ann("upload", **announce(world)).file_id
         for number in (0, 1):
             ann("upload_chunk", **chunk(file_id, number))
         world.restart()
         with refused(Code.BAD_REQUEST):
-            ann("upload_chunk", file_id=file_id, offset=2 * CHUNK_BYTES,
-                data=b"x")
+            ann(
+                "upload_chunk",
+                file_id=file_id,
+                offset=2 * CHUNK_BYTES,
+                data=b"x",
+            )
 
-        assert hexadecimal(
-            world.work.hashes, file_id, 2 * CHUNK_BYTES) == sha256(
-                DATA[:2 * CHUNK_BYTES]).hexdigest()
+        assert (
+            hexadecimal(world.work.hashes, file_id, 2 * CHUNK_BYTES)
+            == sha256(DATA[: 2 * CHUNK_BYTES]).hexdigest()
+        )

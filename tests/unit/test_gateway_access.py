@@ -9,23 +9,34 @@ OPEN = AccessPolicy("0.0.0.0", 8000)
 
 
 def status(
-        policy: AccessPolicy, host: str | None,
-        origin: str | None = None) -> int:
+    policy: AccessPolicy, host: str | None, origin: str | None = None
+) -> int:
     headers = {} if origin is None else {b"origin": origin.encode()}
-    refused = policy.refusal(
-        None if host is None else host.encode(), headers)
+    refused = policy.refusal(None if host is None else host.encode(), headers)
     return 200 if refused is None else refused.status
 
 
-@pytest.mark.parametrize("host", [
-    "localhost", "LOCALHOST:8000", "127.0.0.1", "127.0.0.1:9", "[::1]",
-    "[::1]:8000", "chat.example", None])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "LOCALHOST:8000",
+        "127.0.0.1",
+        "127.0.0.1:9",
+        "[::1]",
+        "[::1]:8000",
+        "chat.example",
+        None,
+    ],
+)
 def test_names_of_this_machine_are_known(host: str | None) -> None:
     assert status(LOCAL, host) == 200
 
 
-@pytest.mark.parametrize("host", [
-    "evil", "127.0.0.2", "localhost.", "127.0.0.1.", "[::ffff:127.0.0.1]"])
+@pytest.mark.parametrize(
+    "host",
+    ["evil", "127.0.0.2", "localhost.", "127.0.0.1.", "[::ffff:127.0.0.1]"],
+)
 def test_other_names_are_refused_on_loopback_only(host: str) -> None:
     assert status(LOCAL, host) == 421
     assert status(OPEN, host) == 200
@@ -36,22 +47,31 @@ def test_what_is_no_host_is_malformed(host: str) -> None:
     assert status(LOCAL, host) == status(OPEN, host) == 400
 
 
-@pytest.mark.parametrize(("origin", "host"), [
-    ("http://127.0.0.1:8000", "127.0.0.1:8000"),
-    ("http://localhost:8000", "localhost:8000"),
-    ("http://localhost:8000", "127.0.0.1:8000"),
-    ("http://localhost:9000", "localhost:9000"),
-    ("https://chat.example", "127.0.0.1:8000"),
-    ("HTTPS://chat.example", "127.0.0.1:8000")])
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("http://127.0.0.1:8000", "127.0.0.1:8000"),
+        ("http://localhost:8000", "localhost:8000"),
+        ("http://localhost:8000", "127.0.0.1:8000"),
+        ("http://localhost:9000", "localhost:9000"),
+        ("https://chat.example", "127.0.0.1:8000"),
+        ("HTTPS://chat.example", "127.0.0.1:8000"),
+    ],
+)
 def test_own_and_allowed_origins_pass(origin: str, host: str) -> None:
     assert status(LOCAL, host, origin) == 200
 
 
-@pytest.mark.parametrize(("origin", "host"), [
-    ("http://127.0.0.1:3000", "127.0.0.1:8000"),
-    ("https://127.0.0.1:8000", "127.0.0.1:8000"),
-    ("http://chat.example", "127.0.0.1:8000"),
-    ("null", "127.0.0.1:8000"), ("", "127.0.0.1:8000")])
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("http://127.0.0.1:3000", "127.0.0.1:8000"),
+        ("https://127.0.0.1:8000", "127.0.0.1:8000"),
+        ("http://chat.example", "127.0.0.1:8000"),
+        ("null", "127.0.0.1:8000"),
+        ("", "127.0.0.1:8000"),
+    ],
+)
 def test_foreign_origins_are_refused(origin: str, host: str) -> None:
     assert status(LOCAL, host, origin) == 403
 
@@ -62,11 +82,15 @@ def test_an_own_origin_is_believed_for_addresses_only() -> None:
 
 
 def test_cors_is_for_allowed_origins() -> None:
-    allowed = {b"origin": b"https://chat.example",
-               b"access-control-request-method": b"POST"}
+    allowed = {
+        b"origin": b"https://chat.example",
+        b"access-control-request-method": b"POST",
+    }
     own = {**allowed, b"origin": b"http://localhost:8000"}
-    assert dict(LOCAL.cross_origin_fields(allowed))[
-        "Access-Control-Allow-Origin"] == "https://chat.example"
+    assert (
+        dict(LOCAL.cross_origin_fields(allowed))["Access-Control-Allow-Origin"]
+        == "https://chat.example"
+    )
     assert LOCAL.cross_origin_fields(own) == ()
     preflight = LOCAL.preflight("OPTIONS", allowed)
     assert preflight is not None

@@ -28,9 +28,15 @@ CHATS = st.uuids(version=4).map(str)
 
 def message(text: str) -> Message:
     return Message(
-        id="i", seq=7, created="2026-01-01T00:00:00+00:00",
-        author=Person(id="a", name="ann"), text=text, is_comment_on=None,
-        comments=0, files=[])
+        id="i",
+        seq=7,
+        created="2026-01-01T00:00:00+00:00",
+        author=Person(id="a", name="ann"),
+        text=text,
+        is_comment_on=None,
+        comments=0,
+        files=[],
+    )
 
 
 @given(st.dictionaries(CHATS, st.integers(0, 2**40 - 1), min_size=1))
@@ -42,8 +48,7 @@ def test_a_place_moves() -> None:
     first, second = str(UUID(int=1)), str(UUID(int=2))
     places = Places({first: 1, second: 2})
     places.move(first, 300)
-    assert cursors_of(places.text, [first, second]) == {
-        first: 300, second: 2}
+    assert cursors_of(places.text, [first, second]) == {first: 300, second: 2}
 
 
 def test_an_added_chat_has_a_place_and_keeps_the_one_it_had() -> None:
@@ -83,14 +88,19 @@ def test_no_text_breaks_out_of_its_event(text: str) -> None:
     assert b"\r" not in block
     lines = block[:-2].split(b"\n")
     assert [line.split(b": ")[0] for line in lines] == [
-        b"event", b"id", b"data"]
+        b"event",
+        b"id",
+        b"data",
+    ]
 
 
 def test_other_events_have_their_names() -> None:
     assert event_text(Notice("read", "c", {"seq": 5}), "") == (
-        b'event: read\ndata: {"event":"read","chat_id":"c","seq":5}\n\n')
+        b'event: read\ndata: {"event":"read","chat_id":"c","seq":5}\n\n'
+    )
     assert event_text(CaughtUp(), "x") == (
-        b'event: caught_up\nid: x\ndata: {"event":"caught_up"}\n\n')
+        b'event: caught_up\nid: x\ndata: {"event":"caught_up"}\n\n'
+    )
 
 
 class Broker:
@@ -108,22 +118,27 @@ class Broker:
         return str(UUID(int=1))
 
     async def ask(
-            self, method: str, params: dict[str, Any],
-            may_repeat: bool = False) -> Any:
+        self, method: str, params: dict[str, Any], may_repeat: bool = False
+    ) -> Any:
         await asyncio.sleep(0)
         if self.refuses:
             raise Refused(Code.UNAVAILABLE, "Not now.")
         return {"chats": []}
 
 
-RESUME = Request("GET", "/events", "", {
-    b"authorization": b"Bearer t",
-    b"last-event-id": Places({str(UUID(int=5)): 1}).text.encode()})
+RESUME = Request(
+    "GET",
+    "/events",
+    "",
+    {
+        b"authorization": b"Bearer t",
+        b"last-event-id": Places({str(UUID(int=5)): 1}).text.encode(),
+    },
+)
 
 
 def streams_of(broker: Broker, limit: int) -> EventStreams:
-    return EventStreams(
-        cast(Caller, broker), cast(Link, None), limit)
+    return EventStreams(cast(Caller, broker), cast(Link, None), limit)
 
 
 def chunks_of(response: Response) -> AsyncGenerator[bytes, None]:
@@ -136,8 +151,8 @@ def test_no_more_streams_open_at_once_than_allowed() -> None:
         broker = Broker()
         streams = streams_of(broker, 3)
         asked = [
-            asyncio.ensure_future(streams.serve(RESUME, {}))
-            for _ in range(10)]
+            asyncio.ensure_future(streams.serve(RESUME, {})) for _ in range(10)
+        ]
         await asyncio.sleep(0)
         broker.answers.set()
         answers = await asyncio.gather(*asked, return_exceptions=True)

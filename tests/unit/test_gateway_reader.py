@@ -16,10 +16,12 @@ HOST = b"Host: h\r\n"
 PIPELINE = (
     b"POST /one?a=b HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\n\r\nabc"
     b"GET /two HTTP/1.1\r\n" + HOST + b"X: 1\r\nX: 2\r\n\r\n"
-    b"POST /three HTTP/1.1\r\n" + HOST +
-    b"Transfer-Encoding: chunked\r\n\r\n2;e=1\r\nde\r\n1\r\nf\r\n0\r\n"
+    b"POST /three HTTP/1.1\r\n"
+    + HOST
+    + b"Transfer-Encoding: chunked\r\n\r\n2;e=1\r\nde\r\n1\r\nf\r\n0\r\n"
     b"T: trailer\r\n\r\n"
-    b"GET http://other/four HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+    b"GET http://other/four HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
+)
 
 
 def allow(host: bytes | None, headers: Headers) -> Response | None:
@@ -31,12 +33,14 @@ def no_upload(method: str, path: str) -> int | None:
 
 
 def reader(
-        taken: list[Incoming],
-        judge: Callable[[bytes | None, Headers], Response | None] = allow,
-        upload: Callable[[str, str], int | None] = no_upload,
-        limits: Limits | None = None) -> RequestReader:
+    taken: list[Incoming],
+    judge: Callable[[bytes | None, Headers], Response | None] = allow,
+    upload: Callable[[str, str], int | None] = no_upload,
+    limits: Limits | None = None,
+) -> RequestReader:
     return RequestReader(
-        limits or Limits(), judge, upload, taken.append, lambda: None)
+        limits or Limits(), judge, upload, taken.append, lambda: None
+    )
 
 
 def read_in_pieces(cuts: list[int]) -> list[Incoming]:
@@ -52,11 +56,21 @@ def read_in_pieces(cuts: list[int]) -> list[Incoming]:
 
 @given(st.lists(st.integers(0, len(PIPELINE)), max_size=20))
 def test_the_cuts_between_pieces_do_not_matter(cuts: list[int]) -> None:
-    found = [(one.request.method, one.request.path, one.request.query,
-              one.request.body) for one in read_in_pieces(cuts)]
+    found = [
+        (
+            one.request.method,
+            one.request.path,
+            one.request.query,
+            one.request.body,
+        )
+        for one in read_in_pieces(cuts)
+    ]
     assert found == [
-        ("POST", "/one", "a=b", b"abc"), ("GET", "/two", "", b""),
-        ("POST", "/three", "", b"def"), ("GET", "/four", "", b"")]
+        ("POST", "/one", "a=b", b"abc"),
+        ("GET", "/two", "", b""),
+        ("POST", "/three", "", b"def"),
+        ("GET", "/four", "", b""),
+    ]
 
 
 def test_what_a_request_says_of_itself() -> None:
@@ -64,12 +78,17 @@ def test_what_a_request_says_of_itself() -> None:
     assert taken[1].request.headers == {b"host": b"h", b"x": b"1, 2"}
     assert b"t" not in taken[2].request.headers
     assert [(one.keep_alive, one.old) for one in taken] == [
-        (True, False), (True, False), (True, False), (True, True)]
+        (True, False),
+        (True, False),
+        (True, False),
+        (True, True),
+    ]
 
 
 @given(st.binary(max_size=300), st.integers(1, 50), st.booleans())
 def test_any_bytes_make_a_request_or_a_refusal(
-        data: bytes, size: int, is_header: bool) -> None:
+    data: bytes, size: int, is_header: bool
+) -> None:
     taken: list[Incoming] = []
     reading = reader(taken)
     if is_header:
@@ -77,7 +96,7 @@ def test_any_bytes_make_a_request_or_a_refusal(
     status = 0
     try:
         for place in range(0, len(data), size):
-            reading.feed(data[place:place + size])
+            reading.feed(data[place : place + size])
     except Refusal as refusal:
         status = refusal.response.status
     assert status in (0, 400, 414, 431, 501, 505)
@@ -110,9 +129,11 @@ def test_a_judged_request_is_not_delivered_and_its_body_not_read() -> None:
 def test_a_streamed_request_is_delivered_before_its_body() -> None:
     taken: list[Incoming] = []
     reading = reader(
-        taken, upload=lambda method, path: 5 if path == "/up" else None)
-    reading.feed(b"POST /up HTTP/1.1\r\n" + HOST +
-                 b"Content-Length: 4\r\n\r\n")
+        taken, upload=lambda method, path: 5 if path == "/up" else None
+    )
+    reading.feed(
+        b"POST /up HTTP/1.1\r\n" + HOST + b"Content-Length: 4\r\n\r\n"
+    )
     stream = taken[0].request.stream
     assert stream is not None
     assert stream.length == 4
@@ -126,8 +147,9 @@ def test_a_streamed_request_is_delivered_before_its_body() -> None:
 def test_a_slice_is_small_where_many_requests_might_be_in_it() -> None:
     reading = reader([])
     assert reading.slice_bytes() == 1024
-    reading.feed(b"POST / HTTP/1.1\r\n" + HOST +
-                 b"Content-Length: 50000\r\n\r\n")
+    reading.feed(
+        b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 50000\r\n\r\n"
+    )
     assert reading.slice_bytes() == 50_000
     reading.feed(b"a" * 49_990)
     assert reading.slice_bytes() == 1024

@@ -22,14 +22,20 @@ def binding(name: str) -> Binding:
 
 
 def call(
-        name: str, body: Any = None, query: str = "",
-        values: dict[str, str] | None = None, **headers: str) -> Call:
+    name: str,
+    body: Any = None,
+    query: str = "",
+    values: dict[str, str] | None = None,
+    **headers: str,
+) -> Call:
     encoded = {
         field.replace("_", "-").encode(): value.encode()
-        for field, value in headers.items()}
+        for field, value in headers.items()
+    }
     raw = b"" if body is None else msgspec.json.encode(body)
     return binding(name).call(
-        Request("POST", "/", query, encoded, raw), values or {})
+        Request("POST", "/", query, encoded, raw), values or {}
+    )
 
 
 def refused(*arguments: Any, **named: Any) -> Refused:
@@ -39,18 +45,27 @@ def refused(*arguments: Any, **named: Any) -> Refused:
 
 
 def test_documented_fields_become_parameters() -> None:
-    made = call("send", {
-        "author_id": "t", "chat_id": None, "message": "hi",
-        "comment_on": None})
+    made = call(
+        "send",
+        {
+            "author_id": "t",
+            "chat_id": None,
+            "message": "hi",
+            "comment_on": None,
+        },
+    )
     assert (made.method.name, made.token, made.params) == (
-        "send", "t", {"chat_id": None, "text": "hi", "comment_on": None})
+        "send",
+        "t",
+        {"chat_id": None, "text": "hi", "comment_on": None},
+    )
     assert made.wire()["token"] == "t"
     made = call("p2p", {"user_id": "t", "other_user_id": ID})
     assert (made.token, made.params) == ("t", {"user_id": ID})
-    made = call("report", {
-        "user_id": "t", "reported_user_id": ID, "reason": "r"})
-    assert (made.token, made.params) == (
-        "t", {"user_id": ID, "reason": "r"})
+    made = call(
+        "report", {"user_id": "t", "reported_user_id": ID, "reason": "r"}
+    )
+    assert (made.token, made.params) == ("t", {"user_id": ID, "reason": "r"})
 
 
 def test_the_authorization_field_is_the_token() -> None:
@@ -75,77 +90,103 @@ def test_a_call_without_a_token_names_none() -> None:
 def test_a_query_is_read_as_its_parameters_are() -> None:
     made = call("history", query=f"user_id=t&chat_id={ID}&limit=5&after=")
     assert (made.token, made.params) == (
-        "t", {"chat_id": ID, "limit": 5, "after": None})
+        "t",
+        {"chat_id": ID, "limit": 5, "after": None},
+    )
     assert call("unread", query="ack=true").params == {"ack": True}
     assert call("comment", query="message=1+%C3%A9%26").params == {
-        "text": "1 é&"}
+        "text": "1 é&"
+    }
     assert call("rename", query="name=5").params == {"name": "5"}
 
 
-@pytest.mark.parametrize(("name", "query", "field"), [
-    ("history", "limit=x", "limit"), ("history", "limit=1.5", "limit"),
-    ("unread", "ack=perhaps", "ack"), ("rename", "name=%ff", "query"),
-    ("rename", "&".join(["name=a"] * 101), "query")])
+@pytest.mark.parametrize(
+    ("name", "query", "field"),
+    [
+        ("history", "limit=x", "limit"),
+        ("history", "limit=1.5", "limit"),
+        ("unread", "ack=perhaps", "ack"),
+        ("rename", "name=%ff", "query"),
+        ("rename", "&".join(["name=a"] * 101), "query"),
+    ],
+)
 def test_a_faulty_query_is_refused_by_name(
-        name: str, query: str, field: str) -> None:
+    name: str, query: str, field: str
+) -> None:
     error = refused(name, query=query)
     assert (error.code, error.data["field"]) == (Code.BAD_REQUEST, field)
 
 
-@pytest.mark.parametrize(("name", "query", "message"), [
-    ("history", "after=x", "`after` must be an integer, not text."),
-    ("history", "after=1.5", "`after` must be an integer, not text."),
-    ("unread", "ack=perhaps", "`ack` must be true or false, not text.")])
+@pytest.mark.parametrize(
+    ("name", "query", "message"),
+    [
+        ("history", "after=x", "`after` must be an integer, not text."),
+        ("history", "after=1.5", "`after` must be an integer, not text."),
+        ("unread", "ack=perhaps", "`ack` must be true or false, not text."),
+    ],
+)
 def test_a_faulty_query_is_refused_in_the_words_of_the_wire(
-        name: str, query: str, message: str) -> None:
+    name: str, query: str, message: str
+) -> None:
     assert refused(name, query=query).message == message
 
 
 def test_a_large_integer_in_a_query_is_an_integer() -> None:
-    for number in (2**63, 2**64, -2**70, 10**25 - 1, 10**30):
+    for number in (2**63, 2**64, -(2**70), 10**25 - 1, 10**30):
         made = call("history", query=f"after={number}")
         assert made.params == {"after": number}
 
 
 @pytest.mark.parametrize("number", [b"1" * 5000, b"1e400"])
 def test_a_number_that_no_program_reads_is_refused_by_name(
-        number: bytes) -> None:
+    number: bytes,
+) -> None:
     with pytest.raises(Refused) as caught:
-        binding("history").call(Request(
-            "GET", "/", "", {}, b'{"limit": 5, "after": %b}' % number), {})
+        binding("history").call(
+            Request("GET", "/", "", {}, b'{"limit": 5, "after": %b}' % number),
+            {},
+        )
     assert caught.value.code is Code.BAD_REQUEST
     assert caught.value.data["field"] == "after"
 
 
-@pytest.mark.parametrize(("query", "body"), [
-    ("ack=true", b""), ("", b'{"ack": true}')])
+@pytest.mark.parametrize(
+    ("query", "body"), [("ack=true", b""), ("", b'{"ack": true}')]
+)
 def test_head_changes_nothing(query: str, body: bytes) -> None:
     with pytest.raises(Refused) as caught:
-        binding("unread").call(
-            Request("HEAD", "/unread", query, {}, body), {})
+        binding("unread").call(Request("HEAD", "/unread", query, {}, body), {})
     assert caught.value.code is Code.BAD_REQUEST
     assert caught.value.data["field"] == "ack"
     kept = binding("unread").call(
-        Request("HEAD", "/unread", "ack=false", {}), {})
+        Request("HEAD", "/unread", "ack=false", {}), {}
+    )
     assert kept.params == {"ack": False}
 
 
-@pytest.mark.parametrize("body", [b"{", b"\xff", b"[1]", b"5", b"null",
-                                  b'{"a": NaN}', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "body",
+    [b"{", b"\xff", b"[1]", b"5", b"null", b'{"a": NaN}', b"[" * 100_000],
+)
 def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
     with pytest.raises(Refused) as caught:
         binding("send").call(Request("POST", "/", "", {}, body), {})
     assert caught.value.code is Code.BAD_REQUEST
 
 
-@pytest.mark.parametrize(("body", "query", "values", "field"), [
-    ({"message": "a", "text": "b"}, "", {}, "text"),
-    ({"message": "a"}, "message=b", {}, "message"),
-    ({"author_id": "a", "token": "b"}, "", {}, "token"),
-    ({}, "chat_id=a&chat_id=b", {}, "chat_id"),
-    ({"chat_id": "a"}, "", {"chat_id": "b"}, "chat_id")])
+@pytest.mark.parametrize(
+    ("body", "query", "values", "field"),
+    [
+        ({"message": "a", "text": "b"}, "", {}, "text"),
+        ({"message": "a"}, "message=b", {}, "message"),
+        ({"author_id": "a", "token": "b"}, "", {}, "token"),
+        ({}, "chat_id=a&chat_id=b", {}, "chat_id"),
+        ({"chat_id": "a"}, "", {"chat_id": "b"}, "chat_id"),
+    ],
+)
 def test_a_parameter_may_be_given_once(
-        body: Any, query: str, values: dict[str, str], field: str) -> None:
+    body: Any, query: str, values: dict[str, str], field: str
+) -> None:
     error = refused("send", body, query, values)
     assert (error.code, error.data["field"]) == (Code.BAD_REQUEST, field)
 
@@ -158,10 +199,12 @@ def test_the_idempotency_key_field_is_the_key() -> None:
     same = call("send", body | {"idempotency_key": "k"}, idempotency_key="k")
     assert same.params == made.params
     other = refused(
-        "send", body | {"idempotency_key": "l"}, idempotency_key="k")
+        "send", body | {"idempotency_key": "l"}, idempotency_key="k"
+    )
     assert other.data["field"] == "idempotency_key"
     assert call("rename", {"name": "a"}, idempotency_key="k").params == {
-        "name": "a"}
+        "name": "a"
+    }
 
 
 def test_what_may_be_sent_twice() -> None:
@@ -173,12 +216,17 @@ def test_what_may_be_sent_twice() -> None:
 
 
 def test_a_refusal_names_the_field_as_the_caller_does() -> None:
-    error = binding("send").refusal(Refused(
-        Code.BAD_REQUEST,
-        "text: Object missing required field `text`.", field="text"))
+    error = binding("send").refusal(
+        Refused(
+            Code.BAD_REQUEST,
+            "text: Object missing required field `text`.",
+            field="text",
+        )
+    )
     assert error.data["field"] == "message"
     assert error.message == (
-        "message: Object missing required field `message`.")
+        "message: Object missing required field `message`."
+    )
     kept = Refused(Code.BAD_REQUEST, "chat_id: no.", field="chat_id")
     assert binding("send").refusal(kept) is kept
 
@@ -187,9 +235,13 @@ def test_a_refusal_names_the_field_as_the_caller_does() -> None:
 def router() -> Router:
     made = Router()
     for verb, path in (
-            ("GET", "/chats"), ("POST", "/chats"), ("POST", "/chats/exit"),
-            ("POST", "/chats/{chat_id}/invite"), ("DELETE", "/links/{link}"),
-            ("POST", "/a/{b}/c/{d}")):
+        ("GET", "/chats"),
+        ("POST", "/chats"),
+        ("POST", "/chats/exit"),
+        ("POST", "/chats/{chat_id}/invite"),
+        ("DELETE", "/links/{link}"),
+        ("POST", "/a/{b}/c/{d}"),
+    ):
         made.add(verb, path, teller(verb, path))
     return made
 
@@ -197,7 +249,8 @@ def router() -> Router:
 def teller(verb: str, path: str) -> Serve:
     """A route that answers which one it is, and its values."""
     return lambda request, values: Response(
-        200, msgspec.json.encode([verb, path, dict(values)]))
+        200, msgspec.json.encode([verb, path, dict(values)])
+    )
 
 
 def serve(router: Router, verb: str, path: str) -> Response:
@@ -206,23 +259,45 @@ def serve(router: Router, verb: str, path: str) -> Response:
     return answer
 
 
-@pytest.mark.parametrize(("verb", "path", "found"), [
-    ("GET", "/chats", ["GET", "/chats", {}]),
-    ("HEAD", "/chats", ["GET", "/chats", {}]),
-    ("POST", "/chats/exit", ["POST", "/chats/exit", {}]),
-    ("POST", "/chats/x/invite",
-     ["POST", "/chats/{chat_id}/invite", {"chat_id": "x"}]),
-    ("DELETE", "/links/a%2Fb%C3%A9", [
-        "DELETE", "/links/{link}", {"link": "a/bé"}]),
-    ("POST", "/a/1/c/2", ["POST", "/a/{b}/c/{d}", {"b": "1", "d": "2"}])])
+@pytest.mark.parametrize(
+    ("verb", "path", "found"),
+    [
+        ("GET", "/chats", ["GET", "/chats", {}]),
+        ("HEAD", "/chats", ["GET", "/chats", {}]),
+        ("POST", "/chats/exit", ["POST", "/chats/exit", {}]),
+        (
+            "POST",
+            "/chats/x/invite",
+            ["POST", "/chats/{chat_id}/invite", {"chat_id": "x"}],
+        ),
+        (
+            "DELETE",
+            "/links/a%2Fb%C3%A9",
+            ["DELETE", "/links/{link}", {"link": "a/bé"}],
+        ),
+        ("POST", "/a/1/c/2", ["POST", "/a/{b}/c/{d}", {"b": "1", "d": "2"}]),
+    ],
+)
 def test_a_path_finds_its_route(
-        router: Router, verb: str, path: str, found: list[Any]) -> None:
+    router: Router, verb: str, path: str, found: list[Any]
+) -> None:
     assert msgspec.json.decode(serve(router, verb, path).body) == found
 
 
-@pytest.mark.parametrize("path", [
-    "/", "/chat", "/chats/", "//chats", "/chats/x", "/chats//invite",
-    "/a/1/c/", "/../chats", "/CHATS"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/chat",
+        "/chats/",
+        "//chats",
+        "/chats/x",
+        "/chats//invite",
+        "/a/1/c/",
+        "/../chats",
+        "/CHATS",
+    ],
+)
 def test_other_paths_are_nothing(router: Router, path: str) -> None:
     assert serve(router, "GET", path).status == 404
 
@@ -230,10 +305,14 @@ def test_other_paths_are_nothing(router: Router, path: str) -> None:
 def test_another_verb_is_told_which_there_are(router: Router) -> None:
     answer = serve(router, "PUT", "/chats")
     assert (answer.status, dict(answer.fields)["Allow"]) == (
-        405, "GET, HEAD, OPTIONS, POST")
+        405,
+        "GET, HEAD, OPTIONS, POST",
+    )
     answer = serve(router, "OPTIONS", "/links/x")
     assert (answer.status, dict(answer.fields)["Allow"]) == (
-        204, "DELETE, OPTIONS")
+        204,
+        "DELETE, OPTIONS",
+    )
     assert serve(router, "OPTIONS", "*").status == 204
 
 
@@ -253,8 +332,11 @@ def test_openapi_describes_every_route_of_the_table() -> None:
         for route in method.routes:
             operation = described["paths"][route.path][route.verb.lower()]
             assert operation["summary"] == method.summary
-            in_path = {one["name"] for one in operation["parameters"]
-                       if one["in"] == "path"}
+            in_path = {
+                one["name"]
+                for one in operation["parameters"]
+                if one["in"] == "path"
+            }
             assert in_path == set(re.findall(r"{(\w+)}", route.path))
 
 
@@ -268,9 +350,15 @@ def test_openapi_refers_to_what_it_holds() -> None:
 
 def test_openapi_speaks_the_names_of_http() -> None:
     send = document()["paths"]["/send"]["post"]["requestBody"]["content"][
-        "application/json"]["schema"]
+        "application/json"
+    ]["schema"]
     assert set(send["properties"]) == {
-        "author_id", "chat_id", "message", "comment_on", "files",
-        "idempotency_key"}
+        "author_id",
+        "chat_id",
+        "message",
+        "comment_on",
+        "files",
+        "idempotency_key",
+    }
     assert send["required"] == ["message"]
     assert send["additionalProperties"] is False

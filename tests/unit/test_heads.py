@@ -6,8 +6,11 @@ from zchat.chat.heads import MISSED_SECONDS
 
 def heads(world: World) -> list[tuple[str, int]]:
     """The heads that were told since the last look."""
-    return [(told.body["chat_id"], told.body["seq"])
-            for told in world.told() if told.name == "head"]
+    return [
+        (told.body["chat_id"], told.body["seq"])
+        for told in world.told()
+        if told.name == "head"
+    ]
 
 
 def test_after_one_five_and_thirty_seconds(world: World) -> None:
@@ -65,6 +68,6 @@ def test_all_recent_ones_where_some_were_missed(world: World) -> None:
     heads(world)
 
     world.timers.feed_lost()
-    world.duties()
+    world.run_timers()
 
     assert heads(world) == [(new, 2)]

@@ -47,8 +47,11 @@ def test_a_json_line(logged: Lines) -> None:
     moment = datetime.fromisoformat(line.pop("timestamp"))
     assert abs(datetime.now(UTC) - moment) < timedelta(minutes=1)
     assert line == {
-        "level": "info", "event": "user_made", "count": 2,
-        "user_id": "00000000-0000-0000-0000-000000000007"}
+        "level": "info",
+        "event": "user_made",
+        "count": 2,
+        "user_id": "00000000-0000-0000-0000-000000000007",
+    }
     assert text.count("\n") == 1
 
 
@@ -76,11 +79,18 @@ def test_nothing_secret_is_logged(as_json: bool, logged: Lines) -> None:
     logs.configure("debug", as_json=as_json)
     log = structlog.get_logger().bind(token="hush")
     log.debug(
-        "request", text="hush", idempotency_key="hush", secret=b"hush",
+        "request",
+        text="hush",
+        idempotency_key="hush",
+        secret=b"hush",
         params={"token": "hush", "deep": [{"data": b"hush"}]},
-        letter=Letter("hush"), body=b"hush", letters=[Letter("hush")],
-        store="postgresql://ann:hush@h/d", link="hush",
-        error=ValueError("postgresql://ann:hush@h/d"))
+        letter=Letter("hush"),
+        body=b"hush",
+        letters=[Letter("hush")],
+        store="postgresql://ann:hush@h/d",
+        link="hush",
+        error=ValueError("postgresql://ann:hush@h/d"),
+    )
     line = logged()
     assert "hush" not in line
     assert line.count(logs.REDACTED) == 7
@@ -91,7 +101,8 @@ def test_nothing_secret_is_logged(as_json: bool, logged: Lines) -> None:
 
 @pytest.mark.parametrize("as_json", [True, False])
 def test_a_traceback_shows_no_variables(
-    as_json: bool, logged: Lines,
+    as_json: bool,
+    logged: Lines,
 ) -> None:
     logs.configure("info", as_json=as_json)
     token = "hu" + "sh"
@@ -108,8 +119,13 @@ def test_a_traceback_shows_no_variables(
 def test_anything_can_be_logged(as_json: bool, logged: Lines) -> None:
     logs.configure("info", as_json=as_json)
     structlog.get_logger().info(
-        "odd", lone="\udc80", none=None, number=float("nan"),
-        thing=object(), day=date(2026, 1, 2))
+        "odd",
+        lone="\udc80",
+        none=None,
+        number=float("nan"),
+        thing=object(),
+        day=date(2026, 1, 2),
+    )
     line = logged()
     assert line.count("\n") == 1
     assert "2026-01-02" in line
@@ -141,9 +157,14 @@ def test_a_full_disk_does_not_stop_the_server() -> None:
         "import structlog; from zchat import logs\n"
         "logs.configure('info', as_json=True)\n"
         "for _ in range(1000): structlog.get_logger().info('x' * 100)\n"
-        "print('alive')")
+        "print('alive')"
+    )
     with open("/dev/full", "wb") as full:
         result = subprocess.run(
-            [sys.executable, "-c", program], stdout=subprocess.PIPE,
-            stderr=full, check=False, timeout=30)
+            [sys.executable, "-c", program],
+            stdout=subprocess.PIPE,
+            stderr=full,
+            check=False,
+            timeout=30,
+        )
     assert (result.returncode, result.stdout) == (0, b"alive\n")

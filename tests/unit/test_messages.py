@@ -5,8 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.harness import (
-    NOWHERE, MakeWorld, Person, World, codes, refused)
+from tests.harness import NOWHERE, MakeWorld, Person, World, codes, refused
 from zchat.errors import Code
 
 
@@ -36,11 +35,20 @@ def test_everybody_is_told_the_whole_message(world: World) -> None:
     (told,) = world.told()
     assert not told.sealed
     assert told.body == {
-        "event": "message", "chat_id": world.common, "seq": 1,
+        "event": "message",
+        "chat_id": world.common,
+        "seq": 1,
         "message": {
-            "id": sent.id, "seq": 1, "created": sent.created,
-            "author": {"id": ann.id, "name": "ann"}, "text": "hi",
-            "is_comment_on": None, "comments": 0, "files": []}}
+            "id": sent.id,
+            "seq": 1,
+            "created": sent.created,
+            "author": {"id": ann.id, "name": "ann"},
+            "text": "hi",
+            "is_comment_on": None,
+            "comments": 0,
+            "files": [],
+        },
+    }
     (message,) = ann.chat(world.common).messages
     assert message.text == "hi"
 
@@ -49,11 +57,15 @@ def test_seq_has_no_holes(world: World) -> None:
     ann, bob = world.users("ann bob")
     chat_id = ann("p2p", user_id=bob.id).chat_id
 
-    outcomes = world.batch([
-        ann.asks("send", text="1"), bob.asks("send", text="2"),
-        ann.asks("send", chat_id=chat_id, text="1"),
-        bob.asks("send", chat_id=NOWHERE, text="x"),
-        ann.asks("send", text="3")])
+    outcomes = world.batch(
+        [
+            ann.asks("send", text="1"),
+            bob.asks("send", text="2"),
+            ann.asks("send", chat_id=chat_id, text="1"),
+            bob.asks("send", chat_id=NOWHERE, text="x"),
+            ann.asks("send", text="3"),
+        ]
+    )
 
     assert codes(outcomes) == ["ok", "ok", "ok", "not_found", "ok"]
     assert [o.seq for o in outcomes if hasattr(o, "seq")] == [1, 2, 1, 3]
@@ -85,12 +97,13 @@ def test_a_chat_of_others_is_not_there(world: World) -> None:
 
     for place in (chat_id, NOWHERE):
         for asked in (
-                eve.asks("send", chat_id=place, text="x"),
-                eve.asks("history", chat_id=place),
-                eve.asks("chats", chat_id=place),
-                eve.asks("users", chat_id=place),
-                eve.asks("exit", chat_id=place),
-                eve.asks("read", chat_id=place, seq=1)):
+            eve.asks("send", chat_id=place, text="x"),
+            eve.asks("history", chat_id=place),
+            eve.asks("chats", chat_id=place),
+            eve.asks("users", chat_id=place),
+            eve.asks("exit", chat_id=place),
+            eve.asks("read", chat_id=place, seq=1),
+        ):
             assert codes(world.batch([asked])) == ["not_found"]
     for target in (message_id, NOWHERE):
         with refused(Code.NOT_FOUND):
@@ -111,7 +124,6 @@ def test_ids_may_be_in_capitals(world: World) -> None:
 
 
 class TestComments:
-
     def test_a_comment_is_a_message_on_another(self, world: World) -> None:
         ann, bob = world.users("ann bob")
         first = ann("send", text="first")
@@ -149,10 +161,13 @@ class TestComments:
         ann, bob = world.users("ann bob")
         first = ann("send", text="1")
 
-        world.batch([
-            ann.asks("comment", message_id=first.id, text="2"),
-            bob.asks("comment", message_id=first.id, text="3"),
-            bob.asks("send", text="4", comment_on=first.id)])
+        world.batch(
+            [
+                ann.asks("comment", message_id=first.id, text="2"),
+                bob.asks("comment", message_id=first.id, text="3"),
+                bob.asks("send", text="4", comment_on=first.id),
+            ]
+        )
 
         assert ann.chat(world.common).messages[-1].comments == 3
 
@@ -176,7 +191,8 @@ class TestComments:
             ann("send", chat_id=chat_id, text="x", comment_on=first.id)
 
     def test_not_on_what_was_before_a_newcomer(
-            self, make_world: MakeWorld) -> None:
+        self, make_world: MakeWorld
+    ) -> None:
         world = make_world(history_depth=1)
         ann = world.user()
         hidden, seen = ann("send", text="1"), ann("send", text="2")
@@ -190,7 +206,6 @@ class TestComments:
 
 
 class TestOnce:
-
     def test_a_repeat_gets_the_first_answer(self, world: World) -> None:
         ann = world.user()
         first = ann("send", text="x", idempotency_key="k")
@@ -206,7 +221,8 @@ class TestOnce:
         ann = world.user()
 
         one, two = world.batch(
-            [ann.asks("send", text="x", idempotency_key="k")] * 2)
+            [ann.asks("send", text="x", idempotency_key="k")] * 2
+        )
 
         assert one == two
         assert ann.texts(world.common) == ["x"]
@@ -224,9 +240,11 @@ class TestOnce:
         first = ann("send", text="x", idempotency_key="k")
 
         for params in (
-                {"text": "y"}, {"text": "x", "chat_id": chat_id},
-                {"text": "x", "comment_on": first.id},
-                {"text": "x", "files": [NOWHERE]}):
+            {"text": "y"},
+            {"text": "x", "chat_id": chat_id},
+            {"text": "x", "comment_on": first.id},
+            {"text": "x", "files": [NOWHERE]},
+        ):
             with refused(Code.CONFLICT, field="idempotency_key"):
                 ann("send", idempotency_key="k", **params)
 
@@ -240,10 +258,12 @@ class TestOnce:
         ann = world.user()
         first = ann("send", text="x")
         sent = ann(
-            "comment", message_id=first.id, text="y", idempotency_key="k")
+            "comment", message_id=first.id, text="y", idempotency_key="k"
+        )
 
         assert sent == ann(
-            "send", text="y", comment_on=first.id, idempotency_key="k")
+            "send", text="y", comment_on=first.id, idempotency_key="k"
+        )
         assert ann.chat(world.common).messages[-1].comments == 1
 
     def test_a_refusal_uses_up_no_key(self, world: World) -> None:
@@ -265,21 +285,21 @@ class TestOnce:
     def test_a_key_lives_as_long_as_its_message(self, world: World) -> None:
         """The chat and its messages go; in the same batch or before."""
         ann, bob = world.users("ann bob")
-        for key, together in (("k1", True), ("k2", False)):
+        for key, gather in (("k1", True), ("k2", False)):
             chat_id = ann("p2p", user_id=bob.id).chat_id
             ann("send", chat_id=chat_id, text="x", idempotency_key=key)
             bob("exit", chat_id=chat_id)
             asked = [
                 ann.asks("exit", chat_id=chat_id),
-                ann.asks("send", text="y", idempotency_key=key)]
-            for batch in [asked] if together else [[a] for a in asked]:
+                ann.asks("send", text="y", idempotency_key=key),
+            ]
+            for batch in [asked] if gather else [[a] for a in asked]:
                 assert set(codes(world.batch(batch))) == {"ok"}
 
         assert ann.texts(world.common) == ["y", "y"]
 
 
 class TestHistory:
-
     @pytest.fixture
     def ann(self, world: World) -> Person:
         ann = world.user("ann")
@@ -287,24 +307,33 @@ class TestHistory:
             ann("send", text=str(number))
         return ann
 
-    @pytest.mark.parametrize(("params", "seqs", "older", "newer"), [
-        ({}, range(11, 31), True, False),
-        ({"limit": 5}, range(26, 31), True, False),
-        ({"limit": 200}, range(1, 31), False, False),
-        ({"before": 11, "limit": 5}, range(6, 11), True, True),
-        ({"before": 3}, range(1, 3), False, True),
-        ({"before": 1}, [], False, True),
-        ({"after": 27}, range(28, 31), True, False),
-        ({"after": 0, "limit": 3}, range(1, 4), False, True),
-        ({"after": 30}, [], True, False),
-        ({"after": 99}, [], True, False),
-        ({"around": 15, "limit": 5}, range(13, 18), True, True),
-        ({"around": 1, "limit": 5}, range(1, 6), False, True),
-        ({"around": 30, "limit": 5}, range(28, 31), True, False),
-    ])
+    @pytest.mark.parametrize(
+        ("params", "seqs", "older", "newer"),
+        [
+            ({}, range(11, 31), True, False),
+            ({"limit": 5}, range(26, 31), True, False),
+            ({"limit": 200}, range(1, 31), False, False),
+            ({"before": 11, "limit": 5}, range(6, 11), True, True),
+            ({"before": 3}, range(1, 3), False, True),
+            ({"before": 1}, [], False, True),
+            ({"after": 27}, range(28, 31), True, False),
+            ({"after": 0, "limit": 3}, range(1, 4), False, True),
+            ({"after": 30}, [], True, False),
+            ({"after": 99}, [], True, False),
+            ({"around": 15, "limit": 5}, range(13, 18), True, True),
+            ({"around": 1, "limit": 5}, range(1, 6), False, True),
+            ({"around": 30, "limit": 5}, range(28, 31), True, False),
+        ],
+    )
     def test_pages(
-            self, world: World, ann: Person, params: dict[str, int],
-            seqs: list[int], older: bool, newer: bool) -> None:
+        self,
+        world: World,
+        ann: Person,
+        params: dict[str, int],
+        seqs: list[int],
+        older: bool,
+        newer: bool,
+    ) -> None:
         page = ann("history", chat_id=world.common, **params)
 
         assert [m.seq for m in page.messages] == list(seqs)
@@ -312,26 +341,28 @@ class TestHistory:
         assert page.head == 30
 
     def test_one_of_before_after_around(
-            self, world: World, ann: Person) -> None:
+        self, world: World, ann: Person
+    ) -> None:
         with refused(Code.BAD_REQUEST, field="before"):
             ann("history", chat_id=world.common, before=3, after=1)
 
     @pytest.mark.parametrize("limit", [0, 201, -1])
     def test_bounds_of_a_page(
-            self, world: World, ann: Person, limit: int) -> None:
+        self, world: World, ann: Person, limit: int
+    ) -> None:
         with refused(Code.BAD_REQUEST, field="limit"):
             ann("history", chat_id=world.common, limit=limit)
 
     def test_a_newcomer_has_nothing_older(
-            self, world: World, ann: Person) -> None:
+        self, world: World, ann: Person
+    ) -> None:
         bob = world.user()
 
         page = bob("history", chat_id=world.common, limit=200)
 
         assert [m.seq for m in page.messages] == list(range(11, 31))
         assert not page.has_older
-        assert bob(
-            "history", chat_id=world.common, before=11).messages == []
+        assert bob("history", chat_id=world.common, before=11).messages == []
 
     def test_an_empty_chat(self, world: World, ann: Person) -> None:
         page = ann("history", chat_id=world.group(ann))
@@ -347,21 +378,24 @@ def test_a_page_of_long_texts_is_cut(world: World) -> None:
         ann("send", text="x" * 4096)
 
     page = ann("history", chat_id=world.common, limit=200)
-    older = ann("history", chat_id=world.common, limit=200,
-                before=page.messages[0].seq)
+    older = ann(
+        "history", chat_id=world.common, limit=200, before=page.messages[0].seq
+    )
 
     assert [m.seq for m in page.messages] == [*range(17, 81)]
     assert page.has_older
     assert [m.seq for m in older.messages] == [*range(1, 17)]
 
 
-def test_a_repeated_comment_has_its_answer_after_leaving(
-        world: World) -> None:
+def test_a_repeated_comment_has_its_answer_after_leaving(world: World) -> None:
     ann, bob = world.users("Ann Bob")
     target = bob("send", text="hi")
-    first = ann("comment", message_id=target.id, text="ho",
-                idempotency_key="k")
+    first = ann(
+        "comment", message_id=target.id, text="ho", idempotency_key="k"
+    )
     ann("exit", chat_id=world.common)
 
-    assert ann("comment", message_id=target.id, text="ho",
-               idempotency_key="k") == first
+    assert (
+        ann("comment", message_id=target.id, text="ho", idempotency_key="k")
+        == first
+    )

@@ -8,26 +8,48 @@ import pytest
 from tests.harness import NOWHERE, Asked, MakeWorld, Person, World
 from zchat.chat.handlers import HANDLERS
 from zchat.rpc.methods import (
-    EVENT_BY_NAME, EVENTS, METHOD_BY_NAME, METHODS, Method, schema_types)
+    EVENT_BY_NAME,
+    EVENTS,
+    METHOD_BY_NAME,
+    METHODS,
+    Method,
+    schema_types,
+)
 
 FOR_GOOD = {
-    "connect": {"name", "token"}, "status": set(),
+    "connect": {"name", "token"},
+    "status": set(),
     "send": {"chat_id", "text", "comment_on", "files", "idempotency_key"},
     "chats": {"chat_id", "depth", "limit", "after"},
-    "p2p": {"user_id"}, "exit": {"chat_id"},
+    "p2p": {"user_id"},
+    "exit": {"chat_id"},
     "comment": {"message_id", "text", "idempotency_key"},
-    "report": {"user_id", "reason", "message_id"}}
+    "report": {"user_id", "reason", "message_id"},
+}
 """Names and fields that never change (protocol.md, "Methods")."""
 
 VALUES = {
-    "text": "x", "message_id": NOWHERE, "chat_id": NOWHERE, "seq": 1,
-    "user_id": NOWHERE, "reason": "x", "name": "x", "id": NOWHERE,
-    "send_at": "2023-11-15T00:00:00+00:00", "size": 1, "offset": 0,
-    "sha256": "0" * 64, "file_id": NOWHERE, "data": b"x", "link": NOWHERE}
+    "text": "x",
+    "message_id": NOWHERE,
+    "chat_id": NOWHERE,
+    "seq": 1,
+    "user_id": NOWHERE,
+    "reason": "x",
+    "name": "x",
+    "id": NOWHERE,
+    "send_at": "2023-11-15T00:00:00+00:00",
+    "size": 1,
+    "offset": 0,
+    "sha256": "0" * 64,
+    "file_id": NOWHERE,
+    "data": b"x",
+    "link": NOWHERE,
+}
 """A value for each parameter that some method needs."""
 
 by_name = pytest.mark.parametrize(
-    "method", METHODS, ids=lambda method: method.name)
+    "method", METHODS, ids=lambda method: method.name
+)
 
 
 def test_each_method_has_a_rule() -> None:
@@ -37,8 +59,7 @@ def test_each_method_has_a_rule() -> None:
 
 def test_the_names_that_stay() -> None:
     for name, fields in FOR_GOOD.items():
-        assert fields <= set(
-            METHOD_BY_NAME[name].params.__struct_fields__)
+        assert fields <= set(METHOD_BY_NAME[name].params.__struct_fields__)
 
 
 @by_name
@@ -58,18 +79,22 @@ def test_its_routes_name_its_parameters(method: Method) -> None:
 
 @by_name
 def test_it_is_answered_whatever_there_is(
-        world: World, method: Method) -> None:
+    world: World, method: Method
+) -> None:
     """With the least parameters, of nothing that exists."""
     ann = world.user()
     needed = {
         field.encode_name: VALUES[field.encode_name]
         for field in msgspec.structs.fields(method.params)
-        if field.required}
+        if field.required
+    }
 
     (outcome,) = world.batch([Asked(ann, method.name, needed)])
 
-    assert getattr(outcome, "code", None) is None \
-        or outcome.code.wire in ("not_found", "forbidden")
+    assert getattr(outcome, "code", None) is None or outcome.code.wire in (
+        "not_found",
+        "forbidden",
+    )
 
 
 @by_name
@@ -77,7 +102,8 @@ def test_without_a_token(world: World, method: Method) -> None:
     needed = {
         field.encode_name: VALUES[field.encode_name]
         for field in msgspec.structs.fields(method.params)
-        if field.required}
+        if field.required
+    }
 
     (outcome,) = world.batch([Asked(None, method.name, needed)])
 
@@ -95,12 +121,19 @@ def test_what_only_reads_changes_nothing(world: World) -> None:
     before = list(world.store._connection.iterdump())
 
     for method, params in (
-            ("hello", {}), ("status", {}), ("chats", {}), ("sync", {}),
-            ("history", {"chat_id": world.common}), ("unread", {}),
-            ("comments", {"message_id": sent.id}), ("scheduled", {}),
-            ("users", {"chat_id": world.common})):
+        ("hello", {}),
+        ("status", {}),
+        ("chats", {}),
+        ("sync", {}),
+        ("history", {"chat_id": world.common}),
+        ("unread", {}),
+        ("comments", {"message_id": sent.id}),
+        ("scheduled", {}),
+        ("users", {"chat_id": world.common}),
+    ):
         assert METHOD_BY_NAME[method].only_reads(
-            METHOD_BY_NAME[method].params(**params))
+            METHOD_BY_NAME[method].params(**params)
+        )
         world.batch([ann.asks(method, **params)])
 
     assert list(world.store._connection.iterdump()) == before
@@ -122,7 +155,8 @@ def test_every_type_of_the_table_is_listed() -> None:
 
 
 def test_events_carry_the_fields_that_are_listed(
-        make_world: MakeWorld) -> None:
+    make_world: MakeWorld,
+) -> None:
     """A play in which every event of the table is told."""
     world = make_world(message_ttl_seconds=10, max_warnings=1)
     play_everything(world)

@@ -18,8 +18,8 @@ from structlog.testing import capture_logs
 
 from tests.harness import MEMORY, Asked, Person, Told, World
 from tests.rules_model import Model
-from zchat.batch import Call
 from zchat.chat import schedule
+from zchat.engine.batch import Call
 from zchat.model import COMMON, GROUP
 
 PEOPLE = 4
@@ -52,18 +52,26 @@ class Player:
         self.told: list[Told] = []
         self.order: list[Call] = []
         self.makers: dict[str, Callable[[Wish], dict[str, Any]]] = {
-            "connect": lambda wish: {}, "send": self._send,
-            "comment": self._comment, "read": self._read,
-            "p2p": self._other, "exit": self._chat,
+            "connect": lambda wish: {},
+            "send": self._send,
+            "comment": self._comment,
+            "read": self._read,
+            "p2p": self._other,
+            "exit": self._chat,
             "create_chat": lambda wish: {"name": "a group"},
             "invite": self._group_and_other,
             "remove": self._group_and_other,
-            "approve": self._request, "deny": self._request,
-            "invite_link": self._invite_link, "join": self._link,
-            "revoke_link": self._link, "report": self._report,
-            "schedule": self._schedule, "cancel": self._cancel,
+            "approve": self._request,
+            "deny": self._request,
+            "invite_link": self._invite_link,
+            "join": self._link,
+            "revoke_link": self._link,
+            "report": self._report,
+            "schedule": self._schedule,
+            "cancel": self._cancel,
             "rename": lambda wish: {"name": pick(list(NAMES), wish.a)},
-            "history": self._chat}
+            "history": self._chat,
+        }
 
     def who(self, wish: Wish, params: dict[str, Any]) -> Person:
         """The user; where only one may, mostly that one."""
@@ -88,10 +96,14 @@ class Player:
         return {"chat_id": pick(list(self.model.chats), wish.a)}
 
     def _group(self, wish: Wish) -> dict[str, Any]:
-        groups = [id for id, chat in self.model.chats.items()
-                  if chat.kind == GROUP]
-        return {"chat_id": pick(groups, wish.a)} if groups and wish.a < 10 \
+        groups = [
+            id for id, chat in self.model.chats.items() if chat.kind == GROUP
+        ]
+        return (
+            {"chat_id": pick(groups, wish.a)}
+            if groups and wish.a < 10
             else self._chat(wish)
+        )
 
     def _request(self, wish: Wish) -> dict[str, Any]:
         waiting = pick(list(self.model.requests), wish.a)
@@ -115,15 +127,21 @@ class Player:
 
     def _comment(self, wish: Wish) -> dict[str, Any]:
         ids = [message.id for _, message in self.model.sent]
-        return {"message_id": pick(ids, wish.a) or self.world.common,
-                "text": "comment", **self._key(wish)}
+        return {
+            "message_id": pick(ids, wish.a) or self.world.common,
+            "text": "comment",
+            **self._key(wish),
+        }
 
     def _read(self, wish: Wish) -> dict[str, Any]:
         return {**self._chat(wish), "seq": wish.b}
 
     def _invite_link(self, wish: Wish) -> dict[str, Any]:
-        return {**self._group(wish), "expires_in": 1 + 50 * (wish.b % 3),
-                "max_uses": [1, 1, 2, None][wish.c % 4]}
+        return {
+            **self._group(wish),
+            "expires_in": 1 + 50 * (wish.b % 3),
+            "max_uses": [1, 1, 2, None][wish.c % 4],
+        }
 
     def _link(self, wish: Wish) -> dict[str, Any]:
         return {"link": pick(list(self.model.links), wish.a) or "none"}
@@ -132,12 +150,17 @@ class Player:
         return {**self._other(wish), "reason": "rude"}
 
     def _schedule(self, wish: Wish) -> dict[str, Any]:
-        return {**self._chat(wish), **self._key(wish), "text": "later",
-                "send_at": self.world.at(5 + wish.b % 3)}
+        return {
+            **self._chat(wish),
+            **self._key(wish),
+            "text": "later",
+            "send_at": self.world.at(5 + wish.b % 3),
+        }
 
     def _cancel(self, wish: Wish) -> dict[str, Any]:
-        return {"id": pick(list(self.model.plans), wish.a)
-                or self.world.common}
+        return {
+            "id": pick(list(self.model.plans), wish.a) or self.world.common
+        }
 
     def play(self, wishes: list[Wish]) -> None:
         """The requests arrive together; each user on two connections."""
@@ -145,30 +168,30 @@ class Player:
         for wish in wishes:
             params = self.makers[wish.method](wish)
             who = self.who(wish, params)
-            asked.append(
-                Asked(who, wish.method, params, (who.id, wish.c % 2)))
+            asked.append(Asked(who, wish.method, params, (who.id, wish.c % 2)))
         self._run(asked, [5 + wish.b % 3 for wish in wishes])
 
     def _run(self, asked: list[Asked], seconds: list[int]) -> None:
-        calls = [noted(call, self.order)
-                 for call in self.world.calls(asked)]
+        calls = [noted(call, self.order) for call in self.world.calls(asked)]
         self.order.clear()
         self.world.run(calls)
         last = {id(call): place for place, call in enumerate(self.order)}
         places = sorted(
-            range(len(calls)), key=lambda place: last[id(calls[place])])
+            range(len(calls)), key=lambda place: last[id(calls[place])]
+        )
         for place in places:
             one, params = asked[place], dict(asked[place].params)
             if one.method == "schedule":
                 params["seconds"] = seconds[place]
             assert isinstance(one.who, Person)
             self.model.apply(
-                one.method, one.who.id, calls[place].outcome, params)
+                one.method, one.who.id, calls[place].outcome, params
+            )
         self._check_connections(asked, calls, places)
 
     def _check_connections(
-            self, asked: list[Asked], calls: list[Any],
-            places: list[int]) -> None:
+        self, asked: list[Asked], calls: list[Any], places: list[int]
+    ) -> None:
         """One connection's writes took effect in the order sent."""
         writes: dict[Any, list[int]] = {}
         for place in places:
@@ -186,7 +209,7 @@ class Player:
     def wait(self, seconds: int) -> None:
         self.told += self.world.told()
         self.world.advance(seconds)
-        self.world.duties()
+        self.world.run_timers()
         told = self.world.told()
         self.told += told
         self.model.send_due([one.body for one in told])
@@ -197,8 +220,9 @@ class Player:
         Not even with all the keys that they were ever given.
         """
         self.told += self.world.told()
-        readers = {message.id: message.readers
-                   for _, message in self.model.sent}
+        readers = {
+            message.id: message.readers for _, message in self.model.sent
+        }
         told = [one for one in self.told if one.name == "message"]
         assert len(told) == len(readers)
         for one in told:
@@ -206,8 +230,7 @@ class Player:
             if one.body["chat_id"] == self.world.common:
                 assert not one.sealed
                 continue
-            able = {person.id for person in self.people
-                    if person.opens(one)}
+            able = {person.id for person in self.people if person.opens(one)}
             assert able <= readers[message_id]
         for link in self.model.links.values():
             assert link.most is None or link.uses <= link.most
@@ -226,34 +249,74 @@ class Noted(Call, eq=False):
 
 def noted(call: Call, order: list[Call]) -> Noted:
     return Noted(
-        call.handler, call.params, call.reads, call.needs_token,
-        call.token, origin=call.origin, order=order)
+        call.handler,
+        call.params,
+        call.reads,
+        call.needs_token,
+        call.token,
+        origin=call.origin,
+        order=order,
+    )
 
 
-OWNERS = (
-    "invite", "remove", "invite_link", "approve", "deny", "exit")
+OWNERS = ("invite", "remove", "invite_link", "approve", "deny", "exit")
 METHODS = (
-    "send", "send", "send", "comment", "read", "p2p", "p2p", "exit",
-    "exit", "connect", "create_chat", "create_chat", "invite", "invite",
-    "remove", "invite_link", "invite_link", "join", "join", "approve",
-    "approve", "deny", "revoke_link", "report", "report", "schedule",
-    "schedule", "cancel", "rename", "history")
+    "send",
+    "send",
+    "send",
+    "comment",
+    "read",
+    "p2p",
+    "p2p",
+    "exit",
+    "exit",
+    "connect",
+    "create_chat",
+    "create_chat",
+    "invite",
+    "invite",
+    "remove",
+    "invite_link",
+    "invite_link",
+    "join",
+    "join",
+    "approve",
+    "approve",
+    "deny",
+    "revoke_link",
+    "report",
+    "report",
+    "schedule",
+    "schedule",
+    "cancel",
+    "rename",
+    "history",
+)
 SMALL = st.integers(0, 11)
 SCENE = [
-    [Wish("create_chat", 0, 0, 0, 0)], [Wish("invite_link", 0, 0, 1, 2)],
-    [Wish("invite", 0, 0, 1, 1), Wish("p2p", 1, 0, 2, 0),
-     Wish("send", 1, 0, 0, 3), Wish("join", 3, 0, 0, 0)]]
+    [Wish("create_chat", 0, 0, 0, 0)],
+    [Wish("invite_link", 0, 0, 1, 2)],
+    [
+        Wish("invite", 0, 0, 1, 1),
+        Wish("p2p", 1, 0, 2, 0),
+        Wish("send", 1, 0, 0, 3),
+        Wish("join", 3, 0, 0, 0),
+    ],
+]
 """What every run begins with: a group, a link, who waits."""
-WISHES = st.builds(
-    Wish, st.sampled_from(METHODS), SMALL, SMALL, SMALL, SMALL)
+WISHES = st.builds(Wish, st.sampled_from(METHODS), SMALL, SMALL, SMALL, SMALL)
 STEPS = st.lists(
     st.one_of(
         st.lists(WISHES, min_size=1, max_size=3),
         st.lists(WISHES, min_size=4, max_size=10),
         st.lists(WISHES, min_size=4, max_size=10),
         WISHES.map(lambda wish: wish._replace(method="unread")),
-        st.sampled_from([1, 6, 40, 100]), st.just("restart")),
-    min_size=6, max_size=14)
+        st.sampled_from([1, 6, 40, 100]),
+        st.just("restart"),
+    ),
+    min_size=6,
+    max_size=14,
+)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -267,8 +330,13 @@ def _few_may_wait() -> Any:
 def small_world() -> Iterator[World]:
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder, capture_logs():
         world = World(
-            Path(folder), history_depth=3, rate_limit=3,
-            rate_period_seconds=60, max_warnings=2, ban_seconds=50)
+            Path(folder),
+            history_depth=3,
+            rate_limit=3,
+            rate_period_seconds=60,
+            max_warnings=2,
+            ban_seconds=50,
+        )
         try:
             yield world
         finally:
@@ -297,8 +365,10 @@ def test_long_runs(seed: int) -> None:
             return chance.choice([1, 6, 40])
         if kind == 4:
             return "restart"
-        return [wish(chance.choice(METHODS))
-                for _ in range(1 + chance.randrange(10))]
+        return [
+            wish(chance.choice(METHODS))
+            for _ in range(1 + chance.randrange(10))
+        ]
 
     with small_world() as world:
         play(world, [step() for _ in range(60)])
@@ -317,6 +387,8 @@ def play(world: World, steps: list[Any]) -> None:
             player.wait(step)
         player.model.check(player.people)
     player.check_run()
-    assert world.call("status", player.people[0]).chat_default \
+    assert (
+        world.call("status", player.people[0]).chat_default
         == player.model.common
+    )
     assert player.model.chats[world.common].kind == COMMON

@@ -2,13 +2,11 @@
 
 import pytest
 
-from tests.harness import (
-    NOWHERE, MakeWorld, Person, World, codes, refused)
+from tests.harness import NOWHERE, MakeWorld, Person, World, codes, refused
 from zchat.errors import Code, Refused
 
 
 class TestQuota:
-
     @pytest.fixture
     def world(self, make_world: MakeWorld) -> World:
         return make_world(rate_limit=3, rate_period_seconds=60)
@@ -19,13 +17,13 @@ class TestQuota:
             ann("send", text="x")
             world.advance(10)
 
-        with refused(
-                Code.RATE_LIMITED, retry_after=30, limit=3, remaining=0):
+        with refused(Code.RATE_LIMITED, retry_after=30, limit=3, remaining=0):
             ann("send", text="x")
         bob("send", text="x")
 
     def test_the_period_starts_with_the_first_message(
-            self, world: World) -> None:
+        self, world: World
+    ) -> None:
         ann = world.user()
         world.advance(1000)
         ann("send", text="1")
@@ -110,7 +108,6 @@ class TestQuota:
 
 
 class TestReport:
-
     def test_distinct_reporters_make_a_ban(self, world: World) -> None:
         ann, *others = world.users("ann bob eve dan")
         world.told()
@@ -126,9 +123,12 @@ class TestReport:
     def test_complaints_of_one_batch_all_count(self, world: World) -> None:
         ann, *others = world.users("ann bob eve dan")
 
-        outcomes = world.batch([
-            other.asks("report", user_id=ann.id, reason="rude")
-            for other in others])
+        outcomes = world.batch(
+            [
+                other.asks("report", user_id=ann.id, reason="rude")
+                for other in others
+            ]
+        )
 
         assert codes(outcomes) == ["ok"] * 3
         assert ann("status").user.banned_until is not None
@@ -144,7 +144,8 @@ class TestReport:
         ann, bob = world.users("ann bob")
 
         outcomes = world.batch(
-            [bob.asks("report", user_id=ann.id, reason="rude")] * 2)
+            [bob.asks("report", user_id=ann.id, reason="rude")] * 2
+        )
 
         assert codes(outcomes) == ["ok", "conflict"]
 
@@ -154,8 +155,7 @@ class TestReport:
             ann("report", user_id=ann.id, reason="rude")
 
     @pytest.mark.parametrize("reason", ["", "x" * 501, "a\x00"])
-    def test_reasons_that_are_none(
-            self, world: World, reason: str) -> None:
+    def test_reasons_that_are_none(self, world: World, reason: str) -> None:
         ann, bob = world.users("ann bob")
         with refused(Code.BAD_REQUEST, field="reason"):
             bob("report", user_id=ann.id, reason=reason)
@@ -175,8 +175,8 @@ class TestReport:
         bob("report", user_id=ann.id, reason="rude", message_id=sent.id)
 
         assert world.store.rows(
-            "SELECT message_id, evidence FROM complaints") == [
-                (sent.id, "you fool")]
+            "SELECT message_id, evidence FROM complaints"
+        ) == [(sent.id, "you fool")]
 
     def test_its_author_may_have_left(self, world: World) -> None:
         ann, bob = world.users("ann bob")
@@ -202,8 +202,12 @@ class TestReport:
 
         for message_id in (sent.id, NOWHERE):
             with refused(Code.NOT_FOUND):
-                bob("report", user_id=ann.id, reason="rude",
-                    message_id=message_id)
+                bob(
+                    "report",
+                    user_id=ann.id,
+                    reason="rude",
+                    message_id=message_id,
+                )
 
     def test_warnings_outlive_a_restart(self, world: World) -> None:
         ann, bob, eve, dan = world.users("ann bob eve dan")
@@ -218,7 +222,6 @@ class TestReport:
 
 
 class TestBan:
-
     @pytest.fixture
     def world(self, make_world: MakeWorld) -> World:
         return make_world(max_warnings=1, ban_seconds=60)
@@ -237,27 +240,34 @@ class TestBan:
         return until
 
     def test_what_it_forbids(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         first = ann("send", text="x")
-        upload = {"chat_id": world.common, "name": "a", "size": 1,
-                  "sha256": "0" * 64}
+        upload = {
+            "chat_id": world.common,
+            "name": "a",
+            "size": 1,
+            "sha256": "0" * 64,
+        }
         file_id = ann("upload", **upload).file_id
         until = self.ban(ann, bob)
 
         for method, params in (
-                ("send", {"text": "x"}),
-                ("comment", {"message_id": first.id, "text": "x"}),
-                ("schedule", {"text": "x", "send_at": world.at(5)}),
-                ("upload", upload | {"name": "b"}), ("upload", upload),
-                ("upload_chunk", {
-                    "file_id": file_id, "offset": 0, "data": b"x"}),
-                ("create_chat", {"name": "x"}),
-                ("p2p", {"user_id": bob.id})):
+            ("send", {"text": "x"}),
+            ("comment", {"message_id": first.id, "text": "x"}),
+            ("schedule", {"text": "x", "send_at": world.at(5)}),
+            ("upload", upload | {"name": "b"}),
+            ("upload", upload),
+            ("upload_chunk", {"file_id": file_id, "offset": 0, "data": b"x"}),
+            ("create_chat", {"name": "x"}),
+            ("p2p", {"user_id": bob.id}),
+        ):
             with refused(Code.BANNED, until=until):
                 ann(method, **params)
 
     def test_and_nothing_else(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         eve = world.user("eve")
         group = world.group(ann)
         other = world.group(bob)
@@ -268,31 +278,40 @@ class TestBan:
         self.ban(ann, bob)
 
         for method, params in (
-                ("connect", {}), ("status", {}), ("chats", {}),
-                ("history", {"chat_id": world.common}), ("unread", {}),
-                ("comments", {"message_id": sent.id}), ("sync", {}),
-                ("read", {"chat_id": world.common, "seq": 1}),
-                ("users", {"chat_id": world.common}),
-                ("rename", {"name": "nan"}), ("scheduled", {}),
-                ("cancel", {"id": plan}), ("p2p", {"user_id": bob.id}),
-                ("report", {"user_id": bob.id, "reason": "x"}),
-                ("invite", {"chat_id": group, "user_id": eve.id}),
-                ("rename_chat", {"chat_id": group, "name": "x"}),
-                ("invite_link", {"chat_id": group}),
-                ("join", {"link": link}),
-                ("remove", {"chat_id": group, "user_id": eve.id}),
-                ("exit", {"chat_id": private})):
+            ("connect", {}),
+            ("status", {}),
+            ("chats", {}),
+            ("history", {"chat_id": world.common}),
+            ("unread", {}),
+            ("comments", {"message_id": sent.id}),
+            ("sync", {}),
+            ("read", {"chat_id": world.common, "seq": 1}),
+            ("users", {"chat_id": world.common}),
+            ("rename", {"name": "nan"}),
+            ("scheduled", {}),
+            ("cancel", {"id": plan}),
+            ("p2p", {"user_id": bob.id}),
+            ("report", {"user_id": bob.id, "reason": "x"}),
+            ("invite", {"chat_id": group, "user_id": eve.id}),
+            ("rename_chat", {"chat_id": group, "name": "x"}),
+            ("invite_link", {"chat_id": group}),
+            ("join", {"link": link}),
+            ("remove", {"chat_id": group, "user_id": eve.id}),
+            ("exit", {"chat_id": private}),
+        ):
             ann(method, **params)
 
     def test_a_repeat_is_answered(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         first = ann("send", text="x", idempotency_key="k")
         self.ban(ann, bob)
 
         assert ann("send", text="x", idempotency_key="k") == first
 
     def test_it_ends_by_itself(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         self.ban(ann, bob)
         world.advance(59.999)
         with refused(Code.BANNED):
@@ -304,7 +323,8 @@ class TestBan:
         assert ann("status").user.banned_until is None
 
     def test_it_outlives_a_restart(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         until = self.ban(ann, bob)
         world.restart()
 
@@ -312,16 +332,21 @@ class TestBan:
             ann("send", text="x")
 
     def test_a_neighbour_of_the_batch_sees_it(
-            self, world: World, ann: Person, bob: Person) -> None:
-        outcomes = world.batch([
-            ann.asks("send", text="before"),
-            bob.asks("report", user_id=ann.id, reason="rude"),
-            ann.asks("send", text="after")])
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
+        outcomes = world.batch(
+            [
+                ann.asks("send", text="before"),
+                bob.asks("report", user_id=ann.id, reason="rude"),
+                ann.asks("send", text="after"),
+            ]
+        )
 
         assert codes(outcomes) == ["ok", "ok", "banned"]
 
     def test_after_it_warnings_start_from_zero(
-            self, make_world: MakeWorld) -> None:
+        self, make_world: MakeWorld
+    ) -> None:
         world = make_world(max_warnings=2, ban_seconds=60)
         ann, bob, eve, dan = world.users("ann bob eve dan")
         for one in (bob, eve):
@@ -342,7 +367,8 @@ class TestBan:
         assert ann("status").user.banned_until != until
 
     def test_a_complaint_during_it_does_not_lengthen_it(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         eve = world.user("eve")
         until = self.ban(ann, bob)
         world.advance(30)

@@ -25,9 +25,9 @@ def eve(world: World) -> Person:
 
 
 class TestP2P:
-
     def test_the_one_chat_of_two(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         chat_id = ann("p2p", user_id=bob.id).chat_id
 
         assert bob("p2p", user_id=ann.id).chat_id == chat_id
@@ -35,28 +35,37 @@ class TestP2P:
         assert ann.chat(chat_id).size == 2
 
     def test_both_who_want_it_at_once(
-            self, world: World, ann: Person, bob: Person) -> None:
-        one, other = world.batch([
-            ann.asks("p2p", user_id=bob.id), bob.asks("p2p", user_id=ann.id)])
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
+        one, other = world.batch(
+            [ann.asks("p2p", user_id=bob.id), bob.asks("p2p", user_id=ann.id)]
+        )
 
         assert one == other
         assert ann.chat(one.chat_id).size == 2
 
     def test_the_other_is_told(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         world.told()
         chat_id = ann("p2p", user_id=bob.id).chat_id
 
-        assert world.told_to(bob) == [{
-            "event": "chat_added", "chat_id": chat_id, "name": "ann",
-            "kind": "p2p"}]
+        assert world.told_to(bob) == [
+            {
+                "event": "chat_added",
+                "chat_id": chat_id,
+                "name": "ann",
+                "kind": "p2p",
+            }
+        ]
 
     def test_not_with_oneself(self, ann: Person) -> None:
         with refused(Code.BAD_REQUEST, field="user_id"):
             ann("p2p", user_id=ann.id)
 
     def test_not_with_whom_one_does_not_meet(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         bob("exit", chat_id=world.common)
 
         for user_id in (bob.id, NOWHERE):
@@ -64,14 +73,16 @@ class TestP2P:
                 ann("p2p", user_id=user_id)
 
     def test_a_shared_group_is_enough(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         world.group(ann, bob)
         bob("exit", chat_id=world.common)
 
         ann("p2p", user_id=bob.id)
 
     def test_who_left_is_brought_back(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         chat_id = ann("p2p", user_id=bob.id).chat_id
         ann("send", chat_id=chat_id, text="1")
         bob("exit", chat_id=chat_id)
@@ -83,13 +94,18 @@ class TestP2P:
         assert bob.chat(chat_id).unread == 0
 
     def test_after_both_left_it_is_a_new_one(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         old = ann("p2p", user_id=bob.id).chat_id
         ann("send", chat_id=old, text="1")
 
-        outcomes = world.batch([
-            ann.asks("exit", chat_id=old), bob.asks("exit", chat_id=old),
-            bob.asks("p2p", user_id=ann.id)])
+        outcomes = world.batch(
+            [
+                ann.asks("exit", chat_id=old),
+                bob.asks("exit", chat_id=old),
+                bob.asks("p2p", user_id=ann.id),
+            ]
+        )
 
         assert codes(outcomes) == ["ok"] * 3
         new = outcomes[2].chat_id
@@ -98,56 +114,81 @@ class TestP2P:
         assert world.store.rows("SELECT * FROM messages") == []
 
     def test_leaving_and_coming_back_in_one_batch(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         chat_id = ann("p2p", user_id=bob.id).chat_id
         ann("send", chat_id=chat_id, text="1")
 
-        outcomes = world.batch([
-            bob.asks("exit", chat_id=chat_id),
-            bob.asks("p2p", user_id=ann.id),
-            bob.asks("send", chat_id=chat_id, text="2")])
+        outcomes = world.batch(
+            [
+                bob.asks("exit", chat_id=chat_id),
+                bob.asks("p2p", user_id=ann.id),
+                bob.asks("send", chat_id=chat_id, text="2"),
+            ]
+        )
 
         assert codes(outcomes) == ["ok"] * 3
         assert ann.texts(chat_id) == ["1", "2"]
         assert ann.chat(chat_id).size == 2
 
     def test_leaving_counts_for_who_comes_later_in_the_batch(
-            self, world: World, ann: Person, bob: Person) -> None:
-        outcomes = world.batch([
-            ann.asks("exit", chat_id=world.common),
-            bob.asks("p2p", user_id=ann.id)])
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
+        outcomes = world.batch(
+            [
+                ann.asks("exit", chat_id=world.common),
+                bob.asks("p2p", user_id=ann.id),
+            ]
+        )
         assert codes(outcomes) == ["ok", "not_found"]
 
-        outcomes = world.batch([
-            ann.asks("connect"), bob.asks("p2p", user_id=ann.id)])
+        outcomes = world.batch(
+            [ann.asks("connect"), bob.asks("p2p", user_id=ann.id)]
+        )
         assert codes(outcomes) == ["ok", "ok"]
 
-    @pytest.mark.parametrize("method", [
-        "rename_chat", "invite", "remove", "invite_link", "invite_links",
-        "join_requests", "approve", "deny"])
+    @pytest.mark.parametrize(
+        "method",
+        [
+            "rename_chat",
+            "invite",
+            "remove",
+            "invite_link",
+            "invite_links",
+            "join_requests",
+            "approve",
+            "deny",
+        ],
+    )
     def test_nobody_owns_it(
-            self, world: World, ann: Person, bob: Person,
-            method: str) -> None:
+        self, world: World, ann: Person, bob: Person, method: str
+    ) -> None:
         other = {"user_id": bob.id}
         params = {
-            "rename_chat": {"name": "x"}, "invite": other, "remove": other,
-            "approve": other, "deny": other}
-        for chat_id in (
-                ann("p2p", user_id=bob.id).chat_id, world.common):
+            "rename_chat": {"name": "x"},
+            "invite": other,
+            "remove": other,
+            "approve": other,
+            "deny": other,
+        }
+        for chat_id in (ann("p2p", user_id=bob.id).chat_id, world.common):
             with refused(Code.FORBIDDEN):
                 ann(method, chat_id=chat_id, **params.get(method, {}))
 
 
 class TestGroup:
-
-    def test_its_maker_is_the_owner(
-            self, world: World, ann: Person) -> None:
+    def test_its_maker_is_the_owner(self, world: World, ann: Person) -> None:
         world.told()
         chat_id = ann("create_chat", name="Tea").chat_id
 
-        assert world.told_to(ann) == [{
-            "event": "chat_added", "chat_id": chat_id, "name": "Tea",
-            "kind": "group"}]
+        assert world.told_to(ann) == [
+            {
+                "event": "chat_added",
+                "chat_id": chat_id,
+                "name": "Tea",
+                "kind": "group",
+            }
+        ]
         ann("rename_chat", chat_id=chat_id, name="Coffee")
         assert ann.chat(chat_id).name == "Coffee"
 
@@ -157,7 +198,8 @@ class TestGroup:
             ann("create_chat", name=name)
 
     def test_who_is_invited_is_a_member(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         chat_id = world.group(ann)
         ann("send", chat_id=chat_id, text="before")
         world.told()
@@ -166,8 +208,10 @@ class TestGroup:
 
         events = world.told()
         assert [(told.name, told.sealed) for told in events] == [
-            ("key_changed", True), ("member_joined", True),
-            ("chat_added", True)]
+            ("key_changed", True),
+            ("member_joined", True),
+            ("chat_added", True),
+        ]
         ann("send", chat_id=chat_id, text="after")
         assert bob.texts(chat_id) == ["after"]
         assert bob.chat(chat_id).unread == 1
@@ -175,7 +219,8 @@ class TestGroup:
         assert bob.chat(chat_id).size == 2
 
     def test_only_acquaintances_are_invited(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         bob("exit", chat_id=world.common)
         chat_id = world.group(ann)
 
@@ -184,35 +229,39 @@ class TestGroup:
                 ann("invite", chat_id=chat_id, user_id=user_id)
 
     def test_only_the_owner_may(
-            self, world: World, ann: Person, bob: Person,
-            eve: Person) -> None:
+        self, world: World, ann: Person, bob: Person, eve: Person
+    ) -> None:
         chat_id = world.group(ann, bob)
         for method, params in (
-                ("rename_chat", {"name": "x"}),
-                ("invite", {"user_id": eve.id}),
-                ("remove", {"user_id": ann.id}), ("invite_link", {}),
-                ("invite_links", {}), ("join_requests", {}),
-                ("approve", {"user_id": eve.id}),
-                ("deny", {"user_id": eve.id})):
+            ("rename_chat", {"name": "x"}),
+            ("invite", {"user_id": eve.id}),
+            ("remove", {"user_id": ann.id}),
+            ("invite_link", {}),
+            ("invite_links", {}),
+            ("join_requests", {}),
+            ("approve", {"user_id": eve.id}),
+            ("deny", {"user_id": eve.id}),
+        ):
             with refused(Code.FORBIDDEN):
                 bob(method, chat_id=chat_id, **params)
             for place in (chat_id, NOWHERE):
                 with refused(Code.NOT_FOUND):
                     eve(method, chat_id=place, **params)
 
-    def test_rename_tells_the_members(
-            self, world: World, ann: Person) -> None:
+    def test_rename_tells_the_members(self, world: World, ann: Person) -> None:
         chat_id = world.group(ann)
         world.told()
 
         ann("rename_chat", chat_id=chat_id, name="x")
         ann("rename_chat", chat_id=chat_id, name="x")
 
-        assert world.told_in(chat_id) == [{
-            "event": "chat_renamed", "chat_id": chat_id, "name": "x"}]
+        assert world.told_in(chat_id) == [
+            {"event": "chat_renamed", "chat_id": chat_id, "name": "x"}
+        ]
 
     def test_who_is_removed_has_nothing_any_more(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         chat_id = world.group(ann, bob)
         sent = ann("send", chat_id=chat_id, text="1")
         world.told()
@@ -220,19 +269,22 @@ class TestGroup:
         ann("remove", chat_id=chat_id, user_id=bob.id)
 
         assert world.told_to(bob) == [
-            {"event": "chat_removed", "chat_id": chat_id}]
+            {"event": "chat_removed", "chat_id": chat_id}
+        ]
         for method, params in (
-                ("send", {"chat_id": chat_id, "text": "x"}),
-                ("history", {"chat_id": chat_id}),
-                ("comments", {"message_id": sent.id}),
-                ("comment", {"message_id": sent.id, "text": "x"})):
+            ("send", {"chat_id": chat_id, "text": "x"}),
+            ("history", {"chat_id": chat_id}),
+            ("comments", {"message_id": sent.id}),
+            ("comment", {"message_id": sent.id, "text": "x"}),
+        ):
             with refused(Code.NOT_FOUND):
                 bob(method, **params)
         assert len(bob("sync").chats) == 1
         assert ann.chat(chat_id).size == 1
 
     def test_removing_whom_there_is_not(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         chat_id = world.group(ann)
         for user_id in (bob.id, NOWHERE):
             with refused(Code.NOT_FOUND):
@@ -241,38 +293,45 @@ class TestGroup:
             ann("remove", chat_id=chat_id, user_id=ann.id)
 
     def test_removal_counts_at_once(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         chat_id = world.group(ann, bob)
 
-        outcomes = world.batch([
-            bob.asks("send", chat_id=chat_id, text="1"),
-            ann.asks("remove", chat_id=chat_id, user_id=bob.id),
-            bob.asks("send", chat_id=chat_id, text="2"),
-            bob.asks("history", chat_id=chat_id)])
+        outcomes = world.batch(
+            [
+                bob.asks("send", chat_id=chat_id, text="1"),
+                ann.asks("remove", chat_id=chat_id, user_id=bob.id),
+                bob.asks("send", chat_id=chat_id, text="2"),
+                bob.asks("history", chat_id=chat_id),
+            ]
+        )
 
         assert codes(outcomes) == ["ok", "ok", "not_found", "not_found"]
         assert ann.texts(chat_id) == ["1"]
 
     def test_who_comes_back_sees_what_follows_only(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         chat_id = world.group(ann, bob)
         ann("send", chat_id=chat_id, text="1")
 
-        outcomes = world.batch([
-            ann.asks("remove", chat_id=chat_id, user_id=bob.id),
-            ann.asks("send", chat_id=chat_id, text="2"),
-            ann.asks("invite", chat_id=chat_id, user_id=bob.id),
-            ann.asks("send", chat_id=chat_id, text="3")])
+        outcomes = world.batch(
+            [
+                ann.asks("remove", chat_id=chat_id, user_id=bob.id),
+                ann.asks("send", chat_id=chat_id, text="2"),
+                ann.asks("invite", chat_id=chat_id, user_id=bob.id),
+                ann.asks("send", chat_id=chat_id, text="3"),
+            ]
+        )
 
         assert codes(outcomes) == ["ok"] * 4
         assert bob.texts(chat_id) == ["3"]
 
 
 class TestExit:
-
     def test_an_owner_hands_the_group_on(
-            self, world: World, ann: Person, bob: Person,
-            eve: Person) -> None:
+        self, world: World, ann: Person, bob: Person, eve: Person
+    ) -> None:
         chat_id = world.group(ann)
         ann("invite", chat_id=chat_id, user_id=eve.id)
         world.advance(1)
@@ -285,69 +344,87 @@ class TestExit:
             bob("rename_chat", chat_id=chat_id, name="Bob's")
 
     def test_to_whom_does_not_leave_in_the_same_batch(
-            self, world: World, ann: Person, bob: Person,
-            eve: Person) -> None:
+        self, world: World, ann: Person, bob: Person, eve: Person
+    ) -> None:
         chat_id = world.group(ann)
         for one in (bob, eve):
             world.advance(1)
             ann("invite", chat_id=chat_id, user_id=one.id)
 
-        world.batch([
-            bob.asks("exit", chat_id=chat_id),
-            ann.asks("exit", chat_id=chat_id)])
+        world.batch(
+            [
+                bob.asks("exit", chat_id=chat_id),
+                ann.asks("exit", chat_id=chat_id),
+            ]
+        )
 
         eve("rename_chat", chat_id=chat_id, name="Eve's")
 
     def test_two_owners_in_one_batch(
-            self, world: World, ann: Person, bob: Person,
-            eve: Person) -> None:
+        self, world: World, ann: Person, bob: Person, eve: Person
+    ) -> None:
         chat_id = world.group(ann, bob, eve)
-        world.batch([
-            one.asks("exit", chat_id=chat_id) for one in (ann, bob)])
+        world.batch([one.asks("exit", chat_id=chat_id) for one in (ann, bob)])
 
         eve("rename_chat", chat_id=chat_id, name="Eve's")
         assert eve.chat(chat_id).size == 1
 
     def test_an_heir_who_comes_in_the_same_batch(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         chat_id = world.group(ann)
-        world.batch([
-            ann.asks("invite", chat_id=chat_id, user_id=bob.id),
-            ann.asks("exit", chat_id=chat_id)])
+        world.batch(
+            [
+                ann.asks("invite", chat_id=chat_id, user_id=bob.id),
+                ann.asks("exit", chat_id=chat_id),
+            ]
+        )
 
         bob("rename_chat", chat_id=chat_id, name="Bob's")
 
     def test_the_last_one_takes_the_group_along(
-            self, world: World, ann: Person, bob: Person,
-            eve: Person) -> None:
+        self, world: World, ann: Person, bob: Person, eve: Person
+    ) -> None:
         chat_id = world.group(ann, bob)
         link = ann("invite_link", chat_id=chat_id).link
         eve("join", link=link)
-        ann("send", chat_id=chat_id, text="x", files=[
-            world.file(ann, chat_id, b"data")])
+        ann(
+            "send",
+            chat_id=chat_id,
+            text="x",
+            files=[world.file(ann, chat_id, b"data")],
+        )
         world.file(bob, chat_id, b"more data")
         for one in (ann, bob):
             one("exit", chat_id=chat_id)
 
-        for table in ("messages", "files", "file_chunks", "links",
-                      "join_requests"):
+        for table in (
+            "messages",
+            "files",
+            "file_chunks",
+            "links",
+            "join_requests",
+        ):
             assert world.store.rows(f"SELECT * FROM {table}") == []
         with refused(Code.NOT_FOUND):
             eve("join", link=link)
         assert eve("status").chats_count == 1
 
     def test_a_message_of_the_same_batch_goes_too(
-            self, world: World, ann: Person) -> None:
+        self, world: World, ann: Person
+    ) -> None:
         chat_id = world.group(ann)
 
-        world.batch([
-            ann.asks("send", chat_id=chat_id, text="x"),
-            ann.asks("exit", chat_id=chat_id)])
+        world.batch(
+            [
+                ann.asks("send", chat_id=chat_id, text="x"),
+                ann.asks("exit", chat_id=chat_id),
+            ]
+        )
 
         assert world.store.rows("SELECT * FROM messages") == []
 
-    def test_the_common_chat_stays(
-            self, world: World, ann: Person) -> None:
+    def test_the_common_chat_stays(self, world: World, ann: Person) -> None:
         ann("send", text="x")
         ann("exit", chat_id=world.common)
         with refused(Code.NOT_FOUND):
@@ -357,7 +434,8 @@ class TestExit:
         assert ann.texts(world.common) == ["x"]
 
     def test_twice_at_once(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         chat_id = world.group(ann, bob)
 
         outcomes = world.batch([bob.asks("exit", chat_id=chat_id)] * 2)
@@ -367,10 +445,9 @@ class TestExit:
 
 
 class TestKeys:
-
     def test_private_events_are_sealed(
-            self, world: World, ann: Person, bob: Person,
-            eve: Person) -> None:
+        self, world: World, ann: Person, bob: Person, eve: Person
+    ) -> None:
         chat_id = ann("p2p", user_id=bob.id).chat_id
         for one in (ann, bob, eve):
             one.syncs()
@@ -382,10 +459,14 @@ class TestKeys:
         assert told.sealed
         assert b"secret" not in told.raw.body
         assert [one.opens(told) for one in (ann, bob, eve)] == [
-            True, True, False]
+            True,
+            True,
+            False,
+        ]
 
     def test_the_key_changes_when_somebody_leaves(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         chat_id = world.group(ann, bob)
         bob.syncs()
         world.told()
@@ -393,29 +474,40 @@ class TestKeys:
         ann("remove", chat_id=chat_id, user_id=bob.id)
         ann("send", chat_id=chat_id, text="secret")
 
-        told = [one for one in world.told()
-                if one.raw.topic == chat_topic(chat_id)]
+        told = [
+            one for one in world.told() if one.raw.topic == chat_topic(chat_id)
+        ]
         assert [(one.name, bob.opens(one)) for one in told] == [
-            ("key_changed", True), ("member_left", False),
-            ("message", False)]
+            ("key_changed", True),
+            ("member_left", False),
+            ("message", False),
+        ]
 
     def test_also_for_messages_of_the_same_batch(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         chat_id = world.group(ann, bob)
         bob.syncs()
         world.told()
 
-        world.batch([
-            ann.asks("send", chat_id=chat_id, text="1"),
-            bob.asks("exit", chat_id=chat_id),
-            ann.asks("send", chat_id=chat_id, text="2")])
+        world.batch(
+            [
+                ann.asks("send", chat_id=chat_id, text="1"),
+                bob.asks("exit", chat_id=chat_id),
+                ann.asks("send", chat_id=chat_id, text="2"),
+            ]
+        )
 
-        opened = [told.body["message"]["text"] for told in world.told()
-                  if told.name == "message" and bob.opens(told)]
+        opened = [
+            told.body["message"]["text"]
+            for told in world.told()
+            if told.name == "message" and bob.opens(told)
+        ]
         assert opened == ["1"]
 
     def test_a_newcomer_cannot_open_what_was_before(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         chat_id = world.group(ann)
         world.told()
         ann("send", chat_id=chat_id, text="1")
@@ -423,12 +515,16 @@ class TestKeys:
         bob.syncs()
         ann("send", chat_id=chat_id, text="2")
 
-        opened = [told.body["message"]["text"] for told in world.told()
-                  if told.name == "message" and bob.opens(told)]
+        opened = [
+            told.body["message"]["text"]
+            for told in world.told()
+            if told.name == "message" and bob.opens(told)
+        ]
         assert opened == ["2"]
 
     def test_keys_outlive_a_restart(
-            self, world: World, ann: Person, bob: Person) -> None:
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
         ann("p2p", user_id=bob.id)
         before = ann("sync")
         world.restart()
@@ -437,14 +533,13 @@ class TestKeys:
 
 
 class TestLinks:
-
     @pytest.fixture
     def chat_id(self, world: World, ann: Person) -> str:
         return world.group(ann)
 
     def test_a_stranger_waits_for_the_owner(
-            self, world: World, ann: Person, bob: Person,
-            chat_id: str) -> None:
+        self, world: World, ann: Person, bob: Person, chat_id: str
+    ) -> None:
         made = ann("invite_link", chat_id=chat_id)
         assert made.expires_at == world.at(86_400)
         world.told()
@@ -452,18 +547,25 @@ class TestLinks:
         joined = bob("join", link=made.link)
 
         assert joined.state == "pending"
-        assert world.told_to(ann) == [{
-            "event": "join_requested", "chat_id": chat_id,
-            "user": {"id": bob.id, "name": "bob"}}]
+        assert world.told_to(ann) == [
+            {
+                "event": "join_requested",
+                "chat_id": chat_id,
+                "user": {"id": bob.id, "name": "bob"},
+            }
+        ]
         with refused(Code.NOT_FOUND):
             bob("history", chat_id=chat_id)
         (request,) = ann("join_requests", chat_id=chat_id).requests
         assert (request.user.id, request.user.name, request.created) == (
-            bob.id, "bob", world.at(0))
+            bob.id,
+            "bob",
+            world.at(0),
+        )
 
     def test_the_owner_approves(
-            self, world: World, ann: Person, bob: Person,
-            chat_id: str) -> None:
+        self, world: World, ann: Person, bob: Person, chat_id: str
+    ) -> None:
         made = ann("invite_link", chat_id=chat_id)
         ann("send", chat_id=chat_id, text="before")
         bob("join", link=made.link)
@@ -472,7 +574,9 @@ class TestLinks:
         ann("approve", chat_id=chat_id, user_id=bob.id)
 
         assert [body["event"] for body in world.told_to(bob)] == [
-            "chat_added", "join_decided"]
+            "chat_added",
+            "join_decided",
+        ]
         assert bob.texts(chat_id) == []
         (link,) = ann("invite_links", chat_id=chat_id).links
         assert (link.link_id, link.uses) == (made.link_id, 1)
@@ -481,23 +585,32 @@ class TestLinks:
         assert (joined.state, joined.chat_id) == ("member", chat_id)
 
     def test_what_the_decision_says(
-            self, world: World, ann: Person, bob: Person, eve: Person,
-            chat_id: str) -> None:
+        self, world: World, ann: Person, bob: Person, eve: Person, chat_id: str
+    ) -> None:
         made = ann("invite_link", chat_id=chat_id)
         for one in (bob, eve):
             one("join", link=made.link)
         ann("approve", chat_id=chat_id, user_id=bob.id)
         assert world.told_to(bob)[-1] == {
-            "event": "join_decided", "chat_id": chat_id,
-            "link_id": made.link_id, "approved": True}
+            "event": "join_decided",
+            "chat_id": chat_id,
+            "link_id": made.link_id,
+            "approved": True,
+        }
 
         ann("deny", chat_id=chat_id, user_id=eve.id)
-        assert world.told_to(eve) == [{
-            "event": "join_decided", "chat_id": None,
-            "link_id": made.link_id, "approved": False}]
+        assert world.told_to(eve) == [
+            {
+                "event": "join_decided",
+                "chat_id": None,
+                "link_id": made.link_id,
+                "approved": False,
+            }
+        ]
 
     def test_who_is_denied_may_ask_again(
-            self, ann: Person, bob: Person, chat_id: str) -> None:
+        self, ann: Person, bob: Person, chat_id: str
+    ) -> None:
         link = ann("invite_link", chat_id=chat_id, max_uses=1).link
         bob("join", link=link)
         ann("deny", chat_id=chat_id, user_id=bob.id)
@@ -508,8 +621,8 @@ class TestLinks:
         ann("approve", chat_id=chat_id, user_id=bob.id)
 
     def test_asking_twice_is_asking_once(
-            self, world: World, ann: Person, bob: Person,
-            chat_id: str) -> None:
+        self, world: World, ann: Person, bob: Person, chat_id: str
+    ) -> None:
         link = ann("invite_link", chat_id=chat_id).link
         world.told()
 
@@ -519,14 +632,15 @@ class TestLinks:
         assert len(ann("join_requests", chat_id=chat_id).requests) == 1
 
     def test_the_link_is_kept_as_a_hash_only(
-            self, world: World, ann: Person, chat_id: str) -> None:
+        self, world: World, ann: Person, chat_id: str
+    ) -> None:
         link = ann("invite_link", chat_id=chat_id).link
 
         assert link not in str(world.store.rows("SELECT * FROM links"))
 
     def test_one_answer_for_every_dead_link(
-            self, world: World, ann: Person, bob: Person, eve: Person,
-            chat_id: str) -> None:
+        self, world: World, ann: Person, bob: Person, eve: Person, chat_id: str
+    ) -> None:
         expired = ann("invite_link", chat_id=chat_id, expires_in=1).link
         world.advance(1)
         used = ann("invite_link", chat_id=chat_id, max_uses=1).link
@@ -537,25 +651,39 @@ class TestLinks:
         gone = eve("invite_link", chat_id=world.group(eve)).link
         eve("exit", chat_id=eve("chats").chats[-1].id)
 
-        outcomes = world.batch([
-            Asked(bob, "join", {"link": link}) for link in (
-                "unknown", expired, used, revoked, gone, "x" * 128)])
+        outcomes = world.batch(
+            [
+                Asked(bob, "join", {"link": link})
+                for link in (
+                    "unknown",
+                    expired,
+                    used,
+                    revoked,
+                    gone,
+                    "x" * 128,
+                )
+            ]
+        )
 
-        assert {outcome.message for outcome in outcomes} \
-            == {outcomes[0].message}
+        assert {outcome.message for outcome in outcomes} == {
+            outcomes[0].message
+        }
         assert codes(outcomes) == ["not_found"] * 6
         assert ann("invite_links", chat_id=chat_id).links == []
 
     def test_a_use_counts_at_approval(
-            self, world: World, ann: Person, bob: Person, eve: Person,
-            chat_id: str) -> None:
+        self, world: World, ann: Person, bob: Person, eve: Person, chat_id: str
+    ) -> None:
         link = ann("invite_link", chat_id=chat_id, max_uses=1).link
         for one in (bob, eve):
             assert one("join", link=link).state == "pending"
 
-        outcomes = world.batch([
-            ann.asks("approve", chat_id=chat_id, user_id=one.id)
-            for one in (bob, eve)])
+        outcomes = world.batch(
+            [
+                ann.asks("approve", chat_id=chat_id, user_id=one.id)
+                for one in (bob, eve)
+            ]
+        )
 
         assert codes(outcomes) == ["ok", "conflict"]
         assert ann.chat(chat_id).size == 2
@@ -563,33 +691,37 @@ class TestLinks:
         assert ann("join_requests", chat_id=chat_id).requests == []
 
     def test_a_use_is_never_counted_twice(
-            self, world: World, ann: Person, bob: Person,
-            chat_id: str) -> None:
+        self, world: World, ann: Person, bob: Person, chat_id: str
+    ) -> None:
         link = ann("invite_link", chat_id=chat_id, max_uses=2).link
         bob("join", link=link)
 
-        outcomes = world.batch([
-            ann.asks("approve", chat_id=chat_id, user_id=bob.id)] * 2)
+        outcomes = world.batch(
+            [ann.asks("approve", chat_id=chat_id, user_id=bob.id)] * 2
+        )
 
         assert codes(outcomes) == ["ok", "not_found"]
         assert ann("invite_links", chat_id=chat_id).links[0].uses == 1
 
     def test_who_is_invited_meanwhile_uses_no_link(
-            self, world: World, ann: Person, bob: Person,
-            chat_id: str) -> None:
+        self, world: World, ann: Person, bob: Person, chat_id: str
+    ) -> None:
         link = ann("invite_link", chat_id=chat_id, max_uses=1).link
         bob("join", link=link)
 
-        outcomes = world.batch([
-            ann.asks("invite", chat_id=chat_id, user_id=bob.id),
-            ann.asks("approve", chat_id=chat_id, user_id=bob.id)])
+        outcomes = world.batch(
+            [
+                ann.asks("invite", chat_id=chat_id, user_id=bob.id),
+                ann.asks("approve", chat_id=chat_id, user_id=bob.id),
+            ]
+        )
 
         assert codes(outcomes) == ["ok", "not_found"]
         assert ann("invite_links", chat_id=chat_id).links[0].uses == 0
 
     def test_approving_after_the_end_of_the_link(
-            self, world: World, ann: Person, bob: Person, eve: Person,
-            chat_id: str) -> None:
+        self, world: World, ann: Person, bob: Person, eve: Person, chat_id: str
+    ) -> None:
         made = ann("invite_link", chat_id=chat_id, expires_in=10)
         for one in (bob, eve):
             one("join", link=made.link)
@@ -601,7 +733,8 @@ class TestLinks:
         assert ann.chat(chat_id).size == 3
 
     def test_revoking_by_the_link_or_its_id(
-            self, ann: Person, chat_id: str) -> None:
+        self, ann: Person, chat_id: str
+    ) -> None:
         one = ann("invite_link", chat_id=chat_id)
         other = ann("invite_link", chat_id=chat_id)
 
@@ -612,7 +745,8 @@ class TestLinks:
         ann("revoke_link", link=one.link)
 
     def test_only_the_owner_revokes(
-            self, ann: Person, bob: Person, chat_id: str) -> None:
+        self, ann: Person, bob: Person, chat_id: str
+    ) -> None:
         made = ann("invite_link", chat_id=chat_id)
         ann("invite", chat_id=chat_id, user_id=bob.id)
 
@@ -621,33 +755,40 @@ class TestLinks:
                 bob("revoke_link", link=link)
 
     def test_the_heir_is_told_of_who_waits(
-            self, world: World, ann: Person, bob: Person, eve: Person,
-            chat_id: str) -> None:
+        self, world: World, ann: Person, bob: Person, eve: Person, chat_id: str
+    ) -> None:
         ann("invite", chat_id=chat_id, user_id=bob.id)
         link = ann("invite_link", chat_id=chat_id).link
         world.told()
 
-        world.batch([
-            ann.asks("exit", chat_id=chat_id), eve.asks("join", link=link)])
+        world.batch(
+            [ann.asks("exit", chat_id=chat_id), eve.asks("join", link=link)]
+        )
 
         assert "join_requested" in [
-            body["event"] for body in world.told_to(bob)]
+            body["event"] for body in world.told_to(bob)
+        ]
 
     def test_so_many_live_links(
-            self, world: World, ann: Person, chat_id: str) -> None:
+        self, world: World, ann: Person, chat_id: str
+    ) -> None:
         outcomes = world.batch(
-            [ann.asks("invite_link", chat_id=chat_id)] * (LIVE_LINKS + 1))
+            [ann.asks("invite_link", chat_id=chat_id)] * (LIVE_LINKS + 1)
+        )
         assert codes(outcomes) == ["ok"] * LIVE_LINKS + ["conflict"]
 
-        outcomes = world.batch([
-            ann.asks("revoke_link", link=outcomes[0].link),
-            ann.asks("invite_link", chat_id=chat_id),
-            ann.asks("invite_link", chat_id=chat_id)])
+        outcomes = world.batch(
+            [
+                ann.asks("revoke_link", link=outcomes[0].link),
+                ann.asks("invite_link", chat_id=chat_id),
+                ann.asks("invite_link", chat_id=chat_id),
+            ]
+        )
         assert codes(outcomes) == ["ok", "ok", "conflict"]
 
     def test_links_outlive_a_restart(
-            self, world: World, ann: Person, bob: Person,
-            chat_id: str) -> None:
+        self, world: World, ann: Person, bob: Person, chat_id: str
+    ) -> None:
         link = ann("invite_link", chat_id=chat_id, max_uses=1).link
         bob("join", link=link)
         world.restart()
@@ -659,11 +800,13 @@ class TestLinks:
         with refused(Code.NOT_FOUND):
             world.user()("join", link=link)
 
-    @pytest.mark.parametrize(("field", "value"), [
-        ("expires_in", 0), ("expires_in", 31_536_001), ("max_uses", 0)])
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [("expires_in", 0), ("expires_in", 31_536_001), ("max_uses", 0)],
+    )
     def test_bounds(
-            self, ann: Person, chat_id: str, field: str,
-            value: int) -> None:
+        self, ann: Person, chat_id: str, field: str, value: int
+    ) -> None:
         with refused(Code.BAD_REQUEST, field=field):
             ann("invite_link", chat_id=chat_id, **{field: value})
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from tests.harness import (
-    NOWHERE, MakeWorld, Person, World, codes, refused)
+from tests.harness import NOWHERE, MakeWorld, Person, World, codes, refused
 from zchat.chat.schedule import DUE_PAGE
 from zchat.errors import Code
 from zchat.rpc import SCHEDULED_LIMIT
@@ -19,7 +18,7 @@ def test_at_its_time_it_is_sent(world: World) -> None:
     made = ann("schedule", text="hi", send_at=world.at(60))
     assert made.send_at == world.at(60)
     world.advance(59)
-    world.duties()
+    world.run_timers()
     assert ann.texts(world.common) == []
 
     world.wait(2)
@@ -28,7 +27,10 @@ def test_at_its_time_it_is_sent(world: World) -> None:
     (message,) = ann.chat(world.common).messages
     (listed,) = ann("scheduled").messages
     assert (listed.id, listed.state, listed.message_id) == (
-        made.id, "sent", message.id)
+        made.id,
+        "sent",
+        message.id,
+    )
     world.wait(60)
     assert ann.texts(world.common) == ["hi"]
 
@@ -47,18 +49,21 @@ def test_the_devices_are_told(world: World) -> None:
     ann = world.user("ann")
     world.told()
     made = ann("schedule", text="hi", send_at=world.at(1))
-    assert world.told_to(ann) == [{
-        "event": "scheduled_changed", "id": made.id, "state": "pending"}]
+    assert world.told_to(ann) == [
+        {"event": "scheduled_changed", "id": made.id, "state": "pending"}
+    ]
 
     world.wait(1.5)
 
     events = world.told()
-    assert [told.name for told in events] == [
-        "message", "scheduled_sent"]
+    assert [told.name for told in events] == ["message", "scheduled_sent"]
     assert events[1].body == {
-        "event": "scheduled_sent", "id": made.id,
-        "chat_id": world.common, "seq": 1,
-        "message_id": events[0].body["message"]["id"]}
+        "event": "scheduled_sent",
+        "id": made.id,
+        "chat_id": world.common,
+        "seq": 1,
+        "message_id": events[0].body["message"]["id"],
+    }
 
 
 def test_after_a_downtime_once(world: World) -> None:
@@ -73,19 +78,17 @@ def test_after_a_downtime_once(world: World) -> None:
     assert ann.texts(world.common) == ["hi"]
 
 
-def test_many_due_at_once_in_the_order_of_their_times(
-        world: World) -> None:
+def test_many_due_at_once_in_the_order_of_their_times(world: World) -> None:
     people = [world.user() for _ in range(DUE_PAGE // SCHEDULED_LIMIT + 1)]
     count = 0
     for one in people:
         for number in range(SCHEDULED_LIMIT):
-            one("schedule", text=str(number),
-                send_at=world.at(100 - number))
+            one("schedule", text=str(number), send_at=world.at(100 - number))
             count += 1
     assert count > DUE_PAGE
     world.advance(200)
 
-    world.duties()
+    world.run_timers()
 
     texts = people[0].texts(world.common)
     assert len(texts) == count
@@ -93,21 +96,22 @@ def test_many_due_at_once_in_the_order_of_their_times(
 
 
 class TestTime:
-
     @pytest.mark.parametrize("seconds", [0, -1, -1e9, 120 * 86_400 + 1])
     def test_out_of_bounds(self, world: World, seconds: float) -> None:
         with refused(Code.BAD_REQUEST, field="send_at"):
             world.user()("schedule", text="x", send_at=world.at(seconds))
 
-    @pytest.mark.parametrize("send_at", [
-        "tomorrow", "2023-11-15T00:00:00", 1_700_000_060, None, ""])
+    @pytest.mark.parametrize(
+        "send_at", ["tomorrow", "2023-11-15T00:00:00", 1_700_000_060, None, ""]
+    )
     def test_that_is_none(self, world: World, send_at: object) -> None:
         with refused(Code.BAD_REQUEST, field="send_at"):
             world.user()("schedule", text="x", send_at=send_at)
 
     def test_any_offset(self, world: World) -> None:
         made = world.user()(
-            "schedule", text="x", send_at="2023-11-15T12:00:00+05:30")
+            "schedule", text="x", send_at="2023-11-15T12:00:00+05:30"
+        )
 
         assert made.send_at == "2023-11-15T06:30:00.000000+00:00"
 
@@ -116,13 +120,15 @@ class TestTime:
 
 
 class TestBounds:
-
     def test_so_many_wait(self, world: World) -> None:
         ann = world.user()
 
-        outcomes = world.batch([
-            ann.asks("schedule", text="x", send_at=world.at(60))
-            for _ in range(SCHEDULED_LIMIT + 1)])
+        outcomes = world.batch(
+            [
+                ann.asks("schedule", text="x", send_at=world.at(60))
+                for _ in range(SCHEDULED_LIMIT + 1)
+            ]
+        )
 
         assert codes(outcomes) == ["ok"] * SCHEDULED_LIMIT + ["conflict"]
         assert world.store.committed < 10
@@ -130,13 +136,18 @@ class TestBounds:
 
     def test_who_cancels_one_may_schedule_one(self, world: World) -> None:
         ann = world.user()
-        ids = [ann("schedule", text="x", send_at=world.at(60)).id
-               for _ in range(SCHEDULED_LIMIT)]
+        ids = [
+            ann("schedule", text="x", send_at=world.at(60)).id
+            for _ in range(SCHEDULED_LIMIT)
+        ]
 
-        outcomes = world.batch([
-            ann.asks("cancel", id=ids[0]),
-            ann.asks("schedule", text="y", send_at=world.at(60)),
-            ann.asks("schedule", text="z", send_at=world.at(60))])
+        outcomes = world.batch(
+            [
+                ann.asks("cancel", id=ids[0]),
+                ann.asks("schedule", text="y", send_at=world.at(60)),
+                ann.asks("schedule", text="z", send_at=world.at(60)),
+            ]
+        )
 
         assert codes(outcomes) == ["ok", "ok", "conflict"]
 
@@ -149,7 +160,8 @@ class TestBounds:
         ann("schedule", text="y", send_at=world.at(1))
 
     def test_the_pending_are_listed_after_any_number(
-            self, world: World) -> None:
+        self, world: World
+    ) -> None:
         ann = world.user()
         for _ in range(11):
             for _ in range(SCHEDULED_LIMIT):
@@ -164,7 +176,6 @@ class TestBounds:
 
 
 class TestCancel:
-
     def test_it_is_never_sent(self, world: World) -> None:
         ann = world.user()
         made = ann("schedule", text="x", send_at=world.at(1))
@@ -172,9 +183,9 @@ class TestCancel:
 
         ann("cancel", id=made.id)
 
-        assert world.told_to(ann) == [{
-            "event": "scheduled_changed", "id": made.id,
-            "state": "cancelled"}]
+        assert world.told_to(ann) == [
+            {"event": "scheduled_changed", "id": made.id, "state": "cancelled"}
+        ]
         world.wait(5)
         assert ann.texts(world.common) == []
         assert states(ann) == [("x", "cancelled")]
@@ -205,7 +216,8 @@ class TestCancel:
 
     @pytest.mark.parametrize("cancel_first", [True, False])
     def test_in_one_batch_with_the_sending(
-            self, world: World, cancel_first: bool) -> None:
+        self, world: World, cancel_first: bool
+    ) -> None:
         ann = world.user()
         made = ann("schedule", text="x", send_at=world.at(1))
         world.advance(2)
@@ -221,15 +233,17 @@ class TestCancel:
 
 
 class TestJudgedAgain:
-
     def fails(self, world: World, ann: Person, code: str) -> None:
         """What is due fails with the code, and ann is told."""
         world.told()
         world.wait(100)
         assert [m.state for m in ann("scheduled").messages] == ["failed"]
         assert ann("scheduled").messages[0].error == code
-        (body,) = [body for body in world.told_to(ann)
-                   if body["event"] == "scheduled_failed"]
+        (body,) = [
+            body
+            for body in world.told_to(ann)
+            if body["event"] == "scheduled_failed"
+        ]
         assert body["error"] == code
 
     def test_a_ban(self, make_world: MakeWorld) -> None:
@@ -254,8 +268,13 @@ class TestJudgedAgain:
         ann = world.user()
         group = world.group(ann)
         file_id = world.file(ann, group, b"data")
-        ann("schedule", chat_id=group, text="x", send_at=world.at(60),
-            files=[file_id])
+        ann(
+            "schedule",
+            chat_id=group,
+            text="x",
+            send_at=world.at(60),
+            files=[file_id],
+        )
         ann("exit", chat_id=group)
 
         self.fails(world, ann, "not_found")
@@ -277,11 +296,13 @@ class TestJudgedAgain:
         world.wait(70)
 
         assert [state for _, state in states(ann)] == [
-            "sent", "sent", "failed"]
+            "sent",
+            "sent",
+            "failed",
+        ]
         assert ann("status").user.quota.remaining == 0
 
-    def test_the_one_that_fails_harms_no_other(
-            self, world: World) -> None:
+    def test_the_one_that_fails_harms_no_other(self, world: World) -> None:
         ann, bob = world.users("ann bob")
         group = world.group(bob, ann)
         ann("schedule", chat_id=group, text="1", send_at=world.at(60))
@@ -323,10 +344,13 @@ def test_the_list_by_state(world: World) -> None:
             ann("cancel", id=made.id)
     world.wait(2)
 
-    assert states(ann) == [
-        ("c", "sent"), ("a", "pending"), ("b", "cancelled")]
-    for state, texts in (("pending", ["a"]), ("sent", ["c"]),
-                         ("failed", []), ("cancelled", ["b"])):
+    assert states(ann) == [("c", "sent"), ("a", "pending"), ("b", "cancelled")]
+    for state, texts in (
+        ("pending", ["a"]),
+        ("sent", ["c"]),
+        ("failed", []),
+        ("cancelled", ["b"]),
+    ):
         found = ann("scheduled", state=state).messages
         assert [m.text for m in found] == texts
     with refused(Code.BAD_REQUEST, field="state"):
@@ -335,15 +359,12 @@ def test_the_list_by_state(world: World) -> None:
 
 
 class TestOnce:
-
     def test_a_repeat_gets_the_first_answer(self, world: World) -> None:
         ann = world.user()
-        params = {"text": "x", "send_at": world.at(60),
-                  "idempotency_key": "k"}
+        params = {"text": "x", "send_at": world.at(60), "idempotency_key": "k"}
         first = ann("schedule", **params)
 
-        assert world.batch([ann.asks("schedule", **params)] * 2) \
-            == [first] * 2
+        assert world.batch([ann.asks("schedule", **params)] * 2) == [first] * 2
         world.restart()
         assert ann("schedule", **params) == first
         world.wait(100)
@@ -355,8 +376,10 @@ class TestOnce:
         at = world.at(60)
         ann("schedule", text="x", send_at=at, idempotency_key="k")
 
-        for params in ({"text": "y", "send_at": at},
-                       {"text": "x", "send_at": world.at(61)}):
+        for params in (
+            {"text": "y", "send_at": at},
+            {"text": "x", "send_at": world.at(61)},
+        ):
             with refused(Code.CONFLICT, field="idempotency_key"):
                 ann("schedule", idempotency_key="k", **params)
 
@@ -365,7 +388,8 @@ def test_files_wait_with_their_message(world: World) -> None:
     ann = world.user()
     file_id = world.file(ann, world.common, b"data")
     made = ann(
-        "schedule", text="x", files=[file_id], send_at=world.at(100_000))
+        "schedule", text="x", files=[file_id], send_at=world.at(100_000)
+    )
     with refused(Code.CONFLICT, field="files"):
         ann("send", text="y", files=[file_id])
 

@@ -4,7 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zchat.rpc.sealing import (
-    NONCE_BYTES, SECRET_BYTES, key_number, seal, unseal)
+    NONCE_BYTES,
+    SECRET_BYTES,
+    key_number,
+    seal,
+    unseal,
+)
 
 SECRET, OTHER = bytes(SECRET_BYTES), b"o" * SECRET_BYTES
 TOPIC = b"c" * 17

@@ -22,41 +22,59 @@ def secret(number: int) -> bytes:
 
 def message(seq: int, author: str = OTHER) -> results.Message:
     return results.Message(
-        id=f"00000000-0000-7000-8000-{seq:012x}", seq=seq,
+        id=f"00000000-0000-7000-8000-{seq:012x}",
+        seq=seq,
         created="2026-01-01T00:00:00.000000+00:00",
         author=results.Person(id=author, name="somebody"),
-        text=f"text {seq}", is_comment_on=None, comments=0, files=[])
+        text=f"text {seq}",
+        is_comment_on=None,
+        comments=0,
+        files=[],
+    )
 
 
 def chat(
-        chat_id: str = COMMON, *, head: int = 0, read: int = 0,
-        unread: int = 0, name: str = "chat",
-        key: int | None = None) -> results.SyncChat:
+    chat_id: str = COMMON,
+    *,
+    head: int = 0,
+    read: int = 0,
+    unread: int = 0,
+    name: str = "chat",
+    key: int | None = None,
+) -> results.SyncChat:
     return results.SyncChat(
-        id=chat_id, name=name,
-        kind="common" if chat_id == COMMON else "group", head=head,
-        read=read, unread=unread,
-        event_key=None if chat_id == COMMON else results.EventKey(
-            id=key or 1, secret=secret(key or 1)))
+        id=chat_id,
+        name=name,
+        kind="common" if chat_id == COMMON else "group",
+        head=head,
+        read=read,
+        unread=unread,
+        event_key=None
+        if chat_id == COMMON
+        else results.EventKey(id=key or 1, secret=secret(key or 1)),
+    )
 
 
 def sync(
-        *chats: results.SyncChat, epoch: str = "e",
-        inbox_key: int = 1) -> results.Sync:
+    *chats: results.SyncChat, epoch: str = "e", inbox_key: int = 1
+) -> results.Sync:
     return results.Sync(
-        epoch=epoch, chats=list(chats), inbox_key=results.EventKey(
-            id=inbox_key, secret=secret(inbox_key)))
+        epoch=epoch,
+        chats=list(chats),
+        inbox_key=results.EventKey(id=inbox_key, secret=secret(inbox_key)),
+    )
 
 
-def page(
-        *seqs: int, head: int, has_newer: bool = False) -> results.History:
+def page(*seqs: int, head: int, has_newer: bool = False) -> results.History:
     return results.History(
-        messages=[message(seq) for seq in seqs], has_older=False,
-        has_newer=has_newer, head=head)
+        messages=[message(seq) for seq in seqs],
+        has_older=False,
+        has_newer=has_newer,
+        head=head,
+    )
 
 
-def body(
-        topic: bytes, event: dict[str, Any], key: int | None) -> bytes:
+def body(topic: bytes, event: dict[str, Any], key: int | None) -> bytes:
     plain = codec.pack(event)
     if key is None:
         return plain
@@ -77,34 +95,57 @@ class Device:
             if isinstance(command, s.Subscribe):
                 self.session.live(command)
                 commands += self.session.synced(sync(*chats))
-        return [command for command in commands
-                if not isinstance(command, s.Subscribe)]
+        return [
+            command
+            for command in commands
+            if not isinstance(command, s.Subscribe)
+        ]
 
     def event(
-            self, chat_id: str, name: str, key: int | None = None, /,
-            **fields: Any) -> list[s.Command]:
+        self, chat_id: str, name: str, key: int | None = None, /, **fields: Any
+    ) -> list[s.Command]:
         if key is None and chat_id != COMMON:
             key = 1
         topic = topics.chat_topic(chat_id)
-        return self.session.published(topic, body(
-            topic, {"event": name, "chat_id": chat_id, **fields}, key))
-
-    def inbox(self, name: str, key: int = 1, /, **fields: Any
-              ) -> list[s.Command]:
         return self.session.published(
-            INBOX, body(INBOX, {"event": name, **fields}, key))
+            topic,
+            body(topic, {"event": name, "chat_id": chat_id, **fields}, key),
+        )
 
-    def message(self, seq: int, chat_id: str = COMMON,
-                key: int | None = None) -> list[s.Command]:
-        return self.event(chat_id, "message", key, seq=seq, message=(
-            {"id": message(seq).id, "seq": seq, "created": "x",
-             "author": {"id": OTHER, "name": "somebody"},
-             "text": f"text {seq}", "is_comment_on": None,
-             "comments": 0, "files": []}))
+    def inbox(
+        self, name: str, key: int = 1, /, **fields: Any
+    ) -> list[s.Command]:
+        return self.session.published(
+            INBOX, body(INBOX, {"event": name, **fields}, key)
+        )
+
+    def message(
+        self, seq: int, chat_id: str = COMMON, key: int | None = None
+    ) -> list[s.Command]:
+        return self.event(
+            chat_id,
+            "message",
+            key,
+            seq=seq,
+            message=(
+                {
+                    "id": message(seq).id,
+                    "seq": seq,
+                    "created": "x",
+                    "author": {"id": OTHER, "name": "somebody"},
+                    "text": f"text {seq}",
+                    "is_comment_on": None,
+                    "comments": 0,
+                    "files": [],
+                }
+            ),
+        )
 
     def beat(self, epoch: str = "e", gaps: int = 0) -> list[s.Command]:
-        return self.session.published(topics.HEARTBEAT, codec.pack(
-            {"epoch": epoch, "time": "x", "gaps": gaps}))
+        return self.session.published(
+            topics.HEARTBEAT,
+            codec.pack({"epoch": epoch, "time": "x", "gaps": gaps}),
+        )
 
     def wait(self, seconds: float) -> list[s.Command]:
         self.now += seconds
@@ -114,16 +155,20 @@ class Device:
 def seqs(commands: list[s.Command]) -> list[int]:
     """The seqs of the messages that are delivered."""
     return [
-        command.event.message.seq for command in commands
+        command.event.message.seq
+        for command in commands
         if isinstance(command, s.Deliver)
-        and isinstance(command.event, s.MessageEvent)]
+        and isinstance(command.event, s.MessageEvent)
+    ]
 
 
 def notices(commands: list[s.Command]) -> list[tuple[str, str | None]]:
     return [
-        (command.event.name, command.event.chat_id) for command in commands
+        (command.event.name, command.event.chat_id)
+        for command in commands
         if isinstance(command, s.Deliver)
-        and isinstance(command.event, s.Notice)]
+        and isinstance(command.event, s.Notice)
+    ]
 
 
 def fetch_in(commands: list[s.Command]) -> s.Fetch:
@@ -187,8 +232,8 @@ class TestStart:
         commands = device.start(chat(head=4), chat(GROUP, head=2))
         assert notices(commands) == [("chat_added", GROUP)]
         kinds = [
-            type(c.event if isinstance(c, s.Deliver) else c)
-            for c in commands]
+            type(c.event if isinstance(c, s.Deliver) else c) for c in commands
+        ]
         assert kinds.index(s.Notice) < kinds.index(s.Fetch)
         assert notices(Device().start(chat(), chat(GROUP))) == []
 
@@ -213,7 +258,8 @@ class TestStart:
         device.message(1, GROUP)
         device.inbox("banned", until="later")
         commands = device.session.synced(
-            sync(chat(head=4), chat(GROUP, head=0)))
+            sync(chat(head=4), chat(GROUP, head=0))
+        )
         assert sorted(seqs(commands)) == [1, 5]
         assert notices(commands) == [("banned", None)]
 
@@ -239,8 +285,12 @@ class TestMessages:
         [fetch] = device.message(5)
         assert fetch == s.Fetch(COMMON, 2, 200)
         assert device.message(6) == []
-        assert seqs(device.session.fetched(
-            fetch, page(3, 4, 5, head=5))) == [3, 4, 5, 6]
+        assert seqs(device.session.fetched(fetch, page(3, 4, 5, head=5))) == [
+            3,
+            4,
+            5,
+            6,
+        ]
 
     def test_the_missing_message_may_still_come_by_itself(self) -> None:
         device = Device()
@@ -254,7 +304,8 @@ class TestMessages:
         device = Device(cursors={COMMON: 0})
         fetch = fetch_in(device.start(chat(head=5)))
         commands = device.session.fetched(
-            fetch, page(1, 2, head=5, has_newer=True))
+            fetch, page(1, 2, head=5, has_newer=True)
+        )
         assert seqs(commands) == [1, 2]
         assert fetch_in(commands).after == 2
 
@@ -282,8 +333,7 @@ class TestMessages:
         device = Device()
         device.start(chat(head=2))
         assert device.event(COMMON, "head", seq=2) == []
-        assert device.event(COMMON, "head", seq=3) == [
-            s.Fetch(COMMON, 2, 200)]
+        assert device.event(COMMON, "head", seq=3) == [s.Fetch(COMMON, 2, 200)]
 
     def test_a_page_without_progress_waits_for_the_tick(self) -> None:
         device = Device()
@@ -306,8 +356,9 @@ class TestMessages:
         assert state.fetching == fetch
         assert state.fetching is not None
         commands = device.session.fetched(
-            state.fetching, page(*range(1, 201), head=s.HELD_LIMIT + 49,
-                                 has_newer=True))
+            state.fetching,
+            page(*range(1, 201), head=s.HELD_LIMIT + 49, has_newer=True),
+        )
         assert fetch_in(commands).after == s.HELD_LIMIT + 1
 
     def test_few_fetches_at_once(self) -> None:
@@ -325,11 +376,18 @@ class TestMessages:
         assert delivered == len(ids)
         assert commands[-1] == CAUGHT_UP
 
-    @pytest.mark.parametrize("broken", [
-        b"", b"\xc1", codec.pack([1]), codec.pack({"event": 5}),
-        codec.pack({"event": "message", "message": {"seq": 3}}),
-        codec.pack({"event": "head", "seq": "3"}),
-        codec.pack({"event": "chat_renamed", "name": 5})])
+    @pytest.mark.parametrize(
+        "broken",
+        [
+            b"",
+            b"\xc1",
+            codec.pack([1]),
+            codec.pack({"event": 5}),
+            codec.pack({"event": "message", "message": {"seq": 3}}),
+            codec.pack({"event": "head", "seq": "3"}),
+            codec.pack({"event": "chat_renamed", "name": 5}),
+        ],
+    )
     def test_what_cannot_be_read_is_left_out(self, broken: bytes) -> None:
         device = Device()
         device.start(chat(head=2))
@@ -356,7 +414,8 @@ class TestKeys:
         device = Device()
         device.start(chat(GROUP))
         assert device.event(GROUP, "member_joined", 2, user={}) == [
-            s.AskSync()]
+            s.AskSync()
+        ]
         commands = device.session.synced(sync(chat(GROUP, key=2)))
         assert notices(commands) == [("member_joined", GROUP)]
 
@@ -371,8 +430,7 @@ class TestKeys:
         device.start(chat(GROUP))
         assert device.event(GROUP, "key_changed") == [s.AskSync()]
         assert device.message(1, GROUP, key=3) == []
-        assert device.session.synced(sync(chat(GROUP, key=2))) == [
-            s.AskSync()]
+        assert device.session.synced(sync(chat(GROUP, key=2))) == [s.AskSync()]
         commands = device.session.synced(sync(chat(GROUP, head=1, key=3)))
         assert seqs(commands) == [1]
 
@@ -380,8 +438,9 @@ class TestKeys:
         device = Device()
         device.start(chat(GROUP))
         topic = topics.chat_topic(GROUP)
-        forged = body(topics.chat_topic(SECOND_GROUP), {
-            "event": "head", "seq": 9}, 1)
+        forged = body(
+            topics.chat_topic(SECOND_GROUP), {"event": "head", "seq": 9}, 1
+        )
         assert device.session.published(topic, forged) == [s.AskSync()]
         assert device.session.synced(sync(chat(GROUP))) == []
         assert device.session.published(topic, b"short") == []
@@ -444,15 +503,15 @@ class TestChats:
         device = Device(cursors={GROUP: 0})
         fetch = fetch_in(device.start(chat(GROUP, head=1)))
         device.session.fetch_refused(fetch)
-        assert device.session.synced(sync(chat(GROUP, head=1))) == [
-            CAUGHT_UP]
+        assert device.session.synced(sync(chat(GROUP, head=1))) == [CAUGHT_UP]
         assert device.wait(1.0) == [s.Fetch(GROUP, 0, 200)]
 
     def test_the_new_name_is_told_once(self) -> None:
         device = Device()
         device.start(chat(GROUP, name="old"))
-        assert notices(device.event(
-            GROUP, "chat_renamed", name="new")) == [("chat_renamed", GROUP)]
+        assert notices(device.event(GROUP, "chat_renamed", name="new")) == [
+            ("chat_renamed", GROUP)
+        ]
         assert device.event(GROUP, "chat_renamed", name="new") == []
         assert device.session.chats[GROUP].name == "new"
 
@@ -469,12 +528,13 @@ class TestChats:
     def test_unknown_events_are_passed_on(self) -> None:
         device = Device()
         device.start(chat(GROUP))
-        [deliver] = device.inbox("scheduled_failed", chat_id=GROUP, id="x",
-                                 error="banned")
-        assert deliver == s.Deliver(s.Notice(
-            "scheduled_failed", GROUP, {"id": "x", "error": "banned"}))
-        assert notices(device.event(GROUP, "sparkle")) == [
-            ("sparkle", GROUP)]
+        [deliver] = device.inbox(
+            "scheduled_failed", chat_id=GROUP, id="x", error="banned"
+        )
+        assert deliver == s.Deliver(
+            s.Notice("scheduled_failed", GROUP, {"id": "x", "error": "banned"})
+        )
+        assert notices(device.event(GROUP, "sparkle")) == [("sparkle", GROUP)]
 
 
 class TestRead:
@@ -482,10 +542,20 @@ class TestRead:
         device = Device()
         device.start(chat())
         device.message(1)
-        device.event(COMMON, "message", message={
-            "id": "x", "seq": 2, "created": "x", "text": "",
-            "author": {"id": ME, "name": "me"}, "is_comment_on": None,
-            "comments": 0, "files": []})
+        device.event(
+            COMMON,
+            "message",
+            message={
+                "id": "x",
+                "seq": 2,
+                "created": "x",
+                "text": "",
+                "author": {"id": ME, "name": "me"},
+                "is_comment_on": None,
+                "comments": 0,
+                "files": [],
+            },
+        )
         assert device.session.chats[COMMON].unread == 1
 
     def test_what_sync_counted_is_not_counted_again(self) -> None:
@@ -531,7 +601,10 @@ class TestFromTheTop:
         [subscribe] = device.session.connected(200.0)
         assert isinstance(subscribe, s.Subscribe)
         assert set(subscribe.topics) == {
-            topics.HEARTBEAT, INBOX, topics.chat_topic(COMMON)}
+            topics.HEARTBEAT,
+            INBOX,
+            topics.chat_topic(COMMON),
+        }
         assert device.session.live(subscribe) == [s.AskSync()]
         commands = device.session.synced(sync(chat(head=3)))
         assert fetch_in(commands).after == 2
@@ -581,8 +654,7 @@ class TestFromTheTop:
             for command in device.beat(gaps=gaps):
                 assert isinstance(command, s.Subscribe)
                 device.session.live(command)
-                assert device.session.synced(sync(chat(head=9))) == [
-                    CAUGHT_UP]
+                assert device.session.synced(sync(chat(head=9))) == [CAUGHT_UP]
         assert device.beat(gaps=1) == []
 
     def test_another_broker_counts_its_own_gaps(self) -> None:
@@ -614,7 +686,8 @@ class TestFromTheTop:
         device.session.live(subscribe)
         device.session.synced(sync(chat(head=4), epoch="another"))
         assert device.session.fetched(old, page(6, 7, 8, 9, head=9)) == [
-            CAUGHT_UP]
+            CAUGHT_UP
+        ]
         assert device.session.cursors() == {COMMON: 4}
 
     def test_saved_cursors_beyond_the_head_are_set_back(self) -> None:

@@ -39,9 +39,15 @@ class Room:
 
     def message(self, seq: int) -> results.Message:
         return results.Message(
-            id=f"{seq}", seq=seq, created="x", text="",
+            id=f"{seq}",
+            seq=seq,
+            created="x",
+            text="",
             author=results.Person(id=self.authors[seq - 1], name="x"),
-            is_comment_on=None, comments=0, files=[])
+            is_comment_on=None,
+            comments=0,
+            files=[],
+        )
 
     @property
     def head(self) -> int:
@@ -60,14 +66,15 @@ class Server:
         self.published: list[tuple[bytes, bytes]] = []
 
     def publish(
-            self, room: Room, name: str, inbox: bool = False,
-            **fields: Any) -> None:
+        self, room: Room, name: str, inbox: bool = False, **fields: Any
+    ) -> None:
         plain = codec.pack({"event": name, "chat_id": room.id, **fields})
         topic = INBOX if inbox else topics.chat_topic(room.id)
         key = 1 if inbox else room.key
         if room.id != COMMON or inbox:
             plain = sealing.seal(
-                key, secret(room.id, key, inbox), topic, plain, bytes(12))
+                key, secret(room.id, key, inbox), topic, plain, bytes(12)
+            )
         self.published.append((topic, plain))
 
     def post(self, room: Room, author: str) -> None:
@@ -75,10 +82,21 @@ class Server:
             return
         room.authors.append(author)
         message = room.message(room.head)
-        self.publish(room, "message", seq=room.head, message={
-            "id": message.id, "seq": message.seq, "created": "x",
-            "text": "", "author": {"id": author, "name": "x"},
-            "is_comment_on": None, "comments": 0, "files": []})
+        self.publish(
+            room,
+            "message",
+            seq=room.head,
+            message={
+                "id": message.id,
+                "seq": message.seq,
+                "created": "x",
+                "text": "",
+                "author": {"id": author, "name": "x"},
+                "is_comment_on": None,
+                "comments": 0,
+                "files": [],
+            },
+        )
 
     def head(self, room: Room) -> None:
         self.publish(room, "head", seq=room.head)
@@ -97,8 +115,12 @@ class Server:
         body = codec.pack(plain)
         if room.id != COMMON:
             body = sealing.seal(
-                room.key, secret(room.id, room.key, False), topic, body,
-                bytes(12))
+                room.key,
+                secret(room.id, room.key, False),
+                topic,
+                body,
+                bytes(12),
+            )
         self.published.append((topic, body))
 
     def read(self, room: Room) -> None:
@@ -120,17 +142,26 @@ class Server:
 
     def sync(self) -> results.Sync:
         return results.Sync(
-            epoch="e", inbox_key=results.EventKey(
-                id=1, secret=secret(COMMON, 1, True)),
+            epoch="e",
+            inbox_key=results.EventKey(id=1, secret=secret(COMMON, 1, True)),
             chats=[
                 results.SyncChat(
-                    id=room.id, name=room.name, head=room.head,
+                    id=room.id,
+                    name=room.name,
+                    head=room.head,
                     kind="common" if room.id == COMMON else "group",
-                    read=room.read, unread=room.unread(),
-                    event_key=None if room.id == COMMON else
-                    results.EventKey(id=room.key, secret=secret(
-                        room.id, room.key, False)))
-                for room in self.rooms.values() if room.member])
+                    read=room.read,
+                    unread=room.unread(),
+                    event_key=None
+                    if room.id == COMMON
+                    else results.EventKey(
+                        id=room.key, secret=secret(room.id, room.key, False)
+                    ),
+                )
+                for room in self.rooms.values()
+                if room.member
+            ],
+        )
 
     def history(self, fetch: s.Fetch) -> results.History | None:
         room = self.rooms[fetch.chat_id]
@@ -140,8 +171,10 @@ class Server:
         last = min(first + PAGE - 1, room.head)
         return results.History(
             messages=[room.message(n) for n in range(first, last + 1)],
-            has_older=first > room.first, has_newer=last < room.head,
-            head=room.head)
+            has_older=first > room.first,
+            has_newer=last < room.head,
+            head=room.head,
+        )
 
 
 def secret(chat_id: str, number: int, inbox: bool) -> bytes:
@@ -191,8 +224,10 @@ class World:
     def fan_out(self) -> None:
         """What was published is under way to who subscribed to it."""
         self.events += [
-            event for event in self.server.published
-            if event[0] in self.subscribed]
+            event
+            for event in self.server.published
+            if event[0] in self.subscribed
+        ]
         self.server.published.clear()
 
     def connect(self) -> None:
@@ -229,9 +264,14 @@ class World:
         """The server answers, as it now is; the answer is under way."""
         if self.asked:
             asked = self.asked.pop(at % len(self.asked))
-            self.answers.append((
-                asked, self.server.history(asked)
-                if isinstance(asked, s.Fetch) else self.server.sync()))
+            self.answers.append(
+                (
+                    asked,
+                    self.server.history(asked)
+                    if isinstance(asked, s.Fetch)
+                    else self.server.sync(),
+                )
+            )
 
     def answered(self, at: int, lose: bool = False) -> None:
         if not self.answers:
@@ -253,8 +293,11 @@ class World:
 
     def beat(self) -> None:
         if topics.HEARTBEAT in self.subscribed:
-            self.run(self.session.published(
-                topics.HEARTBEAT, codec.pack({"epoch": "e"})))
+            self.run(
+                self.session.published(
+                    topics.HEARTBEAT, codec.pack({"epoch": "e"})
+                )
+            )
 
     def settle(self) -> None:
         """Nothing is lost any more: let all arrive that is under way."""
@@ -268,8 +311,9 @@ class World:
             self.barrier()
             self.answer(0)
             self.answered(0)
-            if not (self.events or self.barriers or self.asked
-                    or self.answers):
+            if not (
+                self.events or self.barriers or self.asked or self.answers
+            ):
                 self.tick(1.0)
                 if not (self.asked or self.barriers):
                     return
@@ -277,18 +321,44 @@ class World:
 
 
 FAITHFUL = [
-    "post", "post", "own", "head", "rotate", "rename", "read",
-    "come_or_go", "come_or_go", *["event"] * 6, "barrier", "barrier",
-    "answer", "answer", "answered", "answered", "tick", "beat"]
+    "post",
+    "post",
+    "own",
+    "head",
+    "rotate",
+    "rename",
+    "read",
+    "come_or_go",
+    "come_or_go",
+    *["event"] * 6,
+    "barrier",
+    "barrier",
+    "answer",
+    "answer",
+    "answered",
+    "answered",
+    "tick",
+    "beat",
+]
 LOSSY = [
-    *FAITHFUL, "post", "post", "repeat", "drop", "lose", "cut",
-    "connect", "connect"]
+    *FAITHFUL,
+    "post",
+    "post",
+    "repeat",
+    "drop",
+    "lose",
+    "cut",
+    "connect",
+    "connect",
+]
 
 
 def steps_of(names: list[str]) -> st.SearchStrategy[list[tuple[str, int]]]:
     return st.lists(
         st.tuples(st.sampled_from(names), st.integers(0, 5)),
-        min_size=40, max_size=150)
+        min_size=40,
+        max_size=150,
+    )
 
 
 STEPS = steps_of(LOSSY)
@@ -335,7 +405,8 @@ def check_order(world: World) -> None:
 
 @given(STEPS)
 def test_every_message_comes_once_and_in_order(
-        steps: list[tuple[str, int]]) -> None:
+    steps: list[tuple[str, int]],
+) -> None:
     world = World()
     begin(world)
     for name, number in steps:
@@ -348,13 +419,15 @@ def test_every_message_comes_once_and_in_order(
     for room in world.server.rooms.values():
         if room.member:
             wanted = list(range(room.first, room.head + 1))
-            assert [seq for seq in world.delivered[room.id]
-                    if seq >= room.first] == wanted
+            assert [
+                seq for seq in world.delivered[room.id] if seq >= room.first
+            ] == wanted
 
 
 @given(STEPS)
 def test_the_device_ends_with_the_state_of_the_server(
-        steps: list[tuple[str, int]]) -> None:
+    steps: list[tuple[str, int]],
+) -> None:
     world = World()
     begin(world)
     for name, number in steps:
@@ -366,7 +439,8 @@ def test_the_device_ends_with_the_state_of_the_server(
 
 @given(steps_of(FAITHFUL))
 def test_it_does_so_without_a_reconnect_when_nothing_is_lost(
-        steps: list[tuple[str, int]]) -> None:
+    steps: list[tuple[str, int]],
+) -> None:
     world = World()
     begin(world)
     for name, number in steps:
@@ -379,16 +453,19 @@ def test_it_does_so_without_a_reconnect_when_nothing_is_lost(
 def check_state(world: World) -> None:
     shown = {
         chat.id: (chat.name, chat.head, chat.read, chat.unread)
-        for chat in world.session.chats.values()}
+        for chat in world.session.chats.values()
+    }
     assert shown == {
         room.id: (room.name, room.head, room.read, room.unread())
-        for room in world.server.rooms.values() if room.member}
+        for room in world.server.rooms.values()
+        if room.member
+    }
 
 
 @given(STEPS, STEPS)
 def test_a_restarted_program_misses_and_repeats_nothing(
-        before: list[tuple[str, int]],
-        after: list[tuple[str, int]]) -> None:
+    before: list[tuple[str, int]], after: list[tuple[str, int]]
+) -> None:
     world = World()
     begin(world)
     for name, number in before:
@@ -405,14 +482,15 @@ def test_a_restarted_program_misses_and_repeats_nothing(
     check_order(world)
     for room in world.server.rooms.values():
         if room.member:
-            assert [seq for seq in world.delivered[room.id]
-                    if seq >= room.first] == list(
-                        range(room.first, room.head + 1))
+            assert [
+                seq for seq in world.delivered[room.id] if seq >= room.first
+            ] == list(range(room.first, room.head + 1))
 
 
 @given(st.lists(st.sampled_from(["post", "event", "drop"]), max_size=40))
 def test_a_connection_that_only_loses_heals_without_a_reconnect(
-        steps: list[str]) -> None:
+    steps: list[str],
+) -> None:
     world = World()
     begin(world)
     for name in steps:

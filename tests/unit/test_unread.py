@@ -1,5 +1,7 @@
 """What came while away: read positions, unread, chats, sync."""
 
+from typing import Any
+
 import pytest
 
 from tests.harness import NOWHERE, Asked, World, codes, refused
@@ -7,11 +9,12 @@ from zchat.errors import Code
 from zchat.rpc.sealing import SECRET_BYTES
 
 
-def came(answer: object) -> dict[str, list[str]]:
+def came(answer: Any) -> dict[str, list[str]]:
     """The texts of an answer of `unread`, by the chat's name."""
     return {
         chat.name: [message.text for message in chat.messages]
-        for chat in answer.chats}  # type: ignore[attr-defined]
+        for chat in answer.chats
+    }
 
 
 def test_read_moves_forward_and_never_back(world: World) -> None:
@@ -33,7 +36,8 @@ def test_read_tells_the_other_devices(world: World) -> None:
 
     ann("read", chat_id=world.common, seq=1)
     assert world.told_to(ann) == [
-        {"event": "read", "chat_id": world.common, "seq": 1}]
+        {"event": "read", "chat_id": world.common, "seq": 1}
+    ]
 
     ann("read", chat_id=world.common, seq=1)
     assert world.told() == []
@@ -44,9 +48,12 @@ def test_two_devices_that_read_at_once(world: World) -> None:
     for _ in range(5):
         bob("send", text="x")
 
-    answers = world.batch([
-        Asked(ann, "read", {"chat_id": world.common, "seq": 4}, 1),
-        Asked(ann, "read", {"chat_id": world.common, "seq": 2}, 2)])
+    answers = world.batch(
+        [
+            Asked(ann, "read", {"chat_id": world.common, "seq": 4}, 1),
+            Asked(ann, "read", {"chat_id": world.common, "seq": 2}, 2),
+        ]
+    )
 
     assert [answer.seq for answer in answers] == [4, 4]
 
@@ -97,9 +104,11 @@ def test_unread_of_all_chats_the_common_one_first(world: World) -> None:
     answer = ann("unread")
 
     assert came(answer) == {
-        "default": ["1", "1b"], "bob": ["2"], "a group": ["3"]}
-    assert [chat.id for chat in answer.chats] == [
-        world.common, private, group]
+        "default": ["1", "1b"],
+        "bob": ["2"],
+        "a group": ["3"],
+    }
+    assert [chat.id for chat in answer.chats] == [world.common, private, group]
     assert not answer.more
 
 
@@ -117,24 +126,29 @@ def test_with_ack_each_comes_once(world: World) -> None:
 
     assert came(ann("unread", ack=True)) == {"default": ["1"]}
     assert world.told_to(ann) == [
-        {"event": "read", "chat_id": world.common, "seq": 1}]
+        {"event": "read", "chat_id": world.common, "seq": 1}
+    ]
     assert came(ann("unread", ack=True)) == {}
     bob("send", text="2")
     assert came(ann("unread", ack=True)) == {"default": ["2"]}
 
 
-def test_of_two_polls_at_once_each_message_goes_to_one(
-        world: World) -> None:
+def test_of_two_polls_at_once_each_message_goes_to_one(world: World) -> None:
     ann, bob = world.users("ann bob")
     for number in range(6):
         bob("send", text=str(number))
 
     answers = world.batch(
-        [Asked(ann, "unread", {"ack": True, "limit": 4}, device)
-         for device in (1, 2)])
+        [
+            Asked(ann, "unread", {"ack": True, "limit": 4}, device)
+            for device in (1, 2)
+        ]
+    )
 
     assert [came(answer) for answer in answers] == [
-        {"default": ["0", "1", "2", "3"]}, {"default": ["4", "5"]}]
+        {"default": ["0", "1", "2", "3"]},
+        {"default": ["4", "5"]},
+    ]
 
 
 def test_pages_in_all(world: World) -> None:
@@ -149,12 +163,13 @@ def test_pages_in_all(world: World) -> None:
     assert [came(page) for page in pages] == [
         {"default": ["c0", "c1", "c2", "c3"]},
         {"default": ["c4"], "bob": ["p0", "p1", "p2"]},
-        {"bob": ["p3", "p4"]}, {}]
+        {"bob": ["p3", "p4"]},
+        {},
+    ]
     assert [page.more for page in pages] == [True, True, False, False]
 
 
-def test_a_full_page_knows_that_another_chat_has_more(
-        world: World) -> None:
+def test_a_full_page_knows_that_another_chat_has_more(world: World) -> None:
     ann, bob = world.users("ann bob")
     private = ann("p2p", user_id=bob.id).chat_id
     bob("send", text="1")
@@ -182,9 +197,12 @@ def test_ack_of_who_was_removed_just_before(world: World) -> None:
     group = world.group(ann, bob)
     ann("send", chat_id=group, text="secret")
 
-    _, answer = world.batch([
-        ann.asks("remove", chat_id=group, user_id=bob.id),
-        bob.asks("unread", ack=True)])
+    _, answer = world.batch(
+        [
+            ann.asks("remove", chat_id=group, user_id=bob.id),
+            bob.asks("unread", ack=True),
+        ]
+    )
 
     assert came(answer) == {}
 
@@ -198,7 +216,10 @@ def test_chats_the_common_one_first(world: World) -> None:
     common, p2p, room = ann("chats").chats
 
     assert (common.id, common.kind, common.name) == (
-        world.common, "common", "default")
+        world.common,
+        "common",
+        "default",
+    )
     assert (p2p.id, p2p.kind, p2p.name) == (private, "p2p", "bob")
     assert (room.id, room.kind, room.name) == (group, "group", "a group")
     assert (p2p.head, p2p.read, p2p.unread, p2p.size) == (1, 0, 1, 2)
@@ -215,9 +236,12 @@ def test_one_chat_under_history(world: World) -> None:
     chat = ann.chat(world.common)
 
     assert [m.text for m in chat.messages] == [
-        str(n) for n in range(24, 4, -1)]
-    assert ann("chats", chat_id=world.common, depth=2).history.messages \
+        str(n) for n in range(24, 4, -1)
+    ]
+    assert (
+        ann("chats", chat_id=world.common, depth=2).history.messages
         == chat.messages[:2]
+    )
     assert ann("chats", depth=0).chats[0].messages == []
 
 
@@ -240,18 +264,17 @@ def test_chats_of_who_left_the_common_one(world: World) -> None:
     ann("exit", chat_id=world.common)
 
     assert [chat.id for chat in ann("chats", limit=2).chats] == groups[:2]
-    assert [chat.id for chat in ann(
-        "chats", limit=2, after=groups[1]).chats] == groups[2:]
+    assert [
+        chat.id for chat in ann("chats", limit=2, after=groups[1]).chats
+    ] == groups[2:]
     with refused(Code.NOT_FOUND):
         ann.chat(world.common)
 
 
 def test_at_most_200_authors_are_listed(world: World) -> None:
-    people = world.batch(
-        [Asked(None, "connect", {}) for _ in range(203)])
+    people = world.batch([Asked(None, "connect", {}) for _ in range(203)])
 
-    chat = world.call(
-        "chats", people[0].token, chat_id=world.common).history
+    chat = world.call("chats", people[0].token, chat_id=world.common).history
 
     assert (chat.size, len(chat.authors)) == (203, 200)
 
@@ -261,8 +284,7 @@ def test_users_in_pages(world: World) -> None:
 
     seen: list[str] = []
     after: dict[str, str] = {}
-    while page := ann(
-            "users", chat_id=world.common, limit=3, **after).users:
+    while page := ann("users", chat_id=world.common, limit=3, **after).users:
         seen += [one.name for one in page]
         after = {"after": page[-1].id}
 
@@ -321,9 +343,17 @@ def test_many_chats_are_loaded_together(world: World) -> None:
 def test_nothing_is_told_of_other_chats(world: World) -> None:
     ann = world.user()
 
-    assert codes(world.batch([
-        ann.asks("chats", chat_id=NOWHERE),
-        ann.asks("users", chat_id=NOWHERE)])) == ["not_found"] * 2
+    assert (
+        codes(
+            world.batch(
+                [
+                    ann.asks("chats", chat_id=NOWHERE),
+                    ann.asks("users", chat_id=NOWHERE),
+                ]
+            )
+        )
+        == ["not_found"] * 2
+    )
 
 
 def test_a_page_of_chats_ends_at_4000_messages(world: World) -> None:

@@ -4,69 +4,96 @@ from typing import Final
 
 from zchat.chat.moderation import quota_of
 from zchat.chat.rooms import enter, refuse_to_return_yet
-from zchat.chat.work import Overtaken, Work
+from zchat.chat.unit_of_work import StaleRead, UnitOfWork
 from zchat.errors import Code, Refused
-from zchat.lookups import COUNT_CHATS, COUNT_CHATS_OF_USER
-from zchat.model import (
-    CHATS, CHUNK_BYTES, USERS, Chat, User, time_text)
+from zchat.model import CHATS, CHUNK_BYTES, USERS, Chat, User, time_text
+from zchat.queries import COUNT_CHATS, COUNT_CHATS_OF_USER
 from zchat.rpc import (
-    FILES_PER_MESSAGE, HEARTBEAT_SECONDS, PAGE_LIMIT, PROTOCOL,
-    REQUEST_BYTES, SCHEDULED_LIMIT, params, results)
+    FILES_PER_MESSAGE,
+    HEARTBEAT_SECONDS,
+    PAGE_LIMIT,
+    PROTOCOL,
+    REQUEST_BYTES,
+    SCHEDULED_LIMIT,
+    params,
+    results,
+)
 from zchat.rpc.credentials import token_hash
 
 BY_NAME: Final = 1
 
 
 async def hello(
-        work: Work, caller_id: str | None, p: params.Hello) \
-        -> results.Hello:
+    work: UnitOfWork, caller_id: str | None, p: params.Hello
+) -> results.Hello:
     """Who answers, where the events are, and the limits."""
     rules = work.rules
     return results.Hello(
-        protocol=PROTOCOL, server=f"zchat/{work.facts.version}",
-        epoch=work.facts.epoch, events=work.facts.events,
-        heartbeat=HEARTBEAT_SECONDS, limits=results.Limits(
-            text=rules.max_text, name=32, page=PAGE_LIMIT,
+        protocol=PROTOCOL,
+        server=f"zchat/{work.facts.version}",
+        epoch=work.facts.epoch,
+        events=work.facts.events,
+        heartbeat=HEARTBEAT_SECONDS,
+        limits=results.Limits(
+            text=rules.max_text,
+            name=32,
+            page=PAGE_LIMIT,
             history_depth=rules.history_depth,
             file_bytes=rules.max_file_bytes,
-            files_per_message=FILES_PER_MESSAGE, chunk_size=CHUNK_BYTES,
-            request_bytes=REQUEST_BYTES, scheduled=SCHEDULED_LIMIT,
-            idempotency_key=64))
+            files_per_message=FILES_PER_MESSAGE,
+            chunk_size=CHUNK_BYTES,
+            request_bytes=REQUEST_BYTES,
+            scheduled=SCHEDULED_LIMIT,
+            idempotency_key=64,
+        ),
+    )
 
 
 async def connect(
-        work: Work, caller_id: str | None, p: params.Connect) \
-        -> results.Connected:
+    work: UnitOfWork, caller_id: str | None, p: params.Connect
+) -> results.Connected:
     """Make a user in the common chat, or come back as one."""
     if caller_id is not None:
         return await _come_back(work, caller_id, p.token)
     name = p.name
     if name is None:
-        name = f"user-{work.fresh.word()}"
+        name = f"user-{work.entropy.word()}"
     _check_name(name)
     await work.load_unique(USERS, BY_NAME, name.casefold())
     await work.load(CHATS, work.common_id)
     await work.turn()
     if work.get_unique(USERS, BY_NAME, name.casefold()) is not None:
         if p.name is None:
-            raise Overtaken
+            raise StaleRead
         raise _name_taken()
-    token = work.fresh.token()
+    token = work.entropy.token()
     digest = token_hash(token)
     assert digest is not None
-    user = work.put(USERS, User(
-        id=work.fresh.id(work.now), token_hash=digest, name=name,
-        name_key=name.casefold(), created=work.now, inbox_number=1,
-        inbox_secret=work.fresh.secret(32)))
+    user = work.put(
+        USERS,
+        User(
+            id=work.entropy.id(work.now),
+            token_hash=digest,
+            name=name,
+            name_key=name.casefold(),
+            created=work.now,
+            inbox_number=1,
+            inbox_secret=work.entropy.secret(32),
+        ),
+    )
     work.note("user_made", user_id=user.id)
     _enter_common(work, work.chat(work.common_id), user)
     return results.Connected(
-        token=token, user_id=user.id, name=user.name,
-        chat_default=work.common_id)
+        token=token,
+        user_id=user.id,
+        name=user.name,
+        chat_default=work.common_id,
+    )
 
 
 async def _come_back(
-        work: Work, caller_id: str, token: str) -> results.Connected:
+    work: UnitOfWork, caller_id: str, token: str
+) -> results.Connected:
     await work.load_membership(work.common_id, caller_id)
     await work.turn()
     user = work.user(caller_id)
@@ -74,11 +101,14 @@ async def _come_back(
         refuse_to_return_yet(work, work.common_id, caller_id)
         _enter_common(work, work.chat(work.common_id), user)
     return results.Connected(
-        token=token, user_id=user.id, name=user.name,
-        chat_default=work.common_id)
+        token=token,
+        user_id=user.id,
+        name=user.name,
+        chat_default=work.common_id,
+    )
 
 
-def _enter_common(work: Work, chat: Chat, user: User) -> None:
+def _enter_common(work: UnitOfWork, chat: Chat, user: User) -> None:
     """A newcomer sees the last `history_depth` messages before it."""
     first = max(1, chat.head - work.rules.history_depth + 1)
     enter(work, chat, user, first_seq=first)
@@ -87,17 +117,22 @@ def _enter_common(work: Work, chat: Chat, user: User) -> None:
 def _check_name(name: str) -> None:
     if name != name.strip() or not name.isprintable():
         raise Refused(
-            Code.BAD_REQUEST, "A name must not begin or end with a blank, "
-            "nor hold control characters.", field="name")
+            Code.BAD_REQUEST,
+            "A name must not begin or end with a blank, "
+            "nor hold control characters.",
+            field="name",
+        )
 
 
 def _name_taken() -> Refused:
     return Refused(
-        Code.CONFLICT, "This name is taken; choose another.", field="name")
+        Code.CONFLICT, "This name is taken; choose another.", field="name"
+    )
 
 
 async def rename(
-        work: Work, caller_id: str, p: params.Rename) -> results.NewName:
+    work: UnitOfWork, caller_id: str, p: params.Rename
+) -> results.NewName:
     """Change the caller's name; unique without regard to case."""
     _check_name(p.name)
     await work.load_unique(USERS, BY_NAME, p.name.casefold())
@@ -108,13 +143,15 @@ async def rename(
     user = work.user(caller_id)
     if user.name != p.name:
         user = work.change(
-            USERS, user, name=p.name, name_key=p.name.casefold())
+            USERS, user, name=p.name, name_key=p.name.casefold()
+        )
         work.tell_user(user, "renamed", name=user.name)
     return results.NewName(name=user.name)
 
 
 async def status(
-        work: Work, caller_id: str, p: params.Status) -> results.Status:
+    work: UnitOfWork, caller_id: str, p: params.Status
+) -> results.Status:
     """The server's state and the caller's."""
     chats = await work.ask(COUNT_CHATS)
     own = await work.ask(COUNT_CHATS_OF_USER, user_id=caller_id)
@@ -122,11 +159,16 @@ async def status(
     banned = user.banned_until is not None and user.banned_until > work.now
     most, now = work.facts.connections()
     return results.Status(
-        time=time_text(work.now), connections_db_max=most,
-        connections_db_now=now, chat_default=work.common_id,
-        chats_count=chats[0].count, chats_with_user_count=own[0].count,
+        time=time_text(work.now),
+        connections_db_max=most,
+        connections_db_now=now,
+        chat_default=work.common_id,
+        chats_count=chats[0].count,
+        chats_with_user_count=own[0].count,
         user=results.StatusUser(
-            id=user.id, name=user.name,
-            banned_until=time_text(user.banned_until or 0)
-            if banned else None,
-            quota=quota_of(work, user)))
+            id=user.id,
+            name=user.name,
+            banned_until=time_text(user.banned_until or 0) if banned else None,
+            quota=quota_of(work, user),
+        ),
+    )

@@ -6,12 +6,20 @@ from typing import Any, Final
 from msgspec import Struct
 
 from zchat.chat import (
-    accounts, files, messages, moderation, rooms, schedule, unread)
-from zchat.chat.work import Work
+    accounts,
+    files,
+    messages,
+    moderation,
+    rooms,
+    schedule,
+    unread,
+)
+from zchat.chat.unit_of_work import UnitOfWork
 from zchat.errors import Refused
 
 Handler = Callable[
-    [Work, Any, Any], Coroutine[Any, Any, Struct | Refused | None]]
+    [UnitOfWork, Any, Any], Coroutine[Any, Any, Struct | Refused | None]
+]
 
 HANDLERS: Final[dict[str, Handler]] = {
     "hello": accounts.hello,

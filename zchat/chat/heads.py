@@ -2,11 +2,10 @@
 
 from typing import Final, NamedTuple
 
-from zchat.chat.duty import NoParams
-from zchat.chat.work import Work
-from zchat.lookups import RECENT_CHATS
+from zchat.chat.jobs import NoParams
+from zchat.chat.unit_of_work import UnitOfWork
 from zchat.model import CHATS, SECOND, first_id_at
-
+from zchat.queries import RECENT_CHATS
 
 MISSED_SECONDS: Final = 600
 
@@ -17,7 +16,7 @@ class Quiet(NamedTuple):
     chat_ids: tuple[str, ...]
 
 
-async def tell_heads(work: Work, caller_id: None, p: Quiet) -> None:
+async def tell_heads(work: UnitOfWork, caller_id: None, p: Quiet) -> None:
     """Tell each chat's head, so that even a lost last message shows."""
     await work.load_all(CHATS, p.chat_ids)
     for chat_id in p.chat_ids:
@@ -27,13 +26,14 @@ async def tell_heads(work: Work, caller_id: None, p: Quiet) -> None:
 
 
 async def tell_missed_heads(
-        work: Work, caller_id: None, p: NoParams) -> None:
+    work: UnitOfWork, caller_id: None, p: NoParams
+) -> None:
     """Tell the heads of all chats that lately had messages.
 
     For a broker that may have missed events of others; who holds less
     than a head says, fetches the rest.
     """
-    recent = await work.ask(RECENT_CHATS, first_id=first_id_at(
-        work.now - MISSED_SECONDS * SECOND))
-    await tell_heads(
-        work, None, Quiet(tuple(found.id for found in recent)))
+    recent = await work.ask(
+        RECENT_CHATS, first_id=first_id_at(work.now - MISSED_SECONDS * SECOND)
+    )
+    await tell_heads(work, None, Quiet(tuple(found.id for found in recent)))

@@ -5,15 +5,27 @@ from typing import Any, Final
 
 import msgspec
 
-from zchat.chat.lifetime import visible_after
+from zchat.chat.errors import no_chat, no_message
+from zchat.chat.expiry import visible_after
 from zchat.chat.moderation import refuse_banned, spend_quota
-from zchat.chat.refusals import no_chat, no_message
-from zchat.chat.work import Work
+from zchat.chat.unit_of_work import UnitOfWork
 from zchat.errors import Code, Refused
-from zchat.lookups import COMMENTS_ON, MESSAGES_AFTER, MESSAGES_BEFORE
 from zchat.model import (
-    CHATS, COMMON, FILES, MEMBERS, MESSAGES, AuthoredMessage, Chat,
-    Member, Message, StoredFile, Table, User, time_text)
+    CHATS,
+    COMMON,
+    FILES,
+    MEMBERS,
+    MESSAGES,
+    AuthoredMessage,
+    Chat,
+    Member,
+    Message,
+    StoredFile,
+    Table,
+    User,
+    time_text,
+)
+from zchat.queries import COMMENTS_ON, MESSAGES_AFTER, MESSAGES_BEFORE
 from zchat.rpc import PAGE_LIMIT, params, results
 from zchat.rpc.filetypes import file_type
 
@@ -36,7 +48,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def send(
-        work: Work, caller_id: str, p: params.Send) -> results.Sent:
+    work: UnitOfWork, caller_id: str, p: params.Send
+) -> results.Sent:
     """Send a message to a chat; by default the common one."""
     draft = draft_of(work, caller_id, p)
     await load_draft(work, draft)
@@ -45,20 +58,26 @@ async def send(
 
 
 async def comment(
-        work: Work, caller_id: str, p: params.Comment) -> results.Sent:
+    work: UnitOfWork, caller_id: str, p: params.Comment
+) -> results.Sent:
     """Put a message on another one of the same chat."""
     target_id = p.message_id.lower()
     earlier = None
     if p.idempotency_key is not None:
         earlier = await work.load_unique(
-            MESSAGES, BY_KEY, (caller_id, p.idempotency_key))
+            MESSAGES, BY_KEY, (caller_id, p.idempotency_key)
+        )
     repeats = earlier is not None and earlier.is_comment_on == target_id
     beside = earlier if repeats else await work.load(MESSAGES, target_id)
     if beside is None:
         raise no_message()
     draft = Draft(
-        author_id=caller_id, chat_id=beside.chat_id, text=p.text,
-        comment_on=target_id, key=p.idempotency_key)
+        author_id=caller_id,
+        chat_id=beside.chat_id,
+        text=p.text,
+        comment_on=target_id,
+        key=p.idempotency_key,
+    )
     await load_draft(work, draft)
     await work.turn()
     if not repeats and not work.is_member(draft.chat_id, caller_id):
@@ -67,8 +86,8 @@ async def comment(
 
 
 def draft_of(
-        work: Work, caller_id: str, p: params.Send | params.Schedule) \
-        -> Draft:
+    work: UnitOfWork, caller_id: str, p: params.Send | params.Schedule
+) -> Draft:
     """The draft that the parameters of `send` or `schedule` describe."""
     return Draft(
         author_id=caller_id,
@@ -76,35 +95,37 @@ def draft_of(
         text=p.text,
         comment_on=p.comment_on.lower() if p.comment_on else None,
         file_ids=tuple(i.lower() for i in p.files) if p.files else (),
-        key=p.idempotency_key)
+        key=p.idempotency_key,
+    )
 
 
-async def load_draft(work: Work, draft: Draft) -> None:
+async def load_draft(work: UnitOfWork, draft: Draft) -> None:
     """Load what `deliver` looks at."""
     await work.load_each(rows_of(draft))
     if draft.key is not None:
-        await work.load_unique(
-            MESSAGES, BY_KEY, (draft.author_id, draft.key))
+        await work.load_unique(MESSAGES, BY_KEY, (draft.author_id, draft.key))
 
 
 def rows_of(draft: Draft) -> list[tuple[Table[Any], Any]]:
     """The rows that a draft's checks look at, but for its key's."""
     rows: list[tuple[Table[Any], Any]] = [
         (CHATS, draft.chat_id),
-        (MEMBERS, (draft.chat_id, draft.author_id))]
+        (MEMBERS, (draft.chat_id, draft.author_id)),
+    ]
     if draft.comment_on is not None:
         rows.append((MESSAGES, draft.comment_on))
     rows.extend((FILES, file_id) for file_id in draft.file_ids)
     return rows
 
 
-def deliver(work: Work, draft: Draft) -> results.Sent:
+def deliver(work: UnitOfWork, draft: Draft) -> results.Sent:
     """Check and append a loaded draft, or answer its repeat."""
     if draft.key is not None:
         earlier = work.get_unique(
-            MESSAGES, BY_KEY, (draft.author_id, draft.key))
+            MESSAGES, BY_KEY, (draft.author_id, draft.key)
+        )
         if earlier is not None:
-            work.rely("messages gone", earlier.chat_id)
+            work.require_fresh("messages gone", earlier.chat_id)
             return _repeated(earlier, draft)
     author = work.user(draft.author_id)
     chat, target, files = check_draft(work, author, draft)
@@ -116,25 +137,33 @@ def deliver(work: Work, draft: Draft) -> results.Sent:
 def _repeated(earlier: Message, draft: Draft) -> results.Sent:
     """The first answer again, where the content is the same."""
     same = (
-        earlier.chat_id == draft.chat_id and earlier.text == draft.text
+        earlier.chat_id == draft.chat_id
+        and earlier.text == draft.text
         and earlier.is_comment_on == draft.comment_on
-        and tuple(f.file_id for f in files_of(earlier)) == draft.file_ids)
+        and tuple(f.file_id for f in files_of(earlier)) == draft.file_ids
+    )
     if not same:
         raise other_content()
     return results.Sent(
-        id=earlier.id, seq=earlier.seq, chat_id=earlier.chat_id,
-        created=time_text(earlier.created))
+        id=earlier.id,
+        seq=earlier.seq,
+        chat_id=earlier.chat_id,
+        created=time_text(earlier.created),
+    )
 
 
 def other_content() -> Refused:
     """A key was used again for something else."""
     return Refused(
-        Code.CONFLICT, "This idempotency_key was used for other content; "
-        "use a new one.", field="idempotency_key")
+        Code.CONFLICT,
+        "This idempotency_key was used for other content; use a new one.",
+        field="idempotency_key",
+    )
 
 
-def check_draft(work: Work, author: User, draft: Draft) \
-        -> tuple[Chat, Message | None, list[StoredFile]]:
+def check_draft(
+    work: UnitOfWork, author: User, draft: Draft
+) -> tuple[Chat, Message | None, list[StoredFile]]:
     """Whether the author may send this now; changes nothing."""
     found = work.membership(draft.chat_id, author.id)
     if found is None:
@@ -143,77 +172,121 @@ def check_draft(work: Work, author: User, draft: Draft) \
     refuse_banned(work, author)
     if len(draft.text) > work.rules.max_text:
         raise Refused(
-            Code.TOO_LARGE, f"The text has {len(draft.text)} characters; "
+            Code.TOO_LARGE,
+            f"The text has {len(draft.text)} characters; "
             f"{work.rules.max_text} are allowed.",
-            limit=work.rules.max_text, field="text")
+            limit=work.rules.max_text,
+            field="text",
+        )
     return (
-        chat, _target(work, member, draft.comment_on),
-        [_attachable(work, draft, id) for id in draft.file_ids])
+        chat,
+        _target(work, member, draft.comment_on),
+        [_attachable(work, draft, id) for id in draft.file_ids],
+    )
 
 
 def _target(
-        work: Work, member: Member, message_id: str | None) \
-        -> Message | None:
+    work: UnitOfWork, member: Member, message_id: str | None
+) -> Message | None:
     """The message commented on; it must be visible to the member."""
     if message_id is None:
         return None
-    floor = max(
-        member.visible_after, work.chat(member.chat_id).gone_through)
+    floor = max(member.visible_after, work.chat(member.chat_id).purged_seq)
     target = work.get(MESSAGES, message_id)
-    if target is None or target.chat_id != member.chat_id \
-            or target.seq <= floor:
+    if (
+        target is None
+        or target.chat_id != member.chat_id
+        or target.seq <= floor
+    ):
         raise no_message()
     return target
 
 
-def _attachable(work: Work, draft: Draft, file_id: str) -> StoredFile:
+def _attachable(work: UnitOfWork, draft: Draft, file_id: str) -> StoredFile:
     """A complete file of the author's that is on no message yet."""
     file = work.get(FILES, file_id)
-    if file is None or file.chat_id != draft.chat_id \
-            or file.uploader_id != draft.author_id:
+    if (
+        file is None
+        or file.chat_id != draft.chat_id
+        or file.uploader_id != draft.author_id
+    ):
         raise Refused(
-            Code.NOT_FOUND, f"There is no file {file_id} of yours in this "
-            "chat; upload it there first.", field="files")
-    taken = file.message_id is not None \
-        or file.scheduled_id != draft.scheduled_id
-    if not file.complete or taken \
-            or draft.file_ids.count(file_id) > 1:
+            Code.NOT_FOUND,
+            f"There is no file {file_id} of yours in this "
+            "chat; upload it there first.",
+            field="files",
+        )
+    taken = (
+        file.message_id is not None or file.scheduled_id != draft.scheduled_id
+    )
+    if not file.complete or taken or draft.file_ids.count(file_id) > 1:
         raise Refused(
-            Code.CONFLICT, f"The file {file_id} is not complete, or is on "
-            "a message already.", field="files")
+            Code.CONFLICT,
+            f"The file {file_id} is not complete, or is on a message already.",
+            field="files",
+        )
     return file
 
 
 def _append(
-        work: Work, chat: Chat, author: User, draft: Draft,
-        target: Message | None, files: Sequence[StoredFile]) \
-        -> results.Sent:
+    work: UnitOfWork,
+    chat: Chat,
+    author: User,
+    draft: Draft,
+    target: Message | None,
+    files: Sequence[StoredFile],
+) -> results.Sent:
     """The message takes the chat's next seq."""
     seq = chat.head + 1
-    message_id = work.fresh.id(work.now)
+    message_id = work.entropy.id(work.now)
     infos = [
-        {"file_id": file.id, "name": file.name, "size": file.size,
-         "type": file_type(file.name), "sha256": file.sha256}
-        for file in files]
-    work.put(MESSAGES, Message(
-        message_id, chat.id, seq, author.id, work.now, draft.text,
-        draft.comment_on, 0,
-        msgspec.json.encode(infos).decode() if infos else None,
-        draft.key))
+        {
+            "file_id": file.id,
+            "name": file.name,
+            "size": file.size,
+            "type": file_type(file.name),
+            "sha256": file.sha256,
+        }
+        for file in files
+    ]
+    work.put(
+        MESSAGES,
+        Message(
+            message_id,
+            chat.id,
+            seq,
+            author.id,
+            work.now,
+            draft.text,
+            draft.comment_on,
+            0,
+            msgspec.json.encode(infos).decode() if infos else None,
+            draft.key,
+        ),
+    )
     chat = work.change(CHATS, chat, head=seq)
     for file in files:
-        work.tally(-1, "uploads", author.id)
-        work.change(
-            FILES, file, message_id=message_id, scheduled_id=None)
+        work.adjust_count(-1, "uploads", author.id)
+        work.change(FILES, file, message_id=message_id, scheduled_id=None)
     if target is not None:
         work.change(MESSAGES, target, comments=target.comments + 1)
-    work.tell_message(chat, seq, {
-        "id": message_id, "seq": seq, "created": work.now_text,
-        "author": {"id": author.id, "name": author.name},
-        "text": draft.text, "is_comment_on": draft.comment_on,
-        "comments": 0, "files": infos})
+    work.tell_message(
+        chat,
+        seq,
+        {
+            "id": message_id,
+            "seq": seq,
+            "created": work.now_text,
+            "author": {"id": author.id, "name": author.name},
+            "text": draft.text,
+            "is_comment_on": draft.comment_on,
+            "comments": 0,
+            "files": infos,
+        },
+    )
     return results.Sent(
-        id=message_id, seq=seq, chat_id=chat.id, created=work.now_text)
+        id=message_id, seq=seq, chat_id=chat.id, created=work.now_text
+    )
 
 
 def files_of(message: Message) -> list[results.FileInfo]:
@@ -224,36 +297,44 @@ def files_of(message: Message) -> list[results.FileInfo]:
 def shown(message: AuthoredMessage) -> results.Message:
     """The message as it is answered."""
     return results.Message(
-        id=message.id, seq=message.seq,
+        id=message.id,
+        seq=message.seq,
         created=time_text(message.created),
-        author=results.Person(
-            id=message.author_id, name=message.author_name),
-        text=message.text, is_comment_on=message.is_comment_on,
-        comments=message.comments, files=files_of(message))
+        author=results.Person(id=message.author_id, name=message.author_name),
+        text=message.text,
+        is_comment_on=message.is_comment_on,
+        comments=message.comments,
+        files=files_of(message),
+    )
 
 
 async def history(
-        work: Work, caller_id: str, p: params.History) -> results.History:
+    work: UnitOfWork, caller_id: str, p: params.History
+) -> results.History:
     """A page of a chat's messages: before, after, around, or newest."""
     if sum(x is not None for x in (p.before, p.after, p.around)) > 1:
         raise Refused(
-            Code.BAD_REQUEST, "Give one of before, after and around.",
-            field="before")
+            Code.BAD_REQUEST,
+            "Give one of before, after and around.",
+            field="before",
+        )
     chat_id = p.chat_id.lower()
     await work.load_membership(chat_id, caller_id)
     found = work.membership(chat_id, caller_id)
     if found is None:
         raise no_chat()
     chat, member = found
-    floor = max(await visible_after(work, member), chat.gone_through)
+    floor = max(await visible_after(work, member), chat.purged_seq)
     limit = p.limit or work.rules.history_depth or 20
     rows = await _page(work, chat_id, floor, p, limit)
     last = rows[-1].seq if rows else min(_pivot(p), chat.head)
     first = rows[0].seq if rows else last + 1
     return results.History(
         messages=[shown(row) for row in rows],
-        has_older=first > floor + 1, has_newer=last < chat.head,
-        head=chat.head)
+        has_older=first > floor + 1,
+        has_newer=last < chat.head,
+        head=chat.head,
+    )
 
 
 def _pivot(p: params.History) -> int:
@@ -266,21 +347,26 @@ def _pivot(p: params.History) -> int:
 
 
 async def _page(
-        work: Work, chat_id: str, floor: int, p: params.History,
-        limit: int) -> Sequence[AuthoredMessage]:
+    work: UnitOfWork, chat_id: str, floor: int, p: params.History, limit: int
+) -> Sequence[AuthoredMessage]:
     """The rows of a page, oldest first."""
     if p.after is not None:
         rows = await work.ask(
-            MESSAGES_AFTER, chat_id=chat_id, after=max(p.after, floor),
-            limit=limit)
-        return rows[:fitting(rows)]
+            MESSAGES_AFTER,
+            chat_id=chat_id,
+            after=max(p.after, floor),
+            limit=limit,
+        )
+        return rows[: fitting(rows)]
     if p.around is not None:
-        older = await newest(
-            work, chat_id, floor, limit // 2, p.around)
+        older = await newest(work, chat_id, floor, limit // 2, p.around)
         newer = await work.ask(
-            MESSAGES_AFTER, chat_id=chat_id,
-            after=max(p.around - 1, floor), limit=limit - len(older))
-        return [*reversed(older), *newer[:fitting(newer)]]
+            MESSAGES_AFTER,
+            chat_id=chat_id,
+            after=max(p.around - 1, floor),
+            limit=limit - len(older),
+        )
+        return [*reversed(older), *newer[: fitting(newer)]]
     before = NEWEST if p.before is None else p.before
     return (await newest(work, chat_id, floor, limit, before))[::-1]
 
@@ -300,18 +386,26 @@ def fitting(rows: Sequence[AuthoredMessage]) -> int:
 
 
 async def newest(
-        work: Work, chat_id: str, floor: int, limit: int,
-        before: int = NEWEST) -> list[AuthoredMessage]:
+    work: UnitOfWork,
+    chat_id: str,
+    floor: int,
+    limit: int,
+    before: int = NEWEST,
+) -> list[AuthoredMessage]:
     """The newest visible messages, newest first."""
     rows = await work.ask(
-        MESSAGES_BEFORE, chat_id=chat_id, floor=floor, before=before,
-        limit=limit)
-    return rows[:fitting(rows)]
+        MESSAGES_BEFORE,
+        chat_id=chat_id,
+        floor=floor,
+        before=before,
+        limit=limit,
+    )
+    return rows[: fitting(rows)]
 
 
 async def comments(
-        work: Work, caller_id: str, p: params.Comments) \
-        -> results.Messages:
+    work: UnitOfWork, caller_id: str, p: params.Comments
+) -> results.Messages:
     """The comments on a message, oldest first."""
     target: Any = await work.load(MESSAGES, p.message_id.lower())
     if target is None:
@@ -320,12 +414,15 @@ async def comments(
     found = work.membership(target.chat_id, caller_id)
     if found is None:
         raise no_message()
-    floor = max(
-        await visible_after(work, found[1]), found[0].gone_through)
+    floor = max(await visible_after(work, found[1]), found[0].purged_seq)
     if target.seq <= floor:
         raise no_message()
     rows = await work.ask(
-        COMMENTS_ON, message_id=target.id, after=max(p.after or 0, floor),
-        limit=p.limit or PAGE_LIMIT)
+        COMMENTS_ON,
+        message_id=target.id,
+        after=max(p.after or 0, floor),
+        limit=p.limit or PAGE_LIMIT,
+    )
     return results.Messages(
-        messages=[shown(row) for row in rows[:fitting(rows)]])
+        messages=[shown(row) for row in rows[: fitting(rows)]]
+    )

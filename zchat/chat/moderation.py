@@ -2,39 +2,47 @@
 
 from typing import Final
 
-from zchat.chat.acquaintances import acquaintance, load_acquaintance
-from zchat.chat.lifetime import visible_after
-from zchat.chat.refusals import no_message, no_user
-from zchat.chat.work import Work
+from zchat.chat.errors import no_message, no_user
+from zchat.chat.expiry import visible_after
+from zchat.chat.unit_of_work import UnitOfWork
+from zchat.chat.visibility import acquaintance, load_acquaintance
 from zchat.errors import Code, Refused
-from zchat.lookups import COUNT_REPORTERS
 from zchat.model import (
-    COMPLAINTS, MESSAGES, SECOND, USERS, Complaint, Message,
-    User, time_text)
+    COMPLAINTS,
+    MESSAGES,
+    SECOND,
+    USERS,
+    Complaint,
+    Message,
+    User,
+    time_text,
+)
+from zchat.queries import COUNT_REPORTERS
 from zchat.rpc import params, results
 
 BY_ROUND: Final = 0
 
 
-def refuse_banned(work: Work, user: User) -> None:
+def refuse_banned(work: UnitOfWork, user: User) -> None:
     """Refuse what a ban forbids; it ends by itself."""
     if user.banned_until is not None and user.banned_until > work.now:
         until = time_text(user.banned_until)
         raise Refused(
-            Code.BANNED, f"You are banned until {until}; you may read "
-            "meanwhile.", until=until)
+            Code.BANNED,
+            f"You are banned until {until}; you may read meanwhile.",
+            until=until,
+        )
 
 
-def _quota_used(work: Work, user: User) -> int:
+def _quota_used(work: UnitOfWork, user: User) -> int:
     """How much of the present period's quota is used."""
     period = work.rules.rate_period_seconds * SECOND
-    if user.quota_started is None \
-            or work.now >= user.quota_started + period:
+    if user.quota_started is None or work.now >= user.quota_started + period:
         return 0
     return user.quota_used
 
 
-def spend_quota(work: Work, user: User) -> None:
+def spend_quota(work: UnitOfWork, user: User) -> None:
     """Count a message to the common chat, or refuse it.
 
     The period begins with the first message in it; when it has ended
@@ -50,13 +58,17 @@ def spend_quota(work: Work, user: User) -> None:
         ends = started + work.rules.rate_period_seconds * SECOND
         seconds = -(-(ends - work.now) // SECOND)
         raise Refused(
-            Code.RATE_LIMITED, f"You may send {limit} messages to the "
+            Code.RATE_LIMITED,
+            f"You may send {limit} messages to the "
             f"common chat per period; try again in {seconds} s.",
-            retry_after=seconds, limit=limit, remaining=0)
+            retry_after=seconds,
+            limit=limit,
+            remaining=0,
+        )
     work.change(USERS, user, quota_started=started, quota_used=used + 1)
 
 
-def quota_of(work: Work, user: User) -> results.Quota | None:
+def quota_of(work: UnitOfWork, user: User) -> results.Quota | None:
     """The quota as `status` shows it; None where there is no limit."""
     limit = work.rules.rate_limit
     if limit is None:
@@ -67,24 +79,28 @@ def quota_of(work: Work, user: User) -> results.Quota | None:
     if used and user.quota_started is not None:
         resets_at = time_text(user.quota_started + period * SECOND)
     return results.Quota(
-        limit=limit, remaining=max(0, limit - used), period=period,
-        resets_at=resets_at)
+        limit=limit,
+        remaining=max(0, limit - used),
+        period=period,
+        resets_at=resets_at,
+    )
 
 
-def _round_of(work: Work, user: User) -> int:
+def _round_of(work: UnitOfWork, user: User) -> int:
     """The round that complaints count for; a ban's end begins the next."""
     ended = user.banned_until is not None and user.banned_until <= work.now
     return user.warnings_round + ended
 
 
 async def report(
-        work: Work, caller_id: str, p: params.Report) -> results.ReportId:
+    work: UnitOfWork, caller_id: str, p: params.Report
+) -> results.ReportId:
     """Complain about a user; enough distinct reporters make a ban."""
     offender_id = p.user_id.lower()
     if offender_id == caller_id:
         raise Refused(
-            Code.BAD_REQUEST, "You cannot report yourself.",
-            field="user_id")
+            Code.BAD_REQUEST, "You cannot report yourself.", field="user_id"
+        )
     shared = await load_acquaintance(work, caller_id, offender_id)
     message = await _evidence(work, caller_id, p.message_id)
     offender = work.get(USERS, offender_id)
@@ -94,32 +110,45 @@ async def report(
     subject = (offender_id, round, caller_id)
     await work.load_unique(COMPLAINTS, BY_ROUND, subject)
     reporters = await work.ask(
-        COUNT_REPORTERS, offender_id=offender_id, round=round)
+        COUNT_REPORTERS, offender_id=offender_id, round=round
+    )
     await work.turn()
     if message is None or message.author_id != offender_id:
         acquaintance(work, caller_id, offender_id, shared)
         if message is not None:
             raise Refused(
-                Code.BAD_REQUEST, "This message is by somebody else than "
-                "the user you report.", field="message_id")
+                Code.BAD_REQUEST,
+                "This message is by somebody else than the user you report.",
+                field="message_id",
+            )
     if work.get_unique(COMPLAINTS, BY_ROUND, subject) is not None:
-        raise Refused(
-            Code.CONFLICT, "You have reported this user already.")
-    work.tally(1, "complaints", offender_id)
-    complaint = work.put(COMPLAINTS, Complaint(
-        id=work.fresh.id(work.now), offender_id=offender_id, round=round,
-        reporter_id=caller_id, reason=p.reason,
-        message_id=message.id if message else None,
-        evidence=message.text if message else None, created=work.now))
+        raise Refused(Code.CONFLICT, "You have reported this user already.")
+    work.adjust_count(1, "complaints", offender_id)
+    complaint = work.put(
+        COMPLAINTS,
+        Complaint(
+            id=work.entropy.id(work.now),
+            offender_id=offender_id,
+            round=round,
+            reporter_id=caller_id,
+            reason=p.reason,
+            message_id=message.id if message else None,
+            evidence=message.text if message else None,
+            created=work.now,
+        ),
+    )
     _judge(
-        work, work.user(offender_id), round,
-        reporters[0].count + work.tallied("complaints", offender_id))
+        work,
+        work.user(offender_id),
+        round,
+        reporters[0].count + work.count_adjustment("complaints", offender_id),
+    )
     return results.ReportId(id=complaint.id)
 
 
 async def _evidence(
-        work: Work, caller_id: str, message_id: str | None) \
-        -> Message | None:
+    work: UnitOfWork, caller_id: str, message_id: str | None
+) -> Message | None:
     """The message that is reported; the caller must see it."""
     if message_id is None:
         return None
@@ -128,21 +157,21 @@ async def _evidence(
         raise no_message()
     await work.load_membership(message.chat_id, caller_id)
     found = work.membership(message.chat_id, caller_id)
-    if found is None \
-            or message.seq <= await visible_after(work, found[1]):
+    if found is None or message.seq <= await visible_after(work, found[1]):
         raise no_message()
     return message
 
 
-def _judge(work: Work, offender: User, round: int, reporters: int) -> None:
+def _judge(
+    work: UnitOfWork, offender: User, round: int, reporters: int
+) -> None:
     """Ban the offender where this complaint was the one too many."""
     if round != offender.warnings_round:
         offender = work.change(
-            USERS, offender, warnings_round=round, banned_until=None)
-    if offender.banned_until is None \
-            and reporters >= work.rules.max_warnings:
+            USERS, offender, warnings_round=round, banned_until=None
+        )
+    if offender.banned_until is None and reporters >= work.rules.max_warnings:
         until = work.now + work.rules.ban_seconds * SECOND
         offender = work.change(USERS, offender, banned_until=until)
-        work.note(
-            "user_banned", user_id=offender.id, until=time_text(until))
+        work.note("user_banned", user_id=offender.id, until=time_text(until))
         work.tell_user(offender, "banned", until=time_text(until))

@@ -5,15 +5,31 @@ from typing import Final
 
 import msgspec
 
-from zchat.chat.duty import NoParams, Progress
+from zchat.chat.jobs import NoParams, Progress
 from zchat.chat.messages import (
-    Draft, check_draft, deliver, draft_of, other_content, rows_of)
-from zchat.chat.work import Work
+    Draft,
+    check_draft,
+    deliver,
+    draft_of,
+    other_content,
+    rows_of,
+)
+from zchat.chat.unit_of_work import UnitOfWork
 from zchat.errors import Code, Refused
-from zchat.lookups import COUNT_PENDING, DUE, SCHEDULED_OF
 from zchat.model import (
-    CANCELLED, FAILED, FILES, PENDING, SCHEDULED, SECOND, SENT, USERS,
-    Scheduled, StoredFile, time_text)
+    CANCELLED,
+    FAILED,
+    FILES,
+    PENDING,
+    SCHEDULED,
+    SECOND,
+    SENT,
+    USERS,
+    Scheduled,
+    StoredFile,
+    time_text,
+)
+from zchat.queries import COUNT_PENDING, DUE, SCHEDULED_OF
 from zchat.rpc import SCHEDULE_DAYS, SCHEDULED_LIMIT, params, results
 
 BY_KEY: Final = 0
@@ -28,8 +44,8 @@ def _microseconds(moment: datetime) -> int:
 
 
 async def schedule(
-        work: Work, caller_id: str, p: params.Schedule) \
-        -> results.Scheduled:
+    work: UnitOfWork, caller_id: str, p: params.Schedule
+) -> results.Scheduled:
     """Send a message at a time in the future."""
     draft = draft_of(work, caller_id, p)
     send_at = _microseconds(p.send_at)
@@ -39,78 +55,101 @@ async def schedule(
         await work.load_unique(SCHEDULED, BY_KEY, (caller_id, draft.key))
     await work.turn()
     earlier = draft.key is not None and work.get_unique(
-        SCHEDULED, BY_KEY, (caller_id, draft.key))
+        SCHEDULED, BY_KEY, (caller_id, draft.key)
+    )
     if earlier:
         return _repeated(earlier, draft, send_at)
     _, _, files = check_draft(work, work.user(caller_id), draft)
     _check_time(work, send_at)
-    count = waiting[0].count + work.tallied("scheduled", caller_id)
+    count = waiting[0].count + work.count_adjustment("scheduled", caller_id)
     if count >= SCHEDULED_LIMIT:
         raise Refused(
-            Code.CONFLICT, f"{SCHEDULED_LIMIT} of your messages are "
-            "waiting, which is the most; cancel one first.")
+            Code.CONFLICT,
+            f"{SCHEDULED_LIMIT} of your messages are "
+            "waiting, which is the most; cancel one first.",
+        )
     return _wait(work, draft, files, send_at)
 
 
-def _check_time(work: Work, send_at: int) -> None:
+def _check_time(work: UnitOfWork, send_at: int) -> None:
     if send_at <= work.now:
         raise Refused(
-            Code.BAD_REQUEST, "The time must be in the future.",
-            field="send_at")
+            Code.BAD_REQUEST,
+            "The time must be in the future.",
+            field="send_at",
+        )
     if send_at > work.now + SCHEDULE_DAYS * 86_400 * SECOND:
         raise Refused(
-            Code.BAD_REQUEST, "The time must be at most "
-            f"{SCHEDULE_DAYS} days away.", field="send_at")
+            Code.BAD_REQUEST,
+            f"The time must be at most {SCHEDULE_DAYS} days away.",
+            field="send_at",
+        )
 
 
 def _repeated(
-        earlier: Scheduled, draft: Draft, send_at: int) \
-        -> results.Scheduled:
-    same = msgspec.structs.replace(
-        draft, key=None, scheduled_id=earlier.id)
+    earlier: Scheduled, draft: Draft, send_at: int
+) -> results.Scheduled:
+    same = msgspec.structs.replace(draft, key=None, scheduled_id=earlier.id)
     if (_draft_of_row(earlier), earlier.send_at) != (same, send_at):
         raise other_content()
-    return results.Scheduled(
-        id=earlier.id, send_at=time_text(earlier.send_at))
+    return results.Scheduled(id=earlier.id, send_at=time_text(earlier.send_at))
 
 
 def _wait(
-        work: Work, draft: Draft, files: list[StoredFile],
-        send_at: int) -> results.Scheduled:
+    work: UnitOfWork, draft: Draft, files: list[StoredFile], send_at: int
+) -> results.Scheduled:
     """Keep the draft and its files until their time."""
-    work.tally(1, "scheduled", draft.author_id)
-    row = work.put(SCHEDULED, Scheduled(
-        id=work.fresh.id(work.now), author_id=draft.author_id,
-        chat_id=draft.chat_id, text=draft.text,
-        is_comment_on=draft.comment_on,
-        file_ids=msgspec.json.encode(draft.file_ids).decode()
-        if draft.file_ids else None,
-        send_at=send_at, state=PENDING, error=None, created=work.now,
-        idempotency_key=draft.key, message_id=None))
+    work.adjust_count(1, "scheduled", draft.author_id)
+    row = work.put(
+        SCHEDULED,
+        Scheduled(
+            id=work.entropy.id(work.now),
+            author_id=draft.author_id,
+            chat_id=draft.chat_id,
+            text=draft.text,
+            is_comment_on=draft.comment_on,
+            file_ids=msgspec.json.encode(draft.file_ids).decode()
+            if draft.file_ids
+            else None,
+            send_at=send_at,
+            state=PENDING,
+            error=None,
+            created=work.now,
+            idempotency_key=draft.key,
+            message_id=None,
+        ),
+    )
     for file in files:
         work.change(FILES, file, scheduled_id=row.id)
     _tell_changed(work, row)
     return results.Scheduled(id=row.id, send_at=time_text(send_at))
 
 
-def _tell_changed(work: Work, row: Scheduled) -> None:
+def _tell_changed(work: UnitOfWork, row: Scheduled) -> None:
     work.tell_user(
-        work.user(row.author_id), "scheduled_changed", id=row.id,
-        state=row.state)
+        work.user(row.author_id),
+        "scheduled_changed",
+        id=row.id,
+        state=row.state,
+    )
 
 
 def _draft_of_row(row: Scheduled) -> Draft:
     return Draft(
-        author_id=row.author_id, chat_id=row.chat_id, text=row.text,
+        author_id=row.author_id,
+        chat_id=row.chat_id,
+        text=row.text,
         comment_on=row.is_comment_on,
-        file_ids=_file_ids(row), scheduled_id=row.id)
+        file_ids=_file_ids(row),
+        scheduled_id=row.id,
+    )
 
 
 def _file_ids(row: Scheduled) -> tuple[str, ...]:
     return _decode_ids(row.file_ids) if row.file_ids else ()
 
 
-def _release_files(work: Work, row: Scheduled) -> None:
+def _release_files(work: UnitOfWork, row: Scheduled) -> None:
     """Nothing comes of the message: its files wait for another."""
     for file_id in _file_ids(row):
         file = work.get(FILES, file_id)
@@ -119,22 +158,31 @@ def _release_files(work: Work, row: Scheduled) -> None:
 
 
 async def scheduled(
-        work: Work, caller_id: str, p: params.ScheduledList) \
-        -> results.ScheduledMessages:
+    work: UnitOfWork, caller_id: str, p: params.ScheduledList
+) -> results.ScheduledMessages:
     """The caller's scheduled messages by time, or those in one state."""
     rows = await work.ask(
-        SCHEDULED_OF, author_id=caller_id, state=p.state or "",
-        limit=LISTED)
-    return results.ScheduledMessages(messages=[
-        results.ScheduledMessage(
-            id=row.id, chat_id=row.chat_id, text=row.text,
-            send_at=time_text(row.send_at), state=row.state,
-            error=row.error or msgspec.UNSET,
-            message_id=row.message_id or msgspec.UNSET) for row in rows])
+        SCHEDULED_OF, author_id=caller_id, state=p.state or "", limit=LISTED
+    )
+    return results.ScheduledMessages(
+        messages=[
+            results.ScheduledMessage(
+                id=row.id,
+                chat_id=row.chat_id,
+                text=row.text,
+                send_at=time_text(row.send_at),
+                state=row.state,
+                error=row.error or msgspec.UNSET,
+                message_id=row.message_id or msgspec.UNSET,
+            )
+            for row in rows
+        ]
+    )
 
 
 async def cancel(
-        work: Work, caller_id: str, p: params.Cancel) -> results.Empty:
+    work: UnitOfWork, caller_id: str, p: params.Cancel
+) -> results.Empty:
     """Cancel a waiting message, or answer that it is too late."""
     row_id = p.id.lower()
     row = await work.load(SCHEDULED, row_id)
@@ -143,20 +191,20 @@ async def cancel(
     await work.turn()
     row = work.get(SCHEDULED, row_id)
     if row is None or row.author_id != caller_id:
-        raise Refused(
-            Code.NOT_FOUND, "You have no such scheduled message.")
+        raise Refused(Code.NOT_FOUND, "You have no such scheduled message.")
     if row.state != PENDING:
         raise Refused(
-            Code.CONFLICT, f"It is too late: the message is {row.state}.",
-            state=row.state)
-    work.tally(-1, "scheduled", caller_id)
+            Code.CONFLICT,
+            f"It is too late: the message is {row.state}.",
+            state=row.state,
+        )
+    work.adjust_count(-1, "scheduled", caller_id)
     _release_files(work, row)
     _tell_changed(work, work.change(SCHEDULED, row, state=CANCELLED))
     return results.Empty()
 
 
-async def send_due(
-        work: Work, caller_id: None, p: NoParams) -> Progress:
+async def send_due(work: UnitOfWork, caller_id: None, p: NoParams) -> Progress:
     """Send a page of the messages whose time has come.
 
     Ban, membership and quota are judged now; if they forbid it the
@@ -164,10 +212,13 @@ async def send_due(
     """
     due = await work.ask(DUE, at=work.now, limit=DUE_PAGE)
     drafts = [_draft_of_row(row) for row in due]
-    await work.load_each([
-        *((USERS, row.author_id) for row in due),
-        *(found for draft in drafts for found in rows_of(draft)),
-        *((SCHEDULED, row.id) for row in due)])
+    await work.load_each(
+        [
+            *((USERS, row.author_id) for row in due),
+            *(found for draft in drafts for found in rows_of(draft)),
+            *((SCHEDULED, row.id) for row in due),
+        ]
+    )
     await work.turn()
     for row, draft in zip(due, drafts):
         now = work.get(SCHEDULED, row.id)
@@ -176,21 +227,29 @@ async def send_due(
     return Progress(more=len(due) == DUE_PAGE)
 
 
-def _send_one(work: Work, row: Scheduled, draft: Draft) -> None:
+def _send_one(work: UnitOfWork, row: Scheduled, draft: Draft) -> None:
     """Send one message whose time has come, or note why not."""
     author = work.user(row.author_id)
-    work.tally(-1, "scheduled", author.id)
+    work.adjust_count(-1, "scheduled", author.id)
     try:
         sent = deliver(work, draft)
     except Refused as refused:
         _release_files(work, row)
-        work.change(
-            SCHEDULED, row, state=FAILED, error=refused.code.wire)
+        work.change(SCHEDULED, row, state=FAILED, error=refused.code.wire)
         work.tell_user(
-            author, "scheduled_failed", id=row.id, chat_id=row.chat_id,
-            error=refused.code.wire)
+            author,
+            "scheduled_failed",
+            id=row.id,
+            chat_id=row.chat_id,
+            error=refused.code.wire,
+        )
         return
     work.change(SCHEDULED, row, state=SENT, message_id=sent.id)
     work.tell_user(
-        author, "scheduled_sent", id=row.id, chat_id=row.chat_id,
-        message_id=sent.id, seq=sent.seq)
+        author,
+        "scheduled_sent",
+        id=row.id,
+        chat_id=row.chat_id,
+        message_id=sent.id,
+        seq=sent.seq,
+    )

@@ -3,16 +3,20 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from zchat.chat.lifetime import begin_delivery, visible_after
+from zchat.chat.errors import no_chat
+from zchat.chat.expiry import begin_delivery, visible_after
 from zchat.chat.messages import PAGE_TEXT, fitting, newest, shown
-from zchat.chat.refusals import no_chat
 from zchat.chat.rooms import NIL_ID, name_for
-from zchat.chat.work import Work, together
-from zchat.lookups import (
-    CHATS_OF_USER, COUNT_OWN, MEMBERS_PAGE, UNREAD_AFTER)
+from zchat.chat.unit_of_work import UnitOfWork, gather
 from zchat.model import CHATS, MEMBERS, AuthoredMessage, Chat, Member
+from zchat.queries import CHATS_OF_USER, COUNT_OWN, MEMBERS_PAGE, UNREAD_AFTER
 from zchat.rpc import (
-    AUTHORS_LIMIT, CHATS_MESSAGES, PAGE_LIMIT, params, results)
+    AUTHORS_LIMIT,
+    CHATS_MESSAGES,
+    PAGE_LIMIT,
+    params,
+    results,
+)
 
 EVERY_CHAT = 1_000_000
 
@@ -25,13 +29,19 @@ class Place(NamedTuple):
 
 
 async def _places(
-        work: Work, user_id: str, after: str | None = None,
-        limit: int = EVERY_CHAT) -> list[Place]:
+    work: UnitOfWork,
+    user_id: str,
+    after: str | None = None,
+    limit: int = EVERY_CHAT,
+) -> list[Place]:
     """The user's chats, the common one first, then by id."""
     others = await work.ask(
-        CHATS_OF_USER, user_id=user_id, common_id=work.common_id,
+        CHATS_OF_USER,
+        user_id=user_id,
+        common_id=work.common_id,
         after=(after if after and after != work.common_id else NIL_ID),
-        limit=limit)
+        limit=limit,
+    )
     ids = [found.id for found in others]
     if after is None:
         ids.insert(0, work.common_id)
@@ -41,19 +51,21 @@ async def _places(
     return [Place(*place) for place in found if place][:limit]
 
 
-async def unread_count(work: Work, place: Place) -> int:
+async def unread_count(work: UnitOfWork, place: Place) -> int:
     """How many messages of others came after the read position."""
     chat, member = place
-    after = max(member.read_seq, chat.gone_through, member.first_seq - 1)
+    after = max(member.read_seq, chat.purged_seq, member.first_seq - 1)
     if chat.head <= after:
         return 0
     own = await work.ask(
-        COUNT_OWN, chat_id=chat.id, user_id=member.user_id, after=after)
+        COUNT_OWN, chat_id=chat.id, user_id=member.user_id, after=after
+    )
     return max(0, chat.head - after - own[0].count)
 
 
 async def chats(
-        work: Work, caller_id: str, p: params.Chats) -> results.Chats:
+    work: UnitOfWork, caller_id: str, p: params.Chats
+) -> results.Chats:
     """The caller's chats with their newest messages, or one of them."""
     depth = work.rules.history_depth if p.depth is None else p.depth
     if p.chat_id is not None:
@@ -63,13 +75,16 @@ async def chats(
         if found is None:
             raise no_chat()
         return results.Chats(
-            history=await _shown_chat(work, Place(*found), depth))
+            history=await _shown_chat(work, Place(*found), depth)
+        )
     places = await _places(
-        work, caller_id, p.after and p.after.lower(),
-        min(p.limit or PAGE_LIMIT, CHATS_MESSAGES // max(depth, 1)))
-    page = await together(
-        [_shown_chat(work, place, depth) for place in places])
-    return results.Chats(chats=page[:_fitting_chats(page)])
+        work,
+        caller_id,
+        p.after and p.after.lower(),
+        min(p.limit or PAGE_LIMIT, CHATS_MESSAGES // max(depth, 1)),
+    )
+    page = await gather([_shown_chat(work, place, depth) for place in places])
+    return results.Chats(chats=page[: _fitting_chats(page)])
 
 
 def _fitting_chats(found: Sequence[results.Chat]) -> int:
@@ -83,50 +98,67 @@ def _fitting_chats(found: Sequence[results.Chat]) -> int:
 
 
 async def _shown_chat(
-        work: Work, place: Place, depth: int) -> results.Chat:
+    work: UnitOfWork, place: Place, depth: int
+) -> results.Chat:
     chat, member = place
-    floor = max(await visible_after(work, member), chat.gone_through)
+    floor = max(await visible_after(work, member), chat.purged_seq)
     messages = await newest(work, chat.id, floor, depth)
     people = await work.ask(
-        MEMBERS_PAGE, chat_id=chat.id, after=NIL_ID, limit=AUTHORS_LIMIT)
+        MEMBERS_PAGE, chat_id=chat.id, after=NIL_ID, limit=AUTHORS_LIMIT
+    )
     return results.Chat(
-        id=chat.id, name=await name_for(work, chat, member.user_id),
-        kind=chat.kind, messages=[shown(row) for row in messages],
+        id=chat.id,
+        name=await name_for(work, chat, member.user_id),
+        kind=chat.kind,
+        messages=[shown(row) for row in messages],
         authors=[
-            results.Person(id=user.id, name=user.name) for user in people],
-        size=chat.size, head=chat.head, read=member.read_seq,
-        unread=await unread_count(work, place))
+            results.Person(id=user.id, name=user.name) for user in people
+        ],
+        size=chat.size,
+        head=chat.head,
+        read=member.read_seq,
+        unread=await unread_count(work, place),
+    )
 
 
 async def sync(
-        work: Work, caller_id: str, p: params.Sync) -> results.Sync:
+    work: UnitOfWork, caller_id: str, p: params.Sync
+) -> results.Sync:
     """All that a device needs to start or to catch up."""
     user = work.user(caller_id)
     return results.Sync(
-        epoch=work.facts.epoch, gaps=work.facts.gaps,
+        epoch=work.facts.epoch,
+        gaps=work.facts.gaps,
         inbox_key=results.EventKey(
-            id=user.inbox_number, secret=user.inbox_secret),
-        chats=await together(
-            [_synced(work, place)
-             for place in await _places(work, caller_id)]))
+            id=user.inbox_number, secret=user.inbox_secret
+        ),
+        chats=await gather(
+            [_synced(work, place) for place in await _places(work, caller_id)]
+        ),
+    )
 
 
-async def _synced(work: Work, place: Place) -> results.SyncChat:
+async def _synced(work: UnitOfWork, place: Place) -> results.SyncChat:
     chat, member = place
     key = None
     if chat.event_key is not None:
         key = results.EventKey(
-            id=chat.event_key.number, secret=chat.event_key.secret)
+            id=chat.event_key.number, secret=chat.event_key.secret
+        )
     return results.SyncChat(
-        id=chat.id, name=await name_for(work, chat, member.user_id),
-        kind=chat.kind, head=chat.head, read=member.read_seq,
+        id=chat.id,
+        name=await name_for(work, chat, member.user_id),
+        kind=chat.kind,
+        head=chat.head,
+        read=member.read_seq,
         unread=await unread_count(work, place),
-        event_key=key)
+        event_key=key,
+    )
 
 
 async def read(
-        work: Work, caller_id: str, p: params.Read) \
-        -> results.ReadPosition:
+    work: UnitOfWork, caller_id: str, p: params.Read
+) -> results.ReadPosition:
     """Move the read position forward; the other devices are told."""
     chat_id = p.chat_id.lower()
     await work.load_membership(chat_id, caller_id)
@@ -134,20 +166,18 @@ async def read(
     found = work.membership(chat_id, caller_id)
     if found is None:
         raise no_chat()
-    return results.ReadPosition(
-        seq=_move(work, Place(*found), p.seq).read_seq)
+    return results.ReadPosition(seq=_move(work, Place(*found), p.seq).read_seq)
 
 
-def _move(work: Work, place: Place, seq: int) -> Member:
+def _move(work: UnitOfWork, place: Place, seq: int) -> Member:
     """The read position goes to `seq` at most, and never back."""
     chat, member = place
     seq = min(seq, chat.head)
     if seq <= member.read_seq:
         return member
-    work.touch("unread", member.user_id)
+    work.invalidate("unread", member.user_id)
     begin_delivery(work, chat.id, member.user_id, seq)
-    work.tell_user(
-        work.user(member.user_id), "read", chat_id=chat.id, seq=seq)
+    work.tell_user(work.user(member.user_id), "read", chat_id=chat.id, seq=seq)
     return work.change(MEMBERS, member, read_seq=seq)
 
 
@@ -161,7 +191,8 @@ class _Came(NamedTuple):
 
 
 async def unread(
-        work: Work, caller_id: str, p: params.Unread) -> results.Unread:
+    work: UnitOfWork, caller_id: str, p: params.Unread
+) -> results.Unread:
     """What came since the read positions, oldest first, in pages.
 
     With `ack` the positions move past what is returned; so of two that
@@ -182,29 +213,41 @@ async def unread(
         left = 0 if cut else left - len(part.messages)
     if p.ack:
         await work.turn()
-        work.rely("unread", caller_id)
-        work.rely("chats of", caller_id)
+        work.require_fresh("unread", caller_id)
+        work.require_fresh("chats of", caller_id)
         for part in came:
             found = work.membership(part.chat.id, caller_id)
             if found is not None:
                 _move(work, Place(*found), part.through)
-    return results.Unread(more=more, chats=[
-        results.UnreadChat(
-            id=part.chat.id, name=part.name,
-            messages=[shown(row) for row in part.messages])
-        for part in came if part.messages])
+    return results.Unread(
+        more=more,
+        chats=[
+            results.UnreadChat(
+                id=part.chat.id,
+                name=part.name,
+                messages=[shown(row) for row in part.messages],
+            )
+            for part in came
+            if part.messages
+        ],
+    )
 
 
 async def _came(
-        work: Work, place: Place, limit: int) -> tuple[_Came, bool]:
+    work: UnitOfWork, place: Place, limit: int
+) -> tuple[_Came, bool]:
     """The oldest unread messages of a chat, and whether there are more."""
     chat, member = place
-    after = max(member.read_seq, chat.gone_through, member.first_seq - 1)
+    after = max(member.read_seq, chat.purged_seq, member.first_seq - 1)
     rows: list[AuthoredMessage] = []
     if await unread_count(work, place):
         rows = await work.ask(
-            UNREAD_AFTER, chat_id=chat.id, user_id=member.user_id,
-            after=after, limit=limit + 1)
+            UNREAD_AFTER,
+            chat_id=chat.id,
+            user_id=member.user_id,
+            after=after,
+            limit=limit + 1,
+        )
     taken = min(limit, fitting(rows))
     more = len(rows) > taken
     rows = rows[:taken]

@@ -17,8 +17,10 @@ def rpc_endpoints(servers: str) -> tuple[str, ...]:
     Raises ConfigError for what is none of these.
     """
     endpoints = tuple(
-        _rpc_endpoint(server.strip()) for server in servers.split(",")
-        if server.strip())
+        _rpc_endpoint(server.strip())
+        for server in servers.split(",")
+        if server.strip()
+    )
     if not endpoints:
         raise ConfigError("No server is given; try --server 127.0.0.1.")
     return endpoints
@@ -32,13 +34,15 @@ def _rpc_endpoint(server: str) -> str:
     if _NOT_IN_HOSTS.search(rest) or not host or not _is_port(port):
         raise ConfigError(
             f"{server!r} is no server; write HOST, HOST:PORT, "
-            "tcp://HOST:PORT or ipc://PATH.")
+            "tcp://HOST:PORT or ipc://PATH."
+        )
     return f"tcp://{host}:{port or RPC_PORT}"
 
 
 def _is_port(port: str) -> bool:
     return not port or (
-        port.isascii() and port.isdecimal() and 0 < int(port) < 65536)
+        port.isascii() and port.isdecimal() and 0 < int(port) < 65536
+    )
 
 
 def _host_and_port(address: str) -> tuple[str, str]:

@@ -11,8 +11,7 @@ import msgspec
 
 from zchat.client import files
 from zchat.client.addresses import DEFAULT_SERVER, rpc_endpoints
-from zchat.client.connection import (
-    ANSWER_SECONDS, IN_FLIGHT, Link, NoAnswer)
+from zchat.client.connection import ANSWER_SECONDS, IN_FLIGHT, Link, NoAnswer
 from zchat.client.device import Device
 from zchat.client.methods import Methods, may_repeat
 from zchat.client.session import ChatState, Event, Session, Start
@@ -31,9 +30,13 @@ class Client(Methods):
     """
 
     def __init__(
-            self, link: Link, hello: results.Hello,
-            connected: results.Connected,
-            cursors: Mapping[str, int] | None, start: Start) -> None:
+        self,
+        link: Link,
+        hello: results.Hello,
+        connected: results.Connected,
+        cursors: Mapping[str, int] | None,
+        start: Start,
+    ) -> None:
         self._link = link
         self._slots = asyncio.Semaphore(IN_FLIGHT - _KEPT_FREE)
         self._cursors = cursors
@@ -49,14 +52,18 @@ class Client(Methods):
 
     @classmethod
     async def connect(
-            cls, server: str = DEFAULT_SERVER, token: str | None = None,
-            name: str | None = None, *,
-            cursors: Mapping[str, int] | None = None,
-            start: Start = Start.HEAD,
-            answer_seconds: float = ANSWER_SECONDS,
-            connect_seconds: float = ANSWER_SECONDS,
-            on_up: Callable[[], None] = lambda: None,
-            on_down: Callable[[], None] = lambda: None) -> Self:
+        cls,
+        server: str = DEFAULT_SERVER,
+        token: str | None = None,
+        name: str | None = None,
+        *,
+        cursors: Mapping[str, int] | None = None,
+        start: Start = Start.HEAD,
+        answer_seconds: float = ANSWER_SECONDS,
+        connect_seconds: float = ANSWER_SECONDS,
+        on_up: Callable[[], None] = lambda: None,
+        on_down: Callable[[], None] = lambda: None,
+    ) -> Self:
         """Come in: as a new user, or with its token as one from before.
 
         `server` is one or several of HOST, HOST:PORT, tcp:// and ipc://,
@@ -66,25 +73,38 @@ class Client(Methods):
         server does within `connect_seconds`.
         """
         link = Link(
-            rpc_endpoints(server), answer_seconds=answer_seconds,
-            on_up=on_up, on_down=on_down)
+            rpc_endpoints(server),
+            answer_seconds=answer_seconds,
+            on_up=on_up,
+            on_down=on_down,
+        )
         asked = {"token": token, "name": None if token else name}
         try:
             async with asyncio.timeout(connect_seconds):
                 hello, connected = await asyncio.gather(
                     link.call("hello", {}, resend=True),
-                    link.call("connect", {
-                        field: value for field, value in asked.items()
-                        if value is not None}, resend=token is not None))
+                    link.call(
+                        "connect",
+                        {
+                            field: value
+                            for field, value in asked.items()
+                            if value is not None
+                        },
+                        resend=token is not None,
+                    ),
+                )
             return cls(
-                link, msgspec.convert(hello, results.Hello),
-                msgspec.convert(connected, results.Connected), cursors,
-                start)
+                link,
+                msgspec.convert(hello, results.Hello),
+                msgspec.convert(connected, results.Connected),
+                cursors,
+                start,
+            )
         except TimeoutError:
             link.close()
             raise NoAnswer(
-                f"No server answers at {server}; is it running?",
-                sent=False) from None
+                f"No server answers at {server}; is it running?", sent=False
+            ) from None
         except BaseException:
             link.close()
             raise
@@ -93,9 +113,11 @@ class Client(Methods):
         return self
 
     async def __aexit__(
-            self, kind: type[BaseException] | None,
-            error: BaseException | None,
-            traceback: TracebackType | None) -> None:
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         await self.close()
 
     async def close(self) -> None:
@@ -121,12 +143,13 @@ class Client(Methods):
         Raises Refused or NoAnswer.
         """
         given = {
-            name: value for name, value in params.items()
-            if value is not None}
+            name: value for name, value in params.items() if value is not None
+        }
         given["token"] = self.token
         async with self._slots:
             return await self._link.call(
-                method, given, resend=may_repeat(method, given))
+                method, given, resend=may_repeat(method, given)
+            )
 
     async def rename(self, name: str) -> str:
         """Change the caller's name; returns it as it now stands."""
@@ -148,9 +171,16 @@ class Client(Methods):
         if self._device is None:
             if self._closed:
                 return None
-            self._device = Device(self._link, self.token, Session(
-                self.user_id, self._heartbeat_seconds,
-                cursors=self._cursors, start=self._start))
+            self._device = Device(
+                self._link,
+                self.token,
+                Session(
+                    self.user_id,
+                    self._heartbeat_seconds,
+                    cursors=self._cursors,
+                    start=self._start,
+                ),
+            )
         return await self._device.next_event()
 
     @property
@@ -172,8 +202,11 @@ class Client(Methods):
     # Files.
 
     async def upload(
-            self, source: str | os.PathLike[str] | bytes,
-            chat_id: str | None = None, name: str | None = None) -> str:
+        self,
+        source: str | os.PathLike[str] | bytes,
+        chat_id: str | None = None,
+        name: str | None = None,
+    ) -> str:
         """Upload a path or bytes, by default for the common chat.
 
         Returns the file's id, for `files` of `send`. The same upload
@@ -182,13 +215,15 @@ class Client(Methods):
         if name is None:
             name = "file" if isinstance(source, bytes) else Path(source).name
         return await files.upload(
-            self, source, chat_id or self.chat_default, name)
+            self, source, chat_id or self.chat_default, name
+        )
 
     async def download(self, file_id: str) -> results.Download:
         """A whole file, in memory."""
         return await files.download(self, file_id)
 
     async def download_to(
-            self, file_id: str, path: str | os.PathLike[str]) -> int:
+        self, file_id: str, path: str | os.PathLike[str]
+    ) -> int:
         """A whole file into a path; returns its size in bytes."""
         return await files.download_to(self, file_id, Path(path))

@@ -24,7 +24,8 @@ class _Loop:
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(
-            target=self.loop.run_forever, name="zchat-client", daemon=True)
+            target=self.loop.run_forever, name="zchat-client", daemon=True
+        )
         self.thread.start()
 
     def wait(self, work: Coroutine[Any, Any, R]) -> R:
@@ -57,9 +58,10 @@ class _Loop:
 
 
 def _blocking(
-        method: Callable[Concatenate[aio.Client, P], Coroutine[Any, Any, R]]
-        ) -> Callable[Concatenate["Client", P], R]:
+    method: Callable[Concatenate[aio.Client, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate["Client", P], R]:
     """The method of the asyncio client, waited for."""
+
     @functools.wraps(method)
     def call(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> R:
         return self._loop.wait(method(self._client, *args, **kwargs))
@@ -84,19 +86,33 @@ class Client:
 
     @classmethod
     def connect(
-            cls, server: str = DEFAULT_SERVER, token: str | None = None,
-            name: str | None = None, *,
-            cursors: Mapping[str, int] | None = None,
-            start: Start = Start.HEAD,
-            answer_seconds: float = ANSWER_SECONDS,
-            connect_seconds: float = ANSWER_SECONDS) -> Self:
+        cls,
+        server: str = DEFAULT_SERVER,
+        token: str | None = None,
+        name: str | None = None,
+        *,
+        cursors: Mapping[str, int] | None = None,
+        start: Start = Start.HEAD,
+        answer_seconds: float = ANSWER_SECONDS,
+        connect_seconds: float = ANSWER_SECONDS,
+    ) -> Self:
         """Come in: as `aio.Client.connect`."""
         loop = _Loop()
         try:
-            return cls(loop, loop.wait(aio.Client.connect(
-                server, token, name, cursors=cursors, start=start,
-                answer_seconds=answer_seconds,
-                connect_seconds=connect_seconds)))
+            return cls(
+                loop,
+                loop.wait(
+                    aio.Client.connect(
+                        server,
+                        token,
+                        name,
+                        cursors=cursors,
+                        start=start,
+                        answer_seconds=answer_seconds,
+                        connect_seconds=connect_seconds,
+                    )
+                ),
+            )
         except BaseException:
             loop.stop()
             raise
@@ -105,9 +121,11 @@ class Client:
         return self
 
     def __exit__(
-            self, kind: type[BaseException] | None,
-            error: BaseException | None,
-            traceback: TracebackType | None) -> None:
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -142,12 +160,12 @@ class Client:
         while (event := self.next_event()) is not None:
             yield event
 
-    def next_event(self, timeout_seconds: float | None = None
-                   ) -> Event | None:
+    def next_event(self, timeout_seconds: float | None = None) -> Event | None:
         """The next event; None once closed.
 
         Raises TimeoutError if none came in time; nothing is lost then.
         """
+
         async def take() -> Event | None:
             async with asyncio.timeout(timeout_seconds):
                 return await self._client.next_event()
@@ -166,6 +184,7 @@ class Client:
 
     def cursors(self) -> dict[str, int]:
         """Where the events that were taken end, for the next `connect`."""
+
         async def taken() -> dict[str, int]:
             return self._client.cursors()
 

@@ -33,16 +33,24 @@ _CLOSED: Final = "The client was closed."
 _RECEIVE_HIGH_WATER: Final = 10_000
 _UP: Final = zmq.Event.HANDSHAKE_SUCCEEDED
 _DOWN: Final = (
-    zmq.Event.DISCONNECTED | zmq.Event.CLOSED
+    zmq.Event.DISCONNECTED
+    | zmq.Event.CLOSED
     | zmq.Event.HANDSHAKE_FAILED_NO_DETAIL
     | zmq.Event.HANDSHAKE_FAILED_PROTOCOL
-    | zmq.Event.HANDSHAKE_FAILED_AUTH)
+    | zmq.Event.HANDSHAKE_FAILED_AUTH
+)
 _MONITORED: Final = struct.Struct("=Hi")
 _OPTIONS: Final = {
-    zmq.LINGER: 0, zmq.SNDHWM: 0, zmq.RECONNECT_IVL: _NEVER_MILLISECONDS,
-    zmq.CONNECT_TIMEOUT: 3000, zmq.HANDSHAKE_IVL: 5000,
-    zmq.TCP_KEEPALIVE: 1, zmq.TCP_KEEPALIVE_IDLE: 60,
-    zmq.TCP_KEEPALIVE_INTVL: 15, zmq.TCP_KEEPALIVE_CNT: 4}
+    zmq.LINGER: 0,
+    zmq.SNDHWM: 0,
+    zmq.RECONNECT_IVL: _NEVER_MILLISECONDS,
+    zmq.CONNECT_TIMEOUT: 3000,
+    zmq.HANDSHAKE_IVL: 5000,
+    zmq.TCP_KEEPALIVE: 1,
+    zmq.TCP_KEEPALIVE_IDLE: 60,
+    zmq.TCP_KEEPALIVE_INTVL: 15,
+    zmq.TCP_KEEPALIVE_CNT: 4,
+}
 
 _log = logging.getLogger("zchat.client")
 
@@ -63,18 +71,19 @@ class Reply(Protocol):
     """Called once a request, with the result or with why there is none."""
 
     def __call__(
-            self, error: Refused | NoAnswer | None, result: Any) -> None:
-        ...
+        self, error: Refused | NoAnswer | None, result: Any
+    ) -> None: ...
 
 
 def backoff_seconds(attempt: int) -> float:
     """How long to wait before a try: doubling, capped, with jitter."""
     ceiling = min(
-        _LAST_BACKOFF_SECONDS, _FIRST_BACKOFF_SECONDS * 2 ** min(attempt, 16))
+        _LAST_BACKOFF_SECONDS, _FIRST_BACKOFF_SECONDS * 2 ** min(attempt, 16)
+    )
     return random.uniform(ceiling / 2, ceiling)
 
 
-class Plug:
+class ZmqSocket:
     """One ZeroMQ socket with one connection, watched on the loop.
 
     `readable` is called when messages may wait, `up` once the peer has
@@ -82,8 +91,13 @@ class Plug:
     """
 
     def __init__(
-            self, kind: int, endpoint: str, readable: Callable[[], None],
-            up: Callable[[], None], down: Callable[[], None]) -> None:
+        self,
+        kind: int,
+        endpoint: str,
+        readable: Callable[[], None],
+        up: Callable[[], None],
+        down: Callable[[], None],
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._up = up
         self._down = down
@@ -95,11 +109,14 @@ class Plug:
         for option, value in _OPTIONS.items():
             self.socket.setsockopt(option, value)
         self.socket.setsockopt(zmq.RCVHWM, _RECEIVE_HIGH_WATER)
-        self._monitor: zmq.Socket[bytes] = (
-            self.socket.get_monitor_socket(_UP | _DOWN))
+        self._monitor: zmq.Socket[bytes] = self.socket.get_monitor_socket(
+            _UP | _DOWN
+        )
         self._monitor.setsockopt(zmq.LINGER, 0)
         self._fds: tuple[int, int] = (
-            self.socket.getsockopt(zmq.FD), self._monitor.getsockopt(zmq.FD))
+            self.socket.getsockopt(zmq.FD),
+            self._monitor.getsockopt(zmq.FD),
+        )
         self._loop.add_reader(self._fds[0], self._ready)
         self._loop.add_reader(self._fds[1], self._watch)
         try:
@@ -167,8 +184,10 @@ def _encoded(id: int, method: str, params: dict[str, Any]) -> bytes:
         return codec.encode_request(id, method, params)
     except (ValueError, TypeError, OverflowError, RecursionError):
         raise Refused(
-            Code.BAD_REQUEST, "This cannot be sent: text must be valid "
-            "Unicode, and numbers must have 64 bits at most.") from None
+            Code.BAD_REQUEST,
+            "This cannot be sent: text must be valid "
+            "Unicode, and numbers must have 64 bits at most.",
+        ) from None
 
 
 class Link:
@@ -182,12 +201,15 @@ class Link:
     """
 
     def __init__(
-            self, endpoints: Sequence[str], *,
-            answer_seconds: float = ANSWER_SECONDS,
-            silence_seconds: float = SILENCE_SECONDS,
-            in_flight: int = IN_FLIGHT,
-            on_up: Callable[[], None] = lambda: None,
-            on_down: Callable[[], None] = lambda: None) -> None:
+        self,
+        endpoints: Sequence[str],
+        *,
+        answer_seconds: float = ANSWER_SECONDS,
+        silence_seconds: float = SILENCE_SECONDS,
+        in_flight: int = IN_FLIGHT,
+        on_up: Callable[[], None] = lambda: None,
+        on_down: Callable[[], None] = lambda: None,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._endpoints = tuple(endpoints)
         self._answer_seconds = answer_seconds
@@ -200,7 +222,7 @@ class Link:
         self._tries = 0
         self._attempt = 0
         self._heard = self._loop.time()
-        self._plug: Plug | None = None
+        self._socket: ZmqSocket | None = None
         self._closed = False
         self.up = False
         self.endpoint = self._endpoints[0]
@@ -208,8 +230,13 @@ class Link:
         self._sweeper = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
 
     def request(
-            self, method: str, params: dict[str, Any], reply: Reply, *,
-            resend: bool = False) -> None:
+        self,
+        method: str,
+        params: dict[str, Any],
+        reply: Reply,
+        *,
+        resend: bool = False,
+    ) -> None:
         """Ask; `reply` is called later, on the loop.
 
         Raises Refused where the request cannot be taken (too large, not
@@ -219,23 +246,28 @@ class Link:
             raise NoAnswer(_CLOSED, sent=False)
         if len(self._waiting) >= self._in_flight:
             raise Refused(
-                Code.UNAVAILABLE, "Too many requests wait for an answer; "
-                "try again in a moment.", retry_after=1)
+                Code.UNAVAILABLE,
+                "Too many requests wait for an answer; try again in a moment.",
+                retry_after=1,
+            )
         self._last_id += 1
         body = _encoded(self._last_id, method, params)
         if len(body) > REQUEST_BYTES:
             raise Refused(
-                Code.TOO_LARGE, "The request is too large; send less at "
-                "once.", limit=REQUEST_BYTES)
+                Code.TOO_LARGE,
+                "The request is too large; send less at once.",
+                limit=REQUEST_BYTES,
+            )
         waiting = _Waiting(
-            reply, body, self._loop.time() + self._answer_seconds, resend)
+            reply, body, self._loop.time() + self._answer_seconds, resend
+        )
         self._waiting[self._last_id] = waiting
         if self.up:
             self._send(waiting)
 
     def call(
-            self, method: str, params: dict[str, Any], *,
-            resend: bool = False) -> asyncio.Future[Any]:
+        self, method: str, params: dict[str, Any], *, resend: bool = False
+    ) -> asyncio.Future[Any]:
         """As `request`; the result or the error is in a future."""
         future: asyncio.Future[Any] = self._loop.create_future()
 
@@ -256,18 +288,22 @@ class Link:
         self._retry.cancel()
         self._sweeper.cancel()
         self.up = False
-        if self._plug is not None:
-            self._plug.close()
-            self._plug = None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
         self._fail(list(self._waiting), _CLOSED)
 
     def _open(self) -> None:
         self.endpoint = self._endpoints[self._tries % len(self._endpoints)]
         self._tries += 1
         try:
-            self._plug = Plug(
-                zmq.DEALER, self.endpoint, self._drain, self._came_up,
-                self._lost)
+            self._socket = ZmqSocket(
+                zmq.DEALER,
+                self.endpoint,
+                self._drain,
+                self._came_up,
+                self._lost,
+            )
         except zmq.ZMQError as error:
             _log.warning("cannot connect to %s: %s", self.endpoint, error)
             self._retry_later()
@@ -286,25 +322,32 @@ class Link:
         self._on_up()
 
     def _lost(self) -> None:
-        plug, was_up = self._plug, self.up
+        plug, was_up = self._socket, self.up
         if plug is None:
             return
         self._receive(plug, self._in_flight)
-        self._plug = None
+        self._socket = None
         self.up = False
         plug.close()
-        lost = [id for id, waiting in self._waiting.items()
-                if waiting.sent and not waiting.resend]
+        lost = [
+            id
+            for id, waiting in self._waiting.items()
+            if waiting.sent and not waiting.resend
+        ]
         for waiting in self._waiting.values():
             waiting.sent = False
-        self._fail(lost, "The connection broke before the answer came; the "
-                   "request may have taken effect.", sent=True)
+        self._fail(
+            lost,
+            "The connection broke before the answer came; the "
+            "request may have taken effect.",
+            sent=True,
+        )
         self._retry_later()
         if was_up:
             self._on_down()
 
     def _send(self, waiting: _Waiting) -> None:
-        plug = self._plug
+        plug = self._socket
         if plug is None:
             return
         try:
@@ -315,11 +358,11 @@ class Link:
         plug.check_soon()
 
     def _drain(self) -> None:
-        plug = self._plug
+        plug = self._socket
         if plug is not None and self._receive(plug, _DRAIN_LIMIT):
             plug.check_soon()
 
-    def _receive(self, plug: Plug, limit: int) -> bool:
+    def _receive(self, plug: ZmqSocket, limit: int) -> bool:
         """Take answers; whether there may be more."""
         self._heard = self._loop.time()
         try:
@@ -343,17 +386,18 @@ class Link:
         self._deliver(waiting.reply, error, result)
 
     def _deliver(
-            self, reply: Reply, error: Refused | NoAnswer | None,
-            result: Any) -> None:
+        self, reply: Reply, error: Refused | NoAnswer | None, result: Any
+    ) -> None:
         try:
             reply(error, result)
         except Exception as fault:
-            self._loop.call_exception_handler({
-                "message": "a reply callback failed", "exception": fault})
+            self._loop.call_exception_handler(
+                {"message": "a reply callback failed", "exception": fault}
+            )
 
     def _fail(
-            self, ids: Iterable[int], message: str,
-            sent: bool | None = None) -> None:
+        self, ids: Iterable[int], message: str, sent: bool | None = None
+    ) -> None:
         for id in ids:
             waiting = self._waiting.pop(id)
             left = waiting.sent if sent is None else sent
@@ -367,13 +411,16 @@ class Link:
             if waiting.deadline > now:
                 break
             late.append(id)
-        self._fail(late, "No answer came in time." if self.up else
-                   f"No server answers at {', '.join(self._endpoints)}.")
+        self._fail(
+            late,
+            "No answer came in time."
+            if self.up
+            else f"No server answers at {', '.join(self._endpoints)}.",
+        )
         oldest = next(iter(self._waiting.values()), None)
         if oldest is None or not self.up:
             return
-        silent_since = max(
-            self._heard, oldest.deadline - self._answer_seconds)
+        silent_since = max(self._heard, oldest.deadline - self._answer_seconds)
         if now - silent_since > self._silence_seconds:
             _log.warning("%s is silent; reconnecting", self.endpoint)
             self._lost()
@@ -387,43 +434,48 @@ class Subscriber:
     """
 
     def __init__(
-            self, endpoint: str, received: Callable[[bytes, bytes], None],
-            up: Callable[[], None], down: Callable[[], None]) -> None:
+        self,
+        endpoint: str,
+        received: Callable[[bytes, bytes], None],
+        up: Callable[[], None],
+        down: Callable[[], None],
+    ) -> None:
         self._received = received
         self._barriers: dict[bytes, Callable[[], None]] = {}
-        self._plug = Plug(zmq.SUB, endpoint, self._drain, up, down)
+        self._socket = ZmqSocket(zmq.SUB, endpoint, self._drain, up, down)
 
     def subscribe(
-            self, wanted: Iterable[bytes], live: Callable[[], None]) -> None:
+        self, wanted: Iterable[bytes], live: Callable[[], None]
+    ) -> None:
         """Subscribe; `live` is called once all of it has taken effect."""
         for topic in wanted:
-            self._plug.socket.subscribe(topic)
+            self._socket.socket.subscribe(topic)
         barrier = topics.barrier_topic(os.urandom(16))
         self._barriers[barrier] = live
-        self._plug.socket.subscribe(barrier)
-        self._plug.check_soon()
+        self._socket.socket.subscribe(barrier)
+        self._socket.check_soon()
 
     def unsubscribe(self, unwanted: Iterable[bytes]) -> None:
         """Forget these topics."""
         for topic in unwanted:
-            self._plug.socket.unsubscribe(topic)
-        self._plug.check_soon()
+            self._socket.socket.unsubscribe(topic)
+        self._socket.check_soon()
 
     def pause(self) -> None:
         """Read nothing until `resume`; the server drops what piles up."""
-        self._plug.paused = True
+        self._socket.paused = True
 
     def resume(self) -> None:
         """Read on."""
-        self._plug.paused = False
-        self._plug.check_soon()
+        self._socket.paused = False
+        self._socket.check_soon()
 
     def close(self) -> None:
         """Close; nothing is called any more."""
-        self._plug.close()
+        self._socket.close()
 
     def _drain(self) -> None:
-        plug = self._plug
+        plug = self._socket
         try:
             for _ in range(_DRAIN_LIMIT):
                 frames = plug.socket.recv_multipart(zmq.NOBLOCK)
@@ -440,5 +492,5 @@ class Subscriber:
         if live is None:
             self._received(topic, body)
             return
-        self._plug.socket.unsubscribe(topic)
+        self._socket.socket.unsubscribe(topic)
         live()

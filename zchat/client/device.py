@@ -11,10 +11,25 @@ import zmq
 
 from zchat.client.addresses import events_endpoint
 from zchat.client.connection import (
-    Link, NoAnswer, Reply, Subscriber, backoff_seconds)
+    Link,
+    NoAnswer,
+    Reply,
+    Subscriber,
+    backoff_seconds,
+)
 from zchat.client.session import (
-    AskSync, ChatState, Command, Deliver, Event, Fetch, MessageEvent,
-    Reconnect, Session, Subscribe, Unsubscribe)
+    AskSync,
+    ChatState,
+    Command,
+    Deliver,
+    Event,
+    Fetch,
+    MessageEvent,
+    Reconnect,
+    Session,
+    Subscribe,
+    Unsubscribe,
+)
 from zchat.errors import Code, Refused, ZchatError
 from zchat.rpc import results
 
@@ -45,9 +60,13 @@ class Device:
         self._subscriber: Subscriber | None = None
         self._attempt = 0
         self._carry_out: dict[type[Command], Callable[[Any], None]] = {
-            Deliver: self._deliver, Fetch: self._fetch,
-            AskSync: self._sync, Subscribe: self._subscribe,
-            Unsubscribe: self._unsubscribe, Reconnect: self._reconnect}
+            Deliver: self._deliver,
+            Fetch: self._fetch,
+            AskSync: self._sync,
+            Subscribe: self._subscribe,
+            Unsubscribe: self._unsubscribe,
+            Reconnect: self._reconnect,
+        }
         self._retry: asyncio.Handle = self._loop.call_soon(self._ask_where)
         self._ticker = self._loop.call_later(TICK_SECONDS, self._tick)
 
@@ -103,7 +122,8 @@ class Device:
             self._retry_later()
 
     def _told_where(
-            self, error: Refused | NoAnswer | None, result: Any) -> None:
+        self, error: Refused | NoAnswer | None, result: Any
+    ) -> None:
         if self._closed:
             return
         try:
@@ -112,7 +132,10 @@ class Device:
             hello = msgspec.convert(result, results.Hello)
             self._subscriber = Subscriber(
                 events_endpoint(hello.events, self._link.endpoint),
-                self._published, self._came_up, self._went_down)
+                self._published,
+                self._came_up,
+                self._went_down,
+            )
             if self._paused:
                 self._subscriber.pause()
         except (ZchatError, msgspec.ValidationError, zmq.ZMQError) as fault:
@@ -171,8 +194,8 @@ class Device:
     def _subscribe(self, command: Subscribe) -> None:
         if self._subscriber is not None:
             self._subscriber.subscribe(
-                command.topics,
-                lambda: self._run(self._session.live(command)))
+                command.topics, lambda: self._run(self._session.live(command))
+            )
 
     def _sync(self, command: AskSync) -> None:
         def reply(error: Refused | NoAnswer | None, result: Any) -> None:
@@ -210,16 +233,23 @@ class Device:
         if self._paused:
             self._held_back.append(fetch)
             return
-        self._request("history", {
-            "chat_id": fetch.chat_id, "after": fetch.after,
-            "limit": fetch.limit}, reply)
+        self._request(
+            "history",
+            {
+                "chat_id": fetch.chat_id,
+                "after": fetch.after,
+                "limit": fetch.limit,
+            },
+            reply,
+        )
 
     def _request(
-            self, method: str, params: dict[str, Any], reply: Reply) -> None:
+        self, method: str, params: dict[str, Any], reply: Reply
+    ) -> None:
         try:
             self._link.request(
-                method, {"token": self._token, **params}, reply,
-                resend=True)
+                method, {"token": self._token, **params}, reply, resend=True
+            )
         except (Refused, NoAnswer) as error:
             self._loop.call_soon(reply, error, None)
 

@@ -59,8 +59,11 @@ def _piece(stream: BinaryIO, offset: int, length: int) -> bytes:
 
 
 async def upload(
-        client: Methods, source: str | os.PathLike[str] | bytes,
-        chat_id: str, name: str) -> str:
+    client: Methods,
+    source: str | os.PathLike[str] | bytes,
+    chat_id: str,
+    name: str,
+) -> str:
     """Upload a path or bytes for a chat; returns the file's id.
 
     What arrived before a break is not sent again. Raises OSError where
@@ -74,12 +77,14 @@ async def upload(
                 return begun.file_id
     raise NoAnswer(
         "The upload broke off too often; try again: it goes on where it "
-        "stands.", sent=True)
+        "stands.",
+        sent=True,
+    )
 
 
 async def _send_chunks(
-        client: Methods, stream: BinaryIO, begun: results.Upload,
-        size: int) -> bool:
+    client: Methods, stream: BinaryIO, begun: results.Upload, size: int
+) -> bool:
     """Whether all arrived; if not, ask where the upload stands.
 
     An empty file is complete with an empty chunk.
@@ -87,7 +92,8 @@ async def _send_chunks(
     offset = begun.offset
     while offset < size or size == 0:
         data = await asyncio.to_thread(
-            _piece, stream, offset, begun.chunk_size)
+            _piece, stream, offset, begun.chunk_size
+        )
         try:
             done = await client.upload_chunk(begun.file_id, offset, data)
         except NoAnswer:
@@ -114,8 +120,11 @@ async def download(client: Methods, file_id: str) -> results.Download:
         pieces.append(piece)
         offset += len(piece)
     return results.Download(
-        data=b"".join(pieces), size=found.size, name=found.name,
-        type=found.type)
+        data=b"".join(pieces),
+        size=found.size,
+        name=found.name,
+        type=found.type,
+    )
 
 
 async def download_to(client: Methods, file_id: str, path: Path) -> int:

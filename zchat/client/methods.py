@@ -15,11 +15,31 @@ from zchat.rpc.methods import METHOD_BY_NAME
 Answer = TypeVar("Answer", bound=results.Result)
 
 KEY: Final = "idempotency_key"
-RESENT: Final = frozenset({
-    "hello", "status", "send", "comment", "chats", "history", "comments",
-    "unread", "read", "sync", "p2p", "users", "rename", "schedule",
-    "scheduled", "upload", "upload_chunk", "download", "rename_chat",
-    "invite_links", "join_requests"})
+RESENT: Final = frozenset(
+    {
+        "hello",
+        "status",
+        "send",
+        "comment",
+        "chats",
+        "history",
+        "comments",
+        "unread",
+        "read",
+        "sync",
+        "p2p",
+        "users",
+        "rename",
+        "schedule",
+        "scheduled",
+        "upload",
+        "upload_chunk",
+        "download",
+        "rename_chat",
+        "invite_links",
+        "join_requests",
+    }
+)
 """Methods that may go out again when the answer was lost.
 
 They only read, or carry an idempotency key, or change nothing more the
@@ -47,7 +67,9 @@ def _read(plain: object, kind: type[Answer]) -> Answer:
     except msgspec.ValidationError as error:
         raise NoAnswer(
             f"The server's answer cannot be read ({error}); is this "
-            "client too old for it?", sent=True) from None
+            "client too old for it?",
+            sent=True,
+        ) from None
 
 
 class Methods(ABC):
@@ -61,8 +83,8 @@ class Methods(ABC):
         """The plain result of a method; parameters of None are left out."""
 
     async def _ask(
-            self, kind: type[Answer], method: str,
-            **params: object) -> Answer:
+        self, kind: type[Answer], method: str, **params: object
+    ) -> Answer:
         return _read(await self.call(method, **params), kind)
 
     async def hello(self) -> results.Hello:
@@ -74,69 +96,109 @@ class Methods(ABC):
         return await self._ask(results.Status, "status")
 
     async def send(
-            self, text: str, chat_id: str | None = None, *,
-            comment_on: str | None = None, files: Sequence[str] = (),
-            idempotency_key: str | None = None) -> results.Sent:
+        self,
+        text: str,
+        chat_id: str | None = None,
+        *,
+        comment_on: str | None = None,
+        files: Sequence[str] = (),
+        idempotency_key: str | None = None,
+    ) -> results.Sent:
         """Send a message, by default to the common chat: once.
 
         Without a key one is made, so that a lost answer doubles nothing.
         """
         return await self._ask(
-            results.Sent, "send", text=text, chat_id=chat_id,
-            comment_on=comment_on, files=list(files) or None,
-            idempotency_key=idempotency_key or secrets.token_hex(16))
+            results.Sent,
+            "send",
+            text=text,
+            chat_id=chat_id,
+            comment_on=comment_on,
+            files=list(files) or None,
+            idempotency_key=idempotency_key or secrets.token_hex(16),
+        )
 
     async def comment(
-            self, message_id: str, text: str, *,
-            idempotency_key: str | None = None) -> results.Sent:
+        self, message_id: str, text: str, *, idempotency_key: str | None = None
+    ) -> results.Sent:
         """Put a message on another message; as `send`."""
         return await self._ask(
-            results.Sent, "comment", message_id=message_id, text=text,
-            idempotency_key=idempotency_key or secrets.token_hex(16))
+            results.Sent,
+            "comment",
+            message_id=message_id,
+            text=text,
+            idempotency_key=idempotency_key or secrets.token_hex(16),
+        )
 
     async def chats(
-            self, *, depth: int | None = None, limit: int | None = None,
-            after: str | None = None) -> list[results.Chat]:
+        self,
+        *,
+        depth: int | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> list[results.Chat]:
         """A page of the caller's chats, the common one first."""
         page = await self._ask(
-            results.Chats, "chats", depth=depth, limit=limit, after=after)
+            results.Chats, "chats", depth=depth, limit=limit, after=after
+        )
         return page.chats or []
 
     async def all_chats(self, depth: int = 0) -> list[results.Chat]:
         """All of the caller's chats, page by page."""
         found: list[results.Chat] = []
         while page := await self.chats(
-                depth=depth, after=found[-1].id if found else None):
+            depth=depth, after=found[-1].id if found else None
+        ):
             found += page
         return found
 
     async def chat(
-            self, chat_id: str, *, depth: int | None = None) -> results.Chat:
+        self, chat_id: str, *, depth: int | None = None
+    ) -> results.Chat:
         """One chat with its newest messages: `chats` with a `chat_id`."""
         found = await self.call("chats", chat_id=chat_id, depth=depth)
         return _read(found.get("history"), results.Chat)
 
     async def history(
-            self, chat_id: str, *, before: int | None = None,
-            after: int | None = None, around: int | None = None,
-            limit: int | None = None) -> results.History:
+        self,
+        chat_id: str,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        around: int | None = None,
+        limit: int | None = None,
+    ) -> results.History:
         """A page of messages, oldest first; by default the newest."""
         return await self._ask(
-            results.History, "history", chat_id=chat_id, before=before,
-            after=after, around=around, limit=limit)
+            results.History,
+            "history",
+            chat_id=chat_id,
+            before=before,
+            after=after,
+            around=around,
+            limit=limit,
+        )
 
     async def comments(
-            self, message_id: str, *, after: int | None = None,
-            limit: int | None = None) -> list[results.Message]:
+        self,
+        message_id: str,
+        *,
+        after: int | None = None,
+        limit: int | None = None,
+    ) -> list[results.Message]:
         """The comments on a message, oldest first."""
         found = await self._ask(
-            results.Messages, "comments", message_id=message_id,
-            after=after, limit=limit)
+            results.Messages,
+            "comments",
+            message_id=message_id,
+            after=after,
+            limit=limit,
+        )
         return found.messages
 
     async def unread(
-            self, *, ack: bool = False,
-            limit: int | None = None) -> results.Unread:
+        self, *, ack: bool = False, limit: int | None = None
+    ) -> results.Unread:
         """What came since the read positions; `ack` moves them past it.
 
         They are moved by `read`, after the messages have arrived: the
@@ -152,7 +214,8 @@ class Methods(ABC):
     async def read(self, chat_id: str, seq: int) -> int:
         """Move the read position forward; returns where it stands."""
         moved = await self._ask(
-            results.ReadPosition, "read", chat_id=chat_id, seq=seq)
+            results.ReadPosition, "read", chat_id=chat_id, seq=seq
+        )
         return moved.seq
 
     async def sync(self) -> results.Sync:
@@ -169,28 +232,37 @@ class Methods(ABC):
         await self._ask(results.Empty, "exit", chat_id=chat_id)
 
     async def report(
-            self, user_id: str, reason: str, *,
-            message_id: str | None = None) -> str:
+        self, user_id: str, reason: str, *, message_id: str | None = None
+    ) -> str:
         """Complain about a user; returns the complaint's id."""
         made = await self._ask(
-            results.ReportId, "report", user_id=user_id, reason=reason,
-            message_id=message_id)
+            results.ReportId,
+            "report",
+            user_id=user_id,
+            reason=reason,
+            message_id=message_id,
+        )
         return made.id
 
     async def users(
-            self, chat_id: str, *, after: str | None = None,
-            limit: int | None = None) -> list[results.Person]:
+        self,
+        chat_id: str,
+        *,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> list[results.Person]:
         """A page of a chat's members, by user id."""
         found = await self._ask(
-            results.Users, "users", chat_id=chat_id, after=after,
-            limit=limit)
+            results.Users, "users", chat_id=chat_id, after=after, limit=limit
+        )
         return found.users
 
     async def all_users(self, chat_id: str) -> list[results.Person]:
         """All members of a chat, page by page."""
         found: list[results.Person] = []
         while page := await self.users(
-                chat_id, after=found[-1].id if found else None):
+            chat_id, after=found[-1].id if found else None
+        ):
             found += page
         return found
 
@@ -200,24 +272,36 @@ class Methods(ABC):
         return renamed.name
 
     async def schedule(
-            self, text: str, send_at: datetime | str,
-            chat_id: str | None = None, *, comment_on: str | None = None,
-            files: Sequence[str] = (),
-            idempotency_key: str | None = None) -> results.Scheduled:
+        self,
+        text: str,
+        send_at: datetime | str,
+        chat_id: str | None = None,
+        *,
+        comment_on: str | None = None,
+        files: Sequence[str] = (),
+        idempotency_key: str | None = None,
+    ) -> results.Scheduled:
         """Send a message at a time (RFC 3339 or with a time zone)."""
         return await self._ask(
-            results.Scheduled, "schedule", text=text, chat_id=chat_id,
-            comment_on=comment_on, files=list(files) or None,
-            send_at=send_at if isinstance(send_at, str)
+            results.Scheduled,
+            "schedule",
+            text=text,
+            chat_id=chat_id,
+            comment_on=comment_on,
+            files=list(files) or None,
+            send_at=send_at
+            if isinstance(send_at, str)
             else send_at.isoformat(),
-            idempotency_key=idempotency_key or secrets.token_hex(16))
+            idempotency_key=idempotency_key or secrets.token_hex(16),
+        )
 
     async def scheduled(
-            self, state: str | None = None
-            ) -> list[results.ScheduledMessage]:
+        self, state: str | None = None
+    ) -> list[results.ScheduledMessage]:
         """The caller's scheduled messages, or those in one state."""
         found = await self._ask(
-            results.ScheduledMessages, "scheduled", state=state)
+            results.ScheduledMessages, "scheduled", state=state
+        )
         return found.messages
 
     async def cancel(self, scheduled_id: str) -> None:
@@ -225,28 +309,41 @@ class Methods(ABC):
         await self._ask(results.Empty, "cancel", id=scheduled_id)
 
     async def begin_upload(
-            self, chat_id: str, name: str, size: int,
-            sha256: str) -> results.Upload:
+        self, chat_id: str, name: str, size: int, sha256: str
+    ) -> results.Upload:
         """The method `upload`: begin a file, or learn where it stands."""
         return await self._ask(
-            results.Upload, "upload", chat_id=chat_id, name=name, size=size,
-            sha256=sha256)
+            results.Upload,
+            "upload",
+            chat_id=chat_id,
+            name=name,
+            size=size,
+            sha256=sha256,
+        )
 
     async def upload_chunk(
-            self, file_id: str, offset: int,
-            data: bytes) -> results.Uploaded:
+        self, file_id: str, offset: int, data: bytes
+    ) -> results.Uploaded:
         """Add the next bytes to an upload."""
         return await self._ask(
-            results.Uploaded, "upload_chunk", file_id=file_id,
-            offset=offset, data=data)
+            results.Uploaded,
+            "upload_chunk",
+            file_id=file_id,
+            offset=offset,
+            data=data,
+        )
 
     async def download_range(
-            self, file_id: str, offset: int = 0,
-            length: int | None = None) -> results.Download:
+        self, file_id: str, offset: int = 0, length: int | None = None
+    ) -> results.Download:
         """The method `download`: a range of a file."""
         return await self._ask(
-            results.Download, "download", file_id=file_id, offset=offset,
-            length=length)
+            results.Download,
+            "download",
+            file_id=file_id,
+            offset=offset,
+            length=length,
+        )
 
     async def create_chat(self, name: str) -> str:
         """Make a group; returns its id."""
@@ -256,30 +353,40 @@ class Methods(ABC):
     async def rename_chat(self, chat_id: str, name: str) -> None:
         """Change the name of a group; owner only."""
         await self._ask(
-            results.Empty, "rename_chat", chat_id=chat_id, name=name)
+            results.Empty, "rename_chat", chat_id=chat_id, name=name
+        )
 
     async def invite(self, chat_id: str, user_id: str) -> None:
         """Add a user to a group; owner only."""
         await self._ask(
-            results.Empty, "invite", chat_id=chat_id, user_id=user_id)
+            results.Empty, "invite", chat_id=chat_id, user_id=user_id
+        )
 
     async def remove(self, chat_id: str, user_id: str) -> None:
         """Remove a member from a group; owner only."""
         await self._ask(
-            results.Empty, "remove", chat_id=chat_id, user_id=user_id)
+            results.Empty, "remove", chat_id=chat_id, user_id=user_id
+        )
 
     async def invite_link(
-            self, chat_id: str, *, expires_in: int | None = None,
-            max_uses: int | None = None) -> results.NewLink:
+        self,
+        chat_id: str,
+        *,
+        expires_in: int | None = None,
+        max_uses: int | None = None,
+    ) -> results.NewLink:
         """Make a link into a group; `expires_in` is in seconds."""
         return await self._ask(
-            results.NewLink, "invite_link", chat_id=chat_id,
-            expires_in=expires_in, max_uses=max_uses)
+            results.NewLink,
+            "invite_link",
+            chat_id=chat_id,
+            expires_in=expires_in,
+            max_uses=max_uses,
+        )
 
     async def invite_links(self, chat_id: str) -> list[results.LinkInfo]:
         """The live links of a group; owner only."""
-        found = await self._ask(
-            results.Links, "invite_links", chat_id=chat_id)
+        found = await self._ask(results.Links, "invite_links", chat_id=chat_id)
         return found.links
 
     async def revoke_link(self, link: str) -> None:
@@ -290,19 +397,21 @@ class Methods(ABC):
         """Ask to come into a group by a link."""
         return await self._ask(results.Joined, "join", link=link)
 
-    async def join_requests(
-            self, chat_id: str) -> list[results.JoinRequest]:
+    async def join_requests(self, chat_id: str) -> list[results.JoinRequest]:
         """Who waits to come in, longest first; owner only."""
         found = await self._ask(
-            results.JoinRequests, "join_requests", chat_id=chat_id)
+            results.JoinRequests, "join_requests", chat_id=chat_id
+        )
         return found.requests
 
     async def approve(self, chat_id: str, user_id: str) -> None:
         """Let somebody in who waits; owner only."""
         await self._ask(
-            results.Empty, "approve", chat_id=chat_id, user_id=user_id)
+            results.Empty, "approve", chat_id=chat_id, user_id=user_id
+        )
 
     async def deny(self, chat_id: str, user_id: str) -> None:
         """Turn somebody away who waits; owner only."""
         await self._ask(
-            results.Empty, "deny", chat_id=chat_id, user_id=user_id)
+            results.Empty, "deny", chat_id=chat_id, user_id=user_id
+        )

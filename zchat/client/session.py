@@ -133,9 +133,13 @@ class Session:
     """
 
     def __init__(
-            self, user_id: str, heartbeat_seconds: float, *,
-            cursors: Mapping[str, int] | None = None,
-            start: Start = Start.HEAD) -> None:
+        self,
+        user_id: str,
+        heartbeat_seconds: float,
+        *,
+        cursors: Mapping[str, int] | None = None,
+        start: Start = Start.HEAD,
+    ) -> None:
         self.user_id = user_id
         self.chats: dict[str, ChatState] = {}
         self._heartbeat_seconds = heartbeat_seconds
@@ -144,7 +148,8 @@ class Session:
         self._inbox = topics.inbox_topic(user_id)
         self._inbox_keys: dict[int, bytes] = {}
         self._chat_of = {
-            topics.chat_topic(chat_id): chat_id for chat_id in self._left}
+            topics.chat_topic(chat_id): chat_id for chat_id in self._left
+        }
         self._commands: list[Command] = []
         self._unopened: deque[_Unopened] = deque(maxlen=UNOPENED_LIMIT)
         self._behind: dict[str, None] = {}
@@ -164,23 +169,24 @@ class Session:
         self._heartbeat_came = False
         self._last_heartbeat = 0.0
         self._on_chat_event: dict[
-            str, Callable[[ChatState, dict[str, Any]], None]] = {
-                "message": self._on_message,
-                "head": self._on_head,
-                "chat_renamed": self._on_renamed,
-                "key_changed": self._on_key_changed,
-            }
-        self._on_inbox_event: dict[
-            str, Callable[[dict[str, Any]], None]] = {
-                "chat_added": self._on_chat_added,
-                "chat_removed": self._on_chat_removed,
-                "read": self._on_read,
-            }
+            str, Callable[[ChatState, dict[str, Any]], None]
+        ] = {
+            "message": self._on_message,
+            "head": self._on_head,
+            "chat_renamed": self._on_renamed,
+            "key_changed": self._on_key_changed,
+        }
+        self._on_inbox_event: dict[str, Callable[[dict[str, Any]], None]] = {
+            "chat_added": self._on_chat_added,
+            "chat_removed": self._on_chat_removed,
+            "read": self._on_read,
+        }
 
     def cursors(self) -> dict[str, int]:
         """The seq up to which each chat was delivered, to be saved."""
         return self._left | {
-            chat.id: chat.cursor for chat in self.chats.values()}
+            chat.id: chat.cursor for chat in self.chats.values()
+        }
 
     def connected(self, now: float) -> list[Command]:
         """A new event connection is there: start from the top.
@@ -235,8 +241,7 @@ class Session:
         self._sync_due = True
         return self._done()
 
-    def fetched(
-            self, fetch: Fetch, page: results.History) -> list[Command]:
+    def fetched(self, fetch: Fetch, page: results.History) -> list[Command]:
         """The answer to a Fetch."""
         chat = self._end_fetch(fetch)
         if chat is not None:
@@ -285,8 +290,11 @@ class Session:
     def _done(self) -> list[Command]:
         self._start_fetches()
         waiting = (
-            self._syncing or self._subscribing or self._fetches
-            or self._sync_due)
+            self._syncing
+            or self._subscribing
+            or self._fetches
+            or self._sync_due
+        )
         if self._catching_up and self._connected and not waiting:
             self._catching_up = False
             self._commands.append(Deliver(CaughtUp()))
@@ -294,8 +302,8 @@ class Session:
         return commands
 
     def _notice(
-            self, name: str, chat_id: str | None,
-            data: dict[str, Any]) -> None:
+        self, name: str, chat_id: str | None, data: dict[str, Any]
+    ) -> None:
         self._commands.append(Deliver(Notice(name, chat_id, data)))
 
     # From the top: subscribe, barrier, sync, fetch.
@@ -333,8 +341,10 @@ class Session:
             self.chats[found.id] = chat = self._first_seen(found)
             if self._start is None and not is_resumed:
                 self._notice(
-                    "chat_added", chat.id,
-                    {"name": chat.name, "kind": chat.kind})
+                    "chat_added",
+                    chat.id,
+                    {"name": chat.name, "kind": chat.kind},
+                )
         else:
             self._update(chat, found)
         if found.event_key is not None:
@@ -345,14 +355,22 @@ class Session:
         cursor = self._left.pop(found.id, None)
         if cursor is None:
             cursor = {
-                Start.HEAD: found.head, Start.UNREAD: found.read,
-                None: 0}[self._start]
+                Start.HEAD: found.head,
+                Start.UNREAD: found.read,
+                None: 0,
+            }[self._start]
         elif found.head < self._at_sync.get(found.id, (0, 0))[0]:
             cursor = found.head
         return ChatState(
-            id=found.id, name=found.name, kind=found.kind,
-            cursor=cursor, head=max(cursor, found.head),
-            read=found.read, unread=found.unread, counted=found.head)
+            id=found.id,
+            name=found.name,
+            kind=found.kind,
+            cursor=cursor,
+            head=max(cursor, found.head),
+            read=found.read,
+            unread=found.unread,
+            counted=found.head,
+        )
 
     def _update(self, chat: ChatState, found: results.SyncChat) -> None:
         cursor_then, read_then = self._at_sync.get(chat.id, (0, 0))
@@ -390,8 +408,10 @@ class Session:
     def _tune(self, added: list[results.SyncChat]) -> None:
         """Subscribe to just the chats that there are."""
         surplus = tuple(
-            topic for topic, chat_id in self._chat_of.items()
-            if chat_id not in self.chats)
+            topic
+            for topic, chat_id in self._chat_of.items()
+            if chat_id not in self.chats
+        )
         for topic in surplus:
             del self._chat_of[topic]
         if surplus:
@@ -425,8 +445,8 @@ class Session:
         return chat
 
     def _take_page(
-            self, chat: ChatState, after: int,
-            page: results.History) -> None:
+        self, chat: ChatState, after: int, page: results.History
+    ) -> None:
         """What a page leaves out up to its end does not exist any more."""
         for message in page.messages:
             if message.seq > chat.cursor:
@@ -453,8 +473,10 @@ class Session:
             self._deliver(chat, chat.held.pop(chat.cursor))
 
     def _deliver(self, chat: ChatState, message: results.Message) -> None:
-        if (message.seq > max(chat.counted, chat.read)
-                and message.author.id != self.user_id):
+        if (
+            message.seq > max(chat.counted, chat.read)
+            and message.author.id != self.user_id
+        ):
             chat.unread += 1
         self._commands.append(Deliver(MessageEvent(chat.id, message)))
 
@@ -531,8 +553,10 @@ class Session:
         epoch, gaps = heartbeat.get("epoch"), heartbeat.get("gaps", 0)
         if type(epoch) is not str or type(gaps) is not int:
             return
-        is_other = (
-            self._epoch not in (None, epoch) or self._gaps not in (None, gaps))
+        is_other = self._epoch not in (None, epoch) or self._gaps not in (
+            None,
+            gaps,
+        )
         self._epoch, self._gaps = epoch, gaps
         if is_other:
             self._from_the_top(())
@@ -564,8 +588,7 @@ class Session:
             chat.name = name
             self._notice("chat_renamed", chat.id, {"name": name})
 
-    def _on_key_changed(
-            self, chat: ChatState, event: dict[str, Any]) -> None:
+    def _on_key_changed(self, chat: ChatState, event: dict[str, Any]) -> None:
         self._ask_sync()
 
     def _on_chat_added(self, event: dict[str, Any]) -> None:

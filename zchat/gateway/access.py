@@ -15,14 +15,26 @@ from zchat.errors import Code
 from zchat.gateway.messages import Fields, Headers, Response, problem
 
 _AUTHORITY: Final = re.compile(
-    rb"(?P<name>[0-9A-Za-z._~-]+|\[[0-9A-Fa-f:.]+\])(?P<port>:[0-9]{0,5})?")
+    rb"(?P<name>[0-9A-Za-z._~-]+|\[[0-9A-Fa-f:.]+\])(?P<port>:[0-9]{0,5})?"
+)
 _LOCAL_NAMES: Final = frozenset((b"localhost", b"127.0.0.1", b"[::1]"))
 _PREFLIGHT: Final[Fields] = (
     ("Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE, OPTIONS"),
-    ("Access-Control-Allow-Headers", ", ".join((
-        "Authorization", "Content-Type", "Idempotency-Key",
-        "Last-Event-ID", "Range", "X-Content-SHA256"))),
-    ("Access-Control-Max-Age", "600"))
+    (
+        "Access-Control-Allow-Headers",
+        ", ".join(
+            (
+                "Authorization",
+                "Content-Type",
+                "Idempotency-Key",
+                "Last-Event-ID",
+                "Range",
+                "X-Content-SHA256",
+            )
+        ),
+    ),
+    ("Access-Control-Max-Age", "600"),
+)
 _EXPOSED: Final = "Content-Disposition, Content-Range, Retry-After"
 _KNOWN_HOSTS: Final = 1000
 
@@ -35,21 +47,26 @@ class AccessPolicy:
     """
 
     def __init__(
-            self, host: str, port: int,
-            allowed_origins: Iterable[str] = ()) -> None:
+        self, host: str, port: int, allowed_origins: Iterable[str] = ()
+    ) -> None:
         allowed = [origin.lower() for origin in allowed_origins]
         self._allowed = frozenset(origin.encode() for origin in allowed)
-        self._names = _LOCAL_NAMES | {_bracketed(host)} | {
-            _bracketed(urlsplit(origin).hostname or "")
-            for origin in allowed}
+        self._names = (
+            _LOCAL_NAMES
+            | {_bracketed(host)}
+            | {
+                _bracketed(urlsplit(origin).hostname or "")
+                for origin in allowed
+            }
+        )
         self._own = frozenset(
             b"http://%b:%d" % (name, port)
-            for name in _LOCAL_NAMES | {_bracketed(host)})
+            for name in _LOCAL_NAMES | {_bracketed(host)}
+        )
         self._loopback = is_loopback(host)
         self._known_hosts: set[bytes] = set()
 
-    def refusal(self, host: bytes | None, headers: Headers) -> (
-            Response | None):
+    def refusal(self, host: bytes | None, headers: Headers) -> Response | None:
         """The answer to a request from where none may come, or None.
 
         `host` is the authority that the request is meant for; None in
@@ -62,13 +79,18 @@ class AccessPolicy:
             if len(self._known_hosts) < _KNOWN_HOSTS:
                 self._known_hosts.add(host)
         origin = headers.get(b"origin")
-        if origin is None or self._is_own(origin, host) or (
-                self._is_allowed(origin)):
+        if (
+            origin is None
+            or self._is_own(origin, host)
+            or (self._is_allowed(origin))
+        ):
             return None
         return problem(
-            403, Code.FORBIDDEN,
+            403,
+            Code.FORBIDDEN,
             "Web pages of another origin may not use this server; start "
-            "it with --allow-origin to permit one.")
+            "it with --allow-origin to permit one.",
+        )
 
     def cross_origin_fields(self, headers: Headers) -> Fields:
         """The CORS fields for the answer, if an allowed origin asks."""
@@ -77,12 +99,15 @@ class AccessPolicy:
             return ()
         return (
             ("Access-Control-Allow-Origin", origin.decode("ascii")),
-            ("Access-Control-Expose-Headers", _EXPOSED), ("Vary", "Origin"))
+            ("Access-Control-Expose-Headers", _EXPOSED),
+            ("Vary", "Origin"),
+        )
 
     def preflight(self, method: str, headers: Headers) -> Response | None:
         """The answer to a CORS preflight of an allowed origin."""
         if method != "OPTIONS" or (
-                b"access-control-request-method" not in headers):
+            b"access-control-request-method" not in headers
+        ):
             return None
         origin = headers.get(b"origin")
         if origin is None or not self._is_allowed(origin):
@@ -93,13 +118,17 @@ class AccessPolicy:
         matched = _AUTHORITY.fullmatch(host)
         if matched is None:
             return problem(
-                400, Code.BAD_REQUEST,
+                400,
+                Code.BAD_REQUEST,
                 "The Host field is not a host name with an optional port.",
-                field="Host")
+                field="Host",
+            )
         if self._loopback and matched["name"].lower() not in self._names:
             return problem(
-                421, Code.FORBIDDEN,
-                "This server answers to localhost and 127.0.0.1 only.")
+                421,
+                Code.FORBIDDEN,
+                "This server answers to localhost and 127.0.0.1 only.",
+            )
         return None
 
     def _is_own(self, origin: bytes, host: bytes | None) -> bool:

@@ -50,9 +50,12 @@ class Gateway:
 
     def _add_own(self) -> None:
         for path, serve in (
-                ("/events", self._streams.serve), ("/readyz", self._ready),
-                ("/healthz", _healthy), ("/openapi.json", self._describe),
-                ("/metrics", self._measure)):
+            ("/events", self._streams.serve),
+            ("/readyz", self._ready),
+            ("/healthz", _healthy),
+            ("/openapi.json", self._describe),
+            ("/metrics", self._measure),
+        ):
             self.router.add("GET", path, serve)
 
     def handle(self, request: Request) -> Response | Awaitable[Response]:
@@ -68,14 +71,27 @@ class Gateway:
     def watch(self, server: HttpServer) -> None:
         """Show the server's numbers among the metrics."""
         for name, text, read in (
-                ("zchat_http_connections", "Open connections.",
-                 lambda: server.connections),
-                ("zchat_http_in_flight", "Requests without an answer.",
-                 lambda: server.in_flight),
-                ("zchat_http_event_streams", "Open event streams.",
-                 lambda: self._streams.open),
-                ("zchat_broker_up", "Whether the broker is connected.",
-                 lambda: self._link.up)):
+            (
+                "zchat_http_connections",
+                "Open connections.",
+                lambda: server.connections,
+            ),
+            (
+                "zchat_http_in_flight",
+                "Requests without an answer.",
+                lambda: server.in_flight,
+            ),
+            (
+                "zchat_http_event_streams",
+                "Open event streams.",
+                lambda: self._streams.open,
+            ),
+            (
+                "zchat_broker_up",
+                "Whether the broker is connected.",
+                lambda: self._link.up,
+            ),
+        ):
             self.metrics.gauge(name, text, read)
 
     async def greet(self) -> None:
@@ -93,7 +109,8 @@ class Gateway:
                 hello = await self._caller.ask("hello", {}, may_repeat=True)
         except (TimeoutError, Refused):
             return problem(
-                503, Code.UNAVAILABLE, "The broker does not answer.")
+                503, Code.UNAVAILABLE, "The broker does not answer."
+            )
         return json_answer({"status": "ready", "epoch": hello["epoch"]})
 
     def _describe(self, request: Request, values: Values) -> Response:

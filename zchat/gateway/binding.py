@@ -12,15 +12,18 @@ from zchat.client.methods import KEY, may_repeat
 from zchat.errors import Code, Refused
 from zchat.gateway.messages import Request, Response
 from zchat.gateway.router import Values
-from zchat.rpc.complaints import complaint
 from zchat.rpc.methods import TOKEN, Method, Route
+from zchat.rpc.validation_messages import complaint
 
 _MOST_FIELDS: Final = 100
 _LONGEST_NAME: Final = 64
 # Some integers beyond 64 bits are text to msgspec.
 _LARGE_INTEGER: Final = re.compile("-?[1-9][0-9]{17,400}")
 _PLAIN: Final[dict[type[inspect.Type], type]] = {
-    inspect.IntType: int, inspect.BoolType: bool, inspect.ListType: list}
+    inspect.IntType: int,
+    inspect.BoolType: bool,
+    inspect.ListType: list,
+}
 
 
 class Call(msgspec.Struct):
@@ -54,11 +57,14 @@ class Binding:
         self.route = route
         self._names = set(method.params.__struct_fields__)
         self._field_of = {
-            parameter: field for field, parameter in route.rename.items()}
+            parameter: field for field, parameter in route.rename.items()
+        }
         self._read_text = {
             field.name: _reader_of(field.type)
             for field in inspect.type_info(  # type: ignore[attr-defined]
-                method.params).fields}
+                method.params
+            ).fields
+        }
 
     def call(self, request: Request, values: Values) -> Call:
         """The call that a request means; raises Refused.
@@ -87,8 +93,8 @@ class Binding:
             raise _bad(f"`{name}` changes something; use GET.", name)
 
     def _merge(
-            self, params: dict[str, Any],
-            fields: Iterator[tuple[str, Any]] | Any) -> None:
+        self, params: dict[str, Any], fields: Iterator[tuple[str, Any]] | Any
+    ) -> None:
         rename = self.route.rename
         for field, value in fields:
             name = rename.get(field, field)
@@ -99,12 +105,15 @@ class Binding:
     def _queried(self, query: str) -> Iterator[tuple[str, Any]]:
         try:
             pairs = parse_qsl(
-                query, keep_blank_values=True, errors="strict",
-                max_num_fields=_MOST_FIELDS)
+                query,
+                keep_blank_values=True,
+                errors="strict",
+                max_num_fields=_MOST_FIELDS,
+            )
         except ValueError:
             raise _bad(
                 "The query is not UTF-8 text of the form a=b&c=d.", "query"
-                ) from None
+            ) from None
         for field, text in pairs:
             name = self.route.rename.get(field, field)
             read = self._read_text.get(name)
@@ -121,7 +130,9 @@ class Binding:
         if params.setdefault(KEY, key) != key:
             raise _bad(
                 "The Idempotency-Key field and the body name two keys; "
-                "name one.", KEY)
+                "name one.",
+                KEY,
+            )
 
     def refusal(self, refused: Refused) -> Refused:
         """A refusal of the method in the words of the route."""
@@ -145,8 +156,8 @@ def bearer_token(request: Request) -> str | None:
     scheme, _, token = header.decode("latin-1").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Refused(
-            Code.UNAUTHORIZED,
-            "The Authorization field must be: Bearer TOKEN.")
+            Code.UNAUTHORIZED, "The Authorization field must be: Bearer TOKEN."
+        )
     return token.strip()
 
 
@@ -166,7 +177,8 @@ def _document(body: bytes) -> Mapping[str, Any]:
         if isinstance(error, msgspec.ValidationError):
             _name_the_number(body)
         raise Refused(
-            Code.BAD_REQUEST, f"The body is not JSON: {error}.") from None
+            Code.BAD_REQUEST, f"The body is not JSON: {error}."
+        ) from None
     if not isinstance(document, dict):
         raise Refused(Code.BAD_REQUEST, "The body must be a JSON object.")
     return document
@@ -193,8 +205,9 @@ def _reader_of(kind: inspect.Type) -> Any:
     """
     kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
     nullable = any(isinstance(one, inspect.NoneType) for one in kinds)
-    plain = next((
-        _PLAIN[type(one)] for one in kinds if type(one) in _PLAIN), None)
+    plain = next(
+        (_PLAIN[type(one)] for one in kinds if type(one) in _PLAIN), None
+    )
 
     def read(text: str) -> Any:
         if nullable and not text:

@@ -16,8 +16,7 @@ class StreamedBody:
     whenever so much was read that more may come.
     """
 
-    def __init__(
-            self, length: int | None, wanted: Callable[[], None]) -> None:
+    def __init__(self, length: int | None, wanted: Callable[[], None]) -> None:
         self.length = length
         self.complete = False
         self.asked = False

@@ -30,21 +30,24 @@ class Caller:
         """What serves a route of the table as it stands."""
         if _OTHER in binding.route.rename:
             return lambda request, values: self._answer_by_other(
-                binding, binding.call(request, values))
+                binding, binding.call(request, values)
+            )
 
-        def serve(request: Request, values: Values) -> (
-                "Response | asyncio.Future[Response]"):
+        def serve(
+            request: Request, values: Values
+        ) -> "Response | asyncio.Future[Response]":
             call = binding.call(request, values)
             if call.claimed is not None:
                 return asyncio.ensure_future(
-                    self._answer_if_own(binding, call))
+                    self._answer_if_own(binding, call)
+                )
             return self._answer(binding, call)
 
         return serve
 
     def _answer(
-            self, binding: Binding, call: Call
-            ) -> "asyncio.Future[Response]":
+        self, binding: Binding, call: Call
+    ) -> "asyncio.Future[Response]":
         """The answer of the broker as an answer of HTTP."""
         answer: asyncio.Future[Response] = self._loop.create_future()
 
@@ -54,23 +57,23 @@ class Caller:
             if error is None:
                 answer.set_result(json_answer(result))
             else:
-                answer.set_result(problem_of(
-                    binding.refusal(_refusal_of(error))))
+                answer.set_result(
+                    problem_of(binding.refusal(_refusal_of(error)))
+                )
 
         try:
             self._request(
-                call.method.name, call.wire(), reply, call.may_repeat())
+                call.method.name, call.wire(), reply, call.may_repeat()
+            )
         except Refused as refused:
             raise binding.refusal(refused) from None
         return answer
 
-    async def _answer_if_own(
-            self, binding: Binding, call: Call) -> Response:
+    async def _answer_if_own(self, binding: Binding, call: Call) -> Response:
         await self.check_claim(call)
         return await self._answer(binding, call)
 
-    async def _answer_by_other(
-            self, binding: Binding, call: Call) -> Response:
+    async def _answer_by_other(self, binding: Binding, call: Call) -> Response:
         """Also where the other is named by its token."""
         await self.check_claim(call)
         answer = await self._answer(binding, call)
@@ -90,8 +93,10 @@ class Caller:
         own = await self.user_id(call.token)
         if str(call.claimed).lower() != own:
             raise Refused(
-                Code.FORBIDDEN, "The id in the request is not that of the "
-                "token's user; leave it out or give your own.")
+                Code.FORBIDDEN,
+                "The id in the request is not that of the "
+                "token's user; leave it out or give your own.",
+            )
 
     async def user_id(self, token: object) -> str:
         """The public id of a token's user; raises Refused."""
@@ -108,8 +113,8 @@ class Caller:
         return user_id
 
     async def ask(
-            self, method: str, params: dict[str, Any],
-            may_repeat: bool = False) -> Any:
+        self, method: str, params: dict[str, Any], may_repeat: bool = False
+    ) -> Any:
         """The result of one method; raises Refused."""
         result: asyncio.Future[Any] = self._loop.create_future()
 
@@ -125,8 +130,8 @@ class Caller:
         return await result
 
     def _request(
-            self, method: str, params: dict[str, Any], reply: Any,
-            may_repeat: bool) -> None:
+        self, method: str, params: dict[str, Any], reply: Any, may_repeat: bool
+    ) -> None:
         try:
             self._link.request(method, params, reply, resend=may_repeat)
         except NoAnswer as error:
@@ -145,8 +150,11 @@ def _named(refused: Refused, params: dict[str, Any]) -> Refused:
         except _UNSENDABLE:
             field = name[:_LONGEST_NAME]
             return Refused(
-                Code.BAD_REQUEST, f"`{field}` is too large, too deep, or "
-                "not text that can be sent.", field=field)
+                Code.BAD_REQUEST,
+                f"`{field}` is too large, too deep, or "
+                "not text that can be sent.",
+                field=field,
+            )
     return refused
 
 
@@ -155,7 +163,9 @@ def _refusal_of(error: Refused | NoAnswer) -> Refused:
         return error
     repeat = (
         "It may have taken effect: repeat it with the same Idempotency-Key."
-        if error.sent else "Nothing was changed; try again.")
+        if error.sent
+        else "Nothing was changed; try again."
+    )
     return Refused(
-        Code.UNAVAILABLE, f"The server did not answer. {repeat}",
-        retry_after=1)
+        Code.UNAVAILABLE, f"The server did not answer. {repeat}", retry_after=1
+    )

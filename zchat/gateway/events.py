@@ -56,8 +56,9 @@ class Places:
         """The chat's events have been sent up to `seq`."""
         short = _short(chat_id)
         offset = self._offset_of.setdefault(short, len(self._bytes))
-        self._bytes[offset:offset + _PLACE_BYTES] = (
-            short + seq.to_bytes(_SEQ_BYTES, "big"))
+        self._bytes[offset : offset + _PLACE_BYTES] = short + seq.to_bytes(
+            _SEQ_BYTES, "big"
+        )
 
     def add(self, chat_id: str) -> None:
         """The chat was told of; a place that it has is kept."""
@@ -81,12 +82,16 @@ def cursors_of(text: str, chat_ids: Iterable[str]) -> dict[str, int]:
     if not data or len(data) % _PLACE_BYTES:
         raise ValueError("not an event id")
     seq_by_short = {
-        data[start:start + _CHAT_BYTES]: int.from_bytes(
-            data[start + _CHAT_BYTES:start + _PLACE_BYTES], "big")
-        for start in range(0, len(data), _PLACE_BYTES)}
+        data[start : start + _CHAT_BYTES]: int.from_bytes(
+            data[start + _CHAT_BYTES : start + _PLACE_BYTES], "big"
+        )
+        for start in range(0, len(data), _PLACE_BYTES)
+    }
     return {
-        chat_id: seq_by_short[_short(chat_id)] for chat_id in chat_ids
-        if _short(chat_id) in seq_by_short}
+        chat_id: seq_by_short[_short(chat_id)]
+        for chat_id in chat_ids
+        if _short(chat_id) in seq_by_short
+    }
 
 
 def _short(chat_id: str) -> bytes:
@@ -117,29 +122,37 @@ class EventStreams:
         if call.params:
             name = next(iter(call.params))
             raise Refused(
-                Code.BAD_REQUEST, f"{name} is unknown here; leave it out.",
-                field=name)
+                Code.BAD_REQUEST,
+                f"{name} is unknown here; leave it out.",
+                field=name,
+            )
         await self._caller.check_claim(call)
         user_id = await self._caller.user_id(call.token)
         chunks = self._stream(call, user_id, last_id)
         await anext(chunks)
         return Response(
-            200, content_type=EVENT_STREAM,
-            fields=(("X-Accel-Buffering", "no"),), chunks=chunks)
+            200,
+            content_type=EVENT_STREAM,
+            fields=(("X-Accel-Buffering", "no"),),
+            chunks=chunks,
+        )
 
     async def _cursors(self, call: Call, last_id: object) -> dict[str, int]:
         sync = await self._caller.ask("sync", call.wire(), may_repeat=True)
         try:
             return cursors_of(
-                str(last_id), [chat["id"] for chat in sync["chats"]])
+                str(last_id), [chat["id"] for chat in sync["chats"]]
+            )
         except ValueError:
             raise Refused(
-                Code.BAD_REQUEST, "Last-Event-ID must be an id that this "
-                "stream gave.", field="Last-Event-ID") from None
+                Code.BAD_REQUEST,
+                "Last-Event-ID must be an id that this stream gave.",
+                field="Last-Event-ID",
+            ) from None
 
     async def _stream(
-            self, call: Call, user_id: str, last_id: object
-            ) -> AsyncGenerator[bytes, None]:
+        self, call: Call, user_id: str, last_id: object
+    ) -> AsyncGenerator[bytes, None]:
         """The stream; its first, empty chunk says that it may begin.
 
         Its place is taken before it waits for anything. Once begun, it
@@ -148,25 +161,31 @@ class EventStreams:
         """
         if self.open >= self._limit:
             raise Refused(
-                Code.UNAVAILABLE, f"{self._limit} event streams are open; "
-                "try again later.", retry_after=10)
+                Code.UNAVAILABLE,
+                f"{self._limit} event streams are open; try again later.",
+                retry_after=10,
+            )
         self.open += 1
         try:
             cursors = await self._cursors(call, last_id) if last_id else None
             yield b""
-            async with aclosing(self._events(
-                    str(call.token), user_id, cursors)) as events:
+            async with aclosing(
+                self._events(str(call.token), user_id, cursors)
+            ) as events:
                 async for chunk in events:
                     yield chunk
         finally:
             self.open -= 1
 
     async def _events(
-            self, token: str, user_id: str, cursors: dict[str, int] | None
-            ) -> AsyncGenerator[bytes, None]:
+        self, token: str, user_id: str, cursors: dict[str, int] | None
+    ) -> AsyncGenerator[bytes, None]:
         places = None if cursors is None else Places(cursors)
-        device = Device(self._link, token, Session(
-            user_id, self.heartbeat_seconds, cursors=cursors))
+        device = Device(
+            self._link,
+            token,
+            Session(user_id, self.heartbeat_seconds, cursors=cursors),
+        )
         try:
             yield _BEGIN
             while True:
@@ -208,8 +227,12 @@ def event_text(event: Event, id: str) -> bytes:
     match event:
         case MessageEvent(chat_id, message):
             name = "message"
-            data = {"event": name, "chat_id": chat_id, "seq": message.seq,
-                    "message": message}
+            data = {
+                "event": name,
+                "chat_id": chat_id,
+                "seq": message.seq,
+                "message": message,
+            }
         case Notice(name, chat_id, fields):
             data = {"event": name, "chat_id": chat_id, **fields}
         case _:
@@ -217,4 +240,7 @@ def event_text(event: Event, id: str) -> bytes:
             data = {"event": name}
     head = b"id: %b\n" % id.encode() if id else b""
     return b"event: %b\n%bdata: %b\n\n" % (
-        name.encode(), head, msgspec.json.encode(data))
+        name.encode(),
+        head,
+        msgspec.json.encode(data),
+    )

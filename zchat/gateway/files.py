@@ -19,7 +19,8 @@ _SPOOLED_BYTES: Final = 1024 * 1024
 _HASH: Final = b"x-content-sha256"
 _RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 _MEDIA_TYPE: Final = re.compile(
-    r"[\w.+-]+/[\w.+-]+(; ?[\w.+-]+=[\w.+-]+)*", re.ASCII)
+    r"[\w.+-]+/[\w.+-]+(; ?[\w.+-]+=[\w.+-]+)*", re.ASCII
+)
 _PLAIN_NAME: Final = re.compile(r"[^0-9A-Za-z ._()-]")
 
 
@@ -37,8 +38,8 @@ class Files:
     # -- upload
 
     async def upload(
-            self, binding: Binding, request: Request, values: Values
-            ) -> Response:
+        self, binding: Binding, request: Request, values: Values
+    ) -> Response:
         """Take a file in: `POST /files?chat_id=…&name=…`, bytes as body.
 
         With its SHA-256 (field X-Content-SHA256, or `sha256` in the
@@ -53,8 +54,11 @@ class Files:
         await self._caller.check_claim(call)
         if self._uploads >= _UPLOADS_AT_ONCE:
             raise Refused(
-                Code.UNAVAILABLE, f"{_UPLOADS_AT_ONCE} uploads are under "
-                "way; try again in a moment.", retry_after=1)
+                Code.UNAVAILABLE,
+                f"{_UPLOADS_AT_ONCE} uploads are under "
+                "way; try again in a moment.",
+                retry_after=1,
+            )
         self._uploads += 1
         try:
             return await self._take(binding, request, call)
@@ -64,14 +68,15 @@ class Files:
             self._uploads -= 1
 
     async def _take(
-            self, binding: Binding, request: Request, call: Call
-            ) -> Response:
+        self, binding: Binding, request: Request, call: Call
+    ) -> Response:
         body = _body_of(request)
         length = len(request.body)
         if request.stream is not None and request.stream.length is not None:
             length = request.stream.length
         is_length_known = request.stream is None or (
-            request.stream.length is not None)
+            request.stream.length is not None
+        )
         if "sha256" in call.params and is_length_known:
             return await self._send(call, length, body)
         with SpooledTemporaryFile(_SPOOLED_BYTES) as spool:
@@ -79,38 +84,49 @@ class Files:
                 size, digest = await _spool(body, spool)
             except OSError as error:
                 raise Refused(
-                    Code.UNAVAILABLE, "There is no room to keep the file "
+                    Code.UNAVAILABLE,
+                    "There is no room to keep the file "
                     f"while it comes ({error.strerror}); announce its "
-                    "SHA-256, and it passes through.") from None
+                    "SHA-256, and it passes through.",
+                ) from None
             if call.params.setdefault("sha256", digest).lower() != digest:
                 raise Refused(
-                    Code.BAD_REQUEST, "The file is not what its SHA-256 "
-                    "says; send it again.", field="sha256")
+                    Code.BAD_REQUEST,
+                    "The file is not what its SHA-256 says; send it again.",
+                    field="sha256",
+                )
             return await self._send(call, size, _read(spool))
 
     async def _send(
-            self, call: Call, size: int, pieces: AsyncIterator[bytes]
-            ) -> Response:
+        self, call: Call, size: int, pieces: AsyncIterator[bytes]
+    ) -> Response:
         """Pass a file on in chunks, from where its upload stands."""
         token = {} if call.token is None else {TOKEN: call.token}
         begun = await self._caller.ask(
-            "upload", token | call.params | {"size": size},
-            may_repeat=True)
+            "upload", token | call.params | {"size": size}, may_repeat=True
+        )
         file_id, offset = begun["file_id"], begun["offset"]
         async for chunk in _chunks(pieces, offset, begun["chunk_size"]):
-            answer = await self._caller.ask("upload_chunk", token | {
-                "file_id": file_id, "offset": offset, "data": chunk},
-                may_repeat=True)
+            answer = await self._caller.ask(
+                "upload_chunk",
+                token | {"file_id": file_id, "offset": offset, "data": chunk},
+                may_repeat=True,
+            )
             offset = answer["offset"]
-        return json_answer({
-            "file_id": file_id, "name": call.params.get("name"),
-            "size": size, "sha256": call.params["sha256"].lower()})
+        return json_answer(
+            {
+                "file_id": file_id,
+                "name": call.params.get("name"),
+                "size": size,
+                "sha256": call.params["sha256"].lower(),
+            }
+        )
 
     # -- download
 
     async def download(
-            self, binding: Binding, request: Request, values: Values
-            ) -> Response:
+        self, binding: Binding, request: Request, values: Values
+    ) -> Response:
         """Give a file, or the range of it that is asked for."""
         call = binding.call(request, values)
         await self._caller.check_claim(call)
@@ -119,25 +135,31 @@ class Files:
         wanted = _wanted_range(request, size)
         if wanted is None:
             return problem(
-                416, Code.BAD_REQUEST, f"The file has {size} bytes.",
-                (("Content-Range", f"bytes */{size}"),))
+                416,
+                Code.BAD_REQUEST,
+                f"The file has {size} bytes.",
+                (("Content-Range", f"bytes */{size}"),),
+            )
         first, end = wanted
         fields = _file_fields(found["name"])
         status = 200
         if (first, end) != (0, size):
             status = 206
-            fields += (
-                ("Content-Range", f"bytes {first}-{end - 1}/{size}"),)
+            fields += (("Content-Range", f"bytes {first}-{end - 1}/{size}"),)
         kind = found["type"]
         if _MEDIA_TYPE.fullmatch(kind) is None:
             kind = "application/octet-stream"
         return Response(
-            status, content_type=kind, fields=fields,
-            chunks=self._pieces(call, first, end), length=end - first)
+            status,
+            content_type=kind,
+            fields=fields,
+            chunks=self._pieces(call, first, end),
+            length=end - first,
+        )
 
     async def _pieces(
-            self, call: Call, first: int, end: int
-            ) -> AsyncGenerator[bytes, None]:
+        self, call: Call, first: int, end: int
+    ) -> AsyncGenerator[bytes, None]:
         while first < end:
             piece = await self._piece(call, first, end - first)
             data: bytes = piece["data"]
@@ -147,8 +169,11 @@ class Files:
             yield data
 
     async def _piece(self, call: Call, offset: int, length: int) -> Any:
-        return await self._caller.ask("download", call.wire() | {
-            "offset": offset, "length": length}, may_repeat=True)
+        return await self._caller.ask(
+            "download",
+            call.wire() | {"offset": offset, "length": length},
+            may_repeat=True,
+        )
 
 
 def _body_of(request: Request) -> AsyncIterator[bytes]:
@@ -162,7 +187,8 @@ async def _one(body: bytes) -> AsyncGenerator[bytes, None]:
 
 
 async def _spool(
-        pieces: AsyncIterator[bytes], spool: IO[bytes]) -> tuple[int, str]:
+    pieces: AsyncIterator[bytes], spool: IO[bytes]
+) -> tuple[int, str]:
     """Keep the bytes and return how many there are, and their SHA-256."""
     digest = sha256()
     size = 0
@@ -180,8 +206,8 @@ async def _read(spool: IO[bytes]) -> AsyncGenerator[bytes, None]:
 
 
 async def _chunks(
-        pieces: AsyncIterator[bytes], skip: int, size: int
-        ) -> AsyncGenerator[bytes, None]:
+    pieces: AsyncIterator[bytes], skip: int, size: int
+) -> AsyncGenerator[bytes, None]:
     """The bytes after the first `skip`, in chunks of `size`.
 
     No bytes make one empty chunk.
@@ -230,9 +256,12 @@ def _file_fields(name: str) -> Fields:
     """What keeps a browser from showing or running somebody's file."""
     plain = _PLAIN_NAME.sub("_", name)
     return (
-        ("Content-Disposition",
-         f"attachment; filename=\"{plain}\"; filename*=UTF-8''"
-         f"{quote(name, safe='')}"),
+        (
+            "Content-Disposition",
+            f"attachment; filename=\"{plain}\"; filename*=UTF-8''"
+            f"{quote(name, safe='')}",
+        ),
         ("Content-Security-Policy", "sandbox; default-src 'none'"),
         ("Cross-Origin-Resource-Policy", "same-origin"),
-        ("Accept-Ranges", "bytes"))
+        ("Accept-Ranges", "bytes"),
+    )

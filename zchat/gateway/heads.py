@@ -10,9 +10,11 @@ from zchat.gateway.messages import JSON, PROBLEM_JSON, Fields
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n"
-    for status in HTTPStatus}
+    for status in HTTPStatus
+}
 _TYPE_LINES: Final = {
-    kind: f"Content-Type: {kind}\r\n" for kind in (JSON, PROBLEM_JSON)}
+    kind: f"Content-Type: {kind}\r\n" for kind in (JSON, PROBLEM_JSON)
+}
 _UNSAFE: Final = re.compile(r"[^\t\x20-\x7e\xa0-\xff]")
 _NAME: Final = re.compile(r"[A-Za-z0-9-]+")
 _WITHOUT_BODY: Final = frozenset((204, 304))
@@ -22,7 +24,8 @@ def usual_fields_at(wall_seconds: float) -> str:
     """What every answer carries; made anew when the second changes."""
     return (
         f"Date: {formatdate(wall_seconds, usegmt=True)}\r\n"
-        "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n")
+        "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+    )
 
 
 def field_line(name: str, value: str) -> str:
@@ -38,8 +41,13 @@ def has_body(status: int) -> bool:
 
 
 def answer_head(
-        status: int, content_type: str, length: int | None, fields: Fields,
-        usual: str, connection: str) -> bytes:
+    status: int,
+    content_type: str,
+    length: int | None,
+    fields: Fields,
+    usual: str,
+    connection: str,
+) -> bytes:
     """The head, with the empty line at its end.
 
     `length` is the body's in bytes; None writes no Content-Length.

@@ -39,8 +39,8 @@ class Exchange:
     """A request and the answer that it will get."""
 
     def __init__(
-            self, connection: "Connection", incoming: Incoming,
-            started: float) -> None:
+        self, connection: "Connection", incoming: Incoming, started: float
+    ) -> None:
         self._connection = connection
         self.incoming = incoming
         self.keep_alive = incoming.keep_alive
@@ -57,11 +57,13 @@ class Exchange:
             return
         if waited.cancelled():
             self.response = problem(
-                503, Code.UNAVAILABLE, "The server is stopping; try again.")
+                503, Code.UNAVAILABLE, "The server is stopping; try again."
+            )
         else:
             error = waited.exception()
-            self.response = waited.result() if error is None else (
-                answer_to_error(error))
+            self.response = (
+                waited.result() if error is None else (answer_to_error(error))
+            )
         self._connection.advance()
 
     def cancel(self) -> None:
@@ -80,8 +82,12 @@ def answer_to_error(error: BaseException) -> Response:
     incident = uuid.uuid4().hex[:12]
     log.error("incident", incident=incident, exc_info=error)
     return problem(
-        500, Code.INTERNAL, "A fault of this server; it was logged. Tell "
-        "the operator the incident's id.", incident=incident)
+        500,
+        Code.INTERNAL,
+        "A fault of this server; it was logged. Tell "
+        "the operator the incident's id.",
+        incident=incident,
+    )
 
 
 class Connection(asyncio.Protocol):
@@ -98,8 +104,12 @@ class Connection(asyncio.Protocol):
         self._server = server
         self._limits = server.limits
         self._reader = RequestReader(
-            server.limits, server.access.refusal, server.upload_limit,
-            self._take, self._body_wanted)
+            server.limits,
+            server.access.refusal,
+            server.upload_limit,
+            self._take,
+            self._body_wanted,
+        )
         self._queue: deque[Exchange] = deque()
         self._held = b""
         self._feeding = False
@@ -126,8 +136,11 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self.read_deadline = self._server.clock() + self._limits.head_seconds
         if not self._server.admit(self):
-            self._refuse(problem(
-                503, Code.UNAVAILABLE, "Too many connections; try again."))
+            self._refuse(
+                problem(
+                    503, Code.UNAVAILABLE, "Too many connections; try again."
+                )
+            )
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.forget(self)
@@ -142,8 +155,11 @@ class Connection(asyncio.Protocol):
         A stream without an end is closed: nobody can tell whether
         anybody still listens.
         """
-        if not self._queue or self._held or (
-                self._reader.stage is not Stage.BETWEEN):
+        if (
+            not self._queue
+            or self._held
+            or (self._reader.stage is not Stage.BETWEEN)
+        ):
             return False
         self._half_closed = True
         self._end_after(self._queue[-1])
@@ -152,8 +168,7 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._write_blocked = True
-        self.write_deadline = (
-            self._server.clock() + self._limits.write_seconds)
+        self.write_deadline = self._server.clock() + self._limits.write_seconds
         self._pause()
 
     def resume_writing(self) -> None:
@@ -219,9 +234,10 @@ class Connection(asyncio.Protocol):
             return
         if timed != self._timed:
             self._upload_deadline = (
-                self._server.clock() + self._limits.body_seconds
-                + reader.expected_bytes
-                / self._limits.upload_bytes_per_second)
+                self._server.clock()
+                + self._limits.body_seconds
+                + reader.expected_bytes / self._limits.upload_bytes_per_second
+            )
         self._timed = timed
         self._set_read_deadline()
 
@@ -236,18 +252,24 @@ class Connection(asyncio.Protocol):
             self.read_deadline = now + limits.head_seconds
         elif stage is Stage.BODY:
             self.read_deadline = min(
-                now + limits.body_seconds, self._upload_deadline)
+                now + limits.body_seconds, self._upload_deadline
+            )
         else:
             self.read_deadline = (
-                inf if self._queue else now + limits.idle_seconds)
+                inf if self._queue else now + limits.idle_seconds
+            )
 
     def _must_pause(self) -> bool:
         if self._write_blocked or (
-                len(self._queue) >= self._limits.unanswered):
+            len(self._queue) >= self._limits.unanswered
+        ):
             return True
         uploading = self._reader.uploading
-        return uploading is not None and uploading.body is not None and (
-            uploading.body.full)
+        return (
+            uploading is not None
+            and uploading.body is not None
+            and (uploading.body.full)
+        )
 
     def _pause(self) -> None:
         if not self._paused and not self._last:
@@ -257,8 +279,12 @@ class Connection(asyncio.Protocol):
 
     def _resume(self) -> None:
         """Go on reading if nothing stands against it any more."""
-        if not self._paused or self._feeding or self._must_pause() or (
-                self._transport.is_closing()):
+        if (
+            not self._paused
+            or self._feeding
+            or self._must_pause()
+            or (self._transport.is_closing())
+        ):
             return
         self._paused = False
         self._set_read_deadline()
@@ -276,8 +302,11 @@ class Connection(asyncio.Protocol):
     def _send_continue(self) -> None:
         """Ask for the body, once all earlier answers are out."""
         uploading = self._reader.uploading
-        asked = uploading is None or uploading.body is None or (
-            uploading.body.asked)
+        asked = (
+            uploading is None
+            or uploading.body is None
+            or (uploading.body.asked)
+        )
         earlier = len(self._queue) - (uploading is not None)
         if self._reader.continue_due and asked and not earlier:
             self._reader.continue_due = False
@@ -299,9 +328,9 @@ class Connection(asyncio.Protocol):
         outcome: Any = None
         if b"origin" in request.headers:
             exchange.cross_origin = server.access.cross_origin_fields(
-                request.headers)
-            outcome = server.access.preflight(
-                request.method, request.headers)
+                request.headers
+            )
+            outcome = server.access.preflight(request.method, request.headers)
         if outcome is None:
             try:
                 outcome = server.handle(request)
@@ -324,14 +353,16 @@ class Connection(asyncio.Protocol):
             response = queue[0].response
             self._judge_end(exchange)
             if response.chunks is None or (
-                    exchange.incoming.request.method == "HEAD"):
+                exchange.incoming.request.method == "HEAD"
+            ):
                 self._write_whole(exchange, response)
                 if self._done(exchange, response):
                     return
                 continue
             if exchange.sender is None:
                 exchange.sender = asyncio.ensure_future(
-                    self._stream(exchange, response, response.chunks))
+                    self._stream(exchange, response, response.chunks)
+                )
             break
         if self._reader.continue_due:
             self._send_continue()
@@ -363,48 +394,67 @@ class Connection(asyncio.Protocol):
             body = response.body
             head = self._head_of(exchange, response, len(body))
         if exchange.incoming.request.method == "HEAD" or (
-                not has_body(response.status)):
+            not has_body(response.status)
+        ):
             self._transport.write(head)
         else:
             self._transport.write(head + body)
 
     def _head_of(
-            self, exchange: Exchange, response: Response,
-            length: int | None, more: Fields = ()) -> bytes:
+        self,
+        exchange: Exchange,
+        response: Response,
+        length: int | None,
+        more: Fields = (),
+    ) -> bytes:
         connection = ""
         if not exchange.keep_alive:
             connection = "Connection: close\r\n"
         elif exchange.incoming.old:
             connection = "Connection: keep-alive\r\n"
         return answer_head(
-            response.status, response.content_type, length,
+            response.status,
+            response.content_type,
+            length,
             response.fields + exchange.cross_origin + more,
-            self._server.usual_fields, connection)
+            self._server.usual_fields,
+            connection,
+        )
 
     def _done(self, exchange: Exchange, response: Response) -> bool:
         """The answer is out; whether it was the connection's last."""
         self._queue.popleft()
         server = self._server
         server.observe(
-            exchange.incoming.request, response.status,
-            server.clock() - exchange.started)
+            exchange.incoming.request,
+            response.status,
+            server.clock() - exchange.started,
+        )
         if exchange.keep_alive:
             return False
         self._close()
         return True
 
     async def _stream(
-            self, exchange: Exchange, response: Response,
-            chunks: AsyncGenerator[bytes, None]) -> None:
+        self,
+        exchange: Exchange,
+        response: Response,
+        chunks: AsyncGenerator[bytes, None],
+    ) -> None:
         """Send a body that comes in pieces, as fast as it is taken."""
         endless = response.length is None
         chunked = endless and not exchange.incoming.old
         if endless and not chunked:
             self._end_after(exchange)
         try:
-            self._transport.write(self._head_of(
-                exchange, response, response.length,
-                _CHUNKED if chunked else ()))
+            self._transport.write(
+                self._head_of(
+                    exchange,
+                    response,
+                    response.length,
+                    _CHUNKED if chunked else (),
+                )
+            )
             if not (endless and self._nobody_stays()):
                 await self._send_chunks(chunks, response.length, chunked)
         except asyncio.CancelledError:
@@ -425,22 +475,26 @@ class Connection(asyncio.Protocol):
             self.advance()
 
     async def _send_chunks(
-            self, chunks: AsyncGenerator[bytes, None], length: int | None,
-            chunked: bool) -> None:
+        self,
+        chunks: AsyncGenerator[bytes, None],
+        length: int | None,
+        chunked: bool,
+    ) -> None:
         sent_bytes = 0
         async for chunk in chunks:
             if not chunk:
                 continue
             sent_bytes += len(chunk)
             self._transport.write(
-                b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
+                b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk
+            )
             while self._write_blocked and not self._transport.is_closing():
                 self._drained = asyncio.get_running_loop().create_future()
                 await self._drained
         if length is not None and sent_bytes != length:
             raise ValueError(
-                f"a body of {length} bytes was announced and {sent_bytes} "
-                "came")
+                f"a body of {length} bytes was announced and {sent_bytes} came"
+            )
 
     def _release_writer(self) -> None:
         if self._drained is not None and not self._drained.done():
@@ -461,9 +515,13 @@ class Connection(asyncio.Protocol):
         self.read_deadline = inf
         exchange = self._exchange_of(self._reader.uploading)
         if exchange is None:
-            exchange = Exchange(self, Incoming(
-                Request(self._reader.method, "", "", {}), False, False),
-                self._server.clock())
+            exchange = Exchange(
+                self,
+                Incoming(
+                    Request(self._reader.method, "", "", {}), False, False
+                ),
+                self._server.clock(),
+            )
             self._queue.append(exchange)
         exchange.keep_alive = False
         if exchange.response is None:
@@ -486,8 +544,11 @@ class Connection(asyncio.Protocol):
     def _end_endless(self) -> None:
         for exchange in self._queue:
             response = exchange.response
-            if exchange.sender is not None and response is not None and (
-                    response.length is None):
+            if (
+                exchange.sender is not None
+                and response is not None
+                and (response.length is None)
+            ):
                 exchange.sender.cancel()
 
     def _drop_queue(self) -> None:
@@ -526,9 +587,14 @@ class Connection(asyncio.Protocol):
         elif stage is Stage.BETWEEN:
             self._close()
         else:
-            self._refuse(problem(
-                408, Code.BAD_REQUEST, f"The {stage.name.lower()} of the "
-                "request did not come in time."))
+            self._refuse(
+                problem(
+                    408,
+                    Code.BAD_REQUEST,
+                    f"The {stage.name.lower()} of the "
+                    "request did not come in time.",
+                )
+            )
 
     def stop(self) -> None:
         """Finish what is in flight, then close."""

@@ -46,13 +46,13 @@ class Request(msgspec.Struct, frozen=True):
 
     def with_body(self, body: bytes) -> "Request":
         """The same request with its whole body."""
-        return Request(
-            self.method, self.path, self.query, self.headers, body)
+        return Request(self.method, self.path, self.query, self.headers, body)
 
     def with_stream(self, stream: Body) -> "Request":
         """The same request with a body that is still coming."""
         return Request(
-            self.method, self.path, self.query, self.headers, b"", stream)
+            self.method, self.path, self.query, self.headers, b"", stream
+        )
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -80,8 +80,8 @@ class Refusal(Exception):
 
 
 def problem(
-        status: int, code: Code, detail: str, fields: Fields = (),
-        **members: Any) -> Response:
+    status: int, code: Code, detail: str, fields: Fields = (), **members: Any
+) -> Response:
     """An error as `application/problem+json` (RFC 9457).
 
     `members` are added to the standard ones; `retry_after` among them
@@ -93,8 +93,12 @@ def problem(
     if isinstance(retry_after, (int, float)):
         fields += (("Retry-After", str(max(1, -int(-retry_after // 1)))),)
     standard = {
-        "type": "about:blank", "title": HTTPStatus(status).phrase,
-        "status": status, "code": code.wire, "detail": detail}
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code.wire,
+        "detail": detail,
+    }
     document = msgspec.json.encode(standard | members | standard)
     return Response(status, document, PROBLEM_JSON, fields)
 
@@ -102,8 +106,11 @@ def problem(
 def problem_of(refused: Refused) -> Response:
     """The answer for a refusal, with the status that its code has."""
     members = {
-        name: value for name, value in refused.data.items()
-        if name not in _PARAMETERS}
+        name: value
+        for name, value in refused.data.items()
+        if name not in _PARAMETERS
+    }
     fields = _CHALLENGE if refused.code is Code.UNAUTHORIZED else ()
     return problem(
-        refused.code.http, refused.code, refused.message, fields, **members)
+        refused.code.http, refused.code, refused.message, fields, **members
+    )

@@ -55,16 +55,22 @@ async def _serve(settings: Settings) -> int:
     _stop_with_parent(stopped)
     allowed = _claim_descriptors()
     zmq.Context.instance().set(
-        zmq.MAX_SOCKETS, _SOCKETS_A_STREAM * (allowed.streams + 50))
+        zmq.MAX_SOCKETS, _SOCKETS_A_STREAM * (allowed.streams + 50)
+    )
     greeter = Greeter()
     link = Link(
-        endpoints_in(settings.rpc), answer_seconds=ANSWER_SECONDS,
+        endpoints_in(settings.rpc),
+        answer_seconds=ANSWER_SECONDS,
         in_flight=_IN_FLIGHT,
-        on_up=greeter.greet)
+        on_up=greeter.greet,
+    )
     gateway = greeter.gateway = Gateway(link, allowed.streams)
     server = HttpServer(
-        gateway.handle, limits=Limits(connections=allowed.connections),
-        upload_limit=gateway.upload_limit, observe=Observe(gateway))
+        gateway.handle,
+        limits=Limits(connections=allowed.connections),
+        upload_limit=gateway.upload_limit,
+        observe=Observe(gateway),
+    )
     gateway.watch(server)
     try:
         if not await _listens(server, settings):
@@ -72,7 +78,8 @@ async def _serve(settings: Settings) -> int:
         await stopped.wait()
         log.info("stopping", connections=server.connections)
         giving_up = asyncio.get_running_loop().call_later(
-            PATIENCE_SECONDS, link.close)
+            PATIENCE_SECONDS, link.close
+        )
         await server.stop(GRACE_SECONDS)
         giving_up.cancel()
     finally:
@@ -85,16 +92,22 @@ async def _listens(server: HttpServer, settings: Settings) -> bool:
     """Whether the server could be started."""
     try:
         await server.start(
-            settings.host, settings.port, settings.allow_origin,
-            _inherited_socket())
+            settings.host,
+            settings.port,
+            settings.allow_origin,
+            _inherited_socket(),
+        )
     except OSError as error:
         log.error(
-            "cannot_listen", host=settings.host, port=settings.port,
-            reason=os.strerror(error.errno or 0))
+            "cannot_listen",
+            host=settings.host,
+            port=settings.port,
+            reason=os.strerror(error.errno or 0),
+        )
         return False
     log.info(
-        "listening", host=settings.host, port=settings.port,
-        rpc=settings.rpc)
+        "listening", host=settings.host, port=settings.port, rpc=settings.rpc
+    )
     return True
 
 
@@ -186,12 +199,15 @@ class Observe:
         self._log = structlog.get_logger()
         self._is_debug = self._log.is_enabled_for(10)
 
-    def __call__(
-            self, request: Request, status: int, seconds: float) -> None:
+    def __call__(self, request: Request, status: int, seconds: float) -> None:
         self._count(request, status, seconds)
         if status < 400 and not self._is_debug:
             return
         tell = self._log.debug if status < 400 else self._log.info
-        tell("answered" if status < 400 else "refused",
-             method=request.method, route=self._template(request.path),
-             status=status, milliseconds=round(seconds * 1000, 1))
+        tell(
+            "answered" if status < 400 else "refused",
+            method=request.method,
+            route=self._template(request.path),
+            status=status,
+            milliseconds=round(seconds * 1000, 1),
+        )

@@ -21,10 +21,21 @@ BODY_SLICE_BYTES: Final = 4096
 _CHUNKING_RATIO: Final = 16
 
 # Fields of which two would say two things; all others are lists.
-_SINGLE: Final = frozenset((
-    b"authorization", b"content-length", b"content-type", b"expect",
-    b"host", b"idempotency-key", b"last-event-id", b"origin", b"range",
-    b"transfer-encoding", b"x-content-sha256"))
+_SINGLE: Final = frozenset(
+    (
+        b"authorization",
+        b"content-length",
+        b"content-type",
+        b"expect",
+        b"host",
+        b"idempotency-key",
+        b"last-event-id",
+        b"origin",
+        b"range",
+        b"transfer-encoding",
+        b"x-content-sha256",
+    )
+)
 
 Judge = Callable[[bytes | None, Headers], Response | None]
 UploadLimit = Callable[[str, str], int | None]
@@ -45,8 +56,12 @@ class Incoming:
     """
 
     def __init__(
-            self, request: Request, keep_alive: bool, old: bool,
-            body: StreamedBody | None = None) -> None:
+        self,
+        request: Request,
+        keep_alive: bool,
+        old: bool,
+        body: StreamedBody | None = None,
+    ) -> None:
         self.request = request
         self.keep_alive = keep_alive
         self.old = old
@@ -63,9 +78,13 @@ class RequestReader:
     """
 
     def __init__(
-            self, limits: Limits, judge: Judge, upload_limit: UploadLimit,
-            deliver: Callable[[Incoming], None],
-            wanted: Callable[[], None]) -> None:
+        self,
+        limits: Limits,
+        judge: Judge,
+        upload_limit: UploadLimit,
+        deliver: Callable[[Incoming], None],
+        wanted: Callable[[], None],
+    ) -> None:
         self._limits = limits
         self._judge = judge
         self._upload_limit = upload_limit
@@ -111,13 +130,17 @@ class RequestReader:
                     self._parser.feed_data(data)
                     break
                 except httptools.HttpParserUpgrade as upgrade:
-                    data = data[upgrade.args[0]:]
+                    data = data[upgrade.args[0] :]
         except httptools.HttpParserError as error:
             if isinstance(error.__context__, Refusal):
                 raise error.__context__ from None
-            raise Refusal(problem(
-                400, Code.BAD_REQUEST,
-                f"This is not valid HTTP/1.1: {error}.")) from None
+            raise Refusal(
+                problem(
+                    400,
+                    Code.BAD_REQUEST,
+                    f"This is not valid HTTP/1.1: {error}.",
+                )
+            ) from None
         if self.stage is not Stage.BETWEEN:
             self._count_fed()
 
@@ -145,18 +168,28 @@ class RequestReader:
     def on_url(self, target: bytes) -> None:
         self._target += target
         if len(self._target) > self._limits.target_bytes:
-            raise Refusal(problem(
-                414, Code.TOO_LARGE, "The URL is too long.",
-                limit=self._limits.target_bytes))
+            raise Refusal(
+                problem(
+                    414,
+                    Code.TOO_LARGE,
+                    "The URL is too long.",
+                    limit=self._limits.target_bytes,
+                )
+            )
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
         headers = self._headers
         if name in headers:
             if name in _SINGLE:
-                raise Refusal(problem(
-                    400, Code.BAD_REQUEST, "This header field may be given "
-                    "only once.", field=name.decode("ascii")))
+                raise Refusal(
+                    problem(
+                        400,
+                        Code.BAD_REQUEST,
+                        "This header field may be given only once.",
+                        field=name.decode("ascii"),
+                    )
+                )
             value = headers[name] + b", " + value
         headers[name] = value
 
@@ -164,19 +197,22 @@ class RequestReader:
         parser = self._parser
         headers = self._headers
         if self._fed_bytes + self._feeding_bytes > (
-                self._limits.head_bytes) or (
-                len(headers) > self._limits.head_fields):
+            self._limits.head_bytes
+        ) or (len(headers) > self._limits.head_fields):
             self._measure_head()
         version = parser.get_http_version()
         if version != "1.1" and version != "1.0":
-            raise Refusal(problem(
-                505, Code.BAD_REQUEST, "Speak HTTP/1.1 or HTTP/1.0."))
+            raise Refusal(
+                problem(505, Code.BAD_REQUEST, "Speak HTTP/1.1 or HTTP/1.0.")
+            )
         old = version == "1.0"
         method = parser.get_method().decode("ascii")
         path, query, host = self._split_target(method, old)
         self._incoming = incoming = Incoming(
             Request(method, path, query, headers),
-            parser.should_keep_alive(), old)
+            parser.should_keep_alive(),
+            old,
+        )
         refused = self._judge(host, headers)
         if refused is not None:
             raise Refusal(refused)
@@ -184,8 +220,9 @@ class RequestReader:
         if length is not None or b"transfer-encoding" in headers:
             self._begin_body(incoming, int(length or 0))
         elif method == "CONNECT":
-            raise Refusal(problem(
-                501, Code.BAD_REQUEST, "This server is no proxy."))
+            raise Refusal(
+                problem(501, Code.BAD_REQUEST, "This server is no proxy.")
+            )
 
     def on_body(self, piece: bytes) -> None:
         size = len(piece)
@@ -210,7 +247,8 @@ class RequestReader:
             pieces = self._pieces
             if pieces:
                 incoming.request = incoming.request.with_body(
-                    pieces[0] if len(pieces) == 1 else b"".join(pieces))
+                    pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                )
                 self._pieces = []
             self._deliver(incoming)
 
@@ -219,29 +257,42 @@ class RequestReader:
     def _measure_head(self) -> None:
         """Refuse a head that really is too large."""
         size = len(self._target) + sum(
-            len(name) + len(value) + 4
-            for name, value in self._headers.items())
+            len(name) + len(value) + 4 for name, value in self._headers.items()
+        )
         if size > self._limits.head_bytes or (
-                len(self._headers) > self._limits.head_fields):
+            len(self._headers) > self._limits.head_fields
+        ):
             raise self._head_too_large()
 
     def _head_too_large(self) -> Refusal:
-        return Refusal(problem(
-            431, Code.TOO_LARGE, "The header of the request is too large.",
-            limit=self._limits.head_bytes))
+        return Refusal(
+            problem(
+                431,
+                Code.TOO_LARGE,
+                "The header of the request is too large.",
+                limit=self._limits.head_bytes,
+            )
+        )
 
     def _split_target(
-            self, method: str, old: bool) -> tuple[str, str, bytes | None]:
+        self, method: str, old: bool
+    ) -> tuple[str, str, bytes | None]:
         """Path, query and the authority that the request is meant for."""
         host = self._headers.get(b"host")
         if host is None and not old:
-            raise Refusal(problem(
-                400, Code.BAD_REQUEST, "HTTP/1.1 wants a Host field.",
-                field="Host"))
+            raise Refusal(
+                problem(
+                    400,
+                    Code.BAD_REQUEST,
+                    "HTTP/1.1 wants a Host field.",
+                    field="Host",
+                )
+            )
         target = self._target.decode("latin-1")
         if "#" in target:
-            raise Refusal(problem(
-                400, Code.BAD_REQUEST, "A target has no fragment (#)."))
+            raise Refusal(
+                problem(400, Code.BAD_REQUEST, "A target has no fragment (#).")
+            )
         if target.startswith("/"):
             path, _, query = target.partition("?")
         elif method == "CONNECT" or (method, target) == ("OPTIONS", "*"):
@@ -263,16 +314,16 @@ class RequestReader:
         self._body_bytes = 0
         self._body_left = length
         self._body_limit = (
-            self._limits.body_bytes if upload_limit is None
-            else upload_limit)
+            self._limits.body_bytes if upload_limit is None else upload_limit
+        )
         if length > self._body_limit:
             raise self._body_too_large()
-        self.continue_due = (
-            b"expect" in request.headers and not incoming.old)
+        self.continue_due = b"expect" in request.headers and not incoming.old
         if upload_limit is not None:
             chunked = b"transfer-encoding" in request.headers
             incoming.body = StreamedBody(
-                None if chunked else length, self._wanted)
+                None if chunked else length, self._wanted
+            )
             incoming.request = request.with_stream(incoming.body)
             self.uploading = incoming
             self._deliver(incoming)
@@ -282,25 +333,46 @@ class RequestReader:
         headers = incoming.request.headers
         coding = headers.get(b"transfer-encoding")
         if coding is not None and (
-                incoming.old or coding.lower() != b"chunked"):
-            raise Refusal(problem(
-                400 if incoming.old else 501, Code.BAD_REQUEST,
-                "The only transfer coding here is chunked, in HTTP/1.1.",
-                field="Transfer-Encoding"))
+            incoming.old or coding.lower() != b"chunked"
+        ):
+            raise Refusal(
+                problem(
+                    400 if incoming.old else 501,
+                    Code.BAD_REQUEST,
+                    "The only transfer coding here is chunked, in HTTP/1.1.",
+                    field="Transfer-Encoding",
+                )
+            )
         if self._parser.should_upgrade():
-            raise Refusal(problem(
-                501, Code.BAD_REQUEST, "A request that asks for an upgrade "
-                "may not have a body here.", field="Upgrade"))
+            raise Refusal(
+                problem(
+                    501,
+                    Code.BAD_REQUEST,
+                    "A request that asks for an upgrade "
+                    "may not have a body here.",
+                    field="Upgrade",
+                )
+            )
         expected = headers.get(b"expect")
         if expected is not None and expected.lower() != b"100-continue":
-            raise Refusal(problem(
-                417, Code.BAD_REQUEST, "The only expectation known here is "
-                "100-continue.", field="Expect"))
+            raise Refusal(
+                problem(
+                    417,
+                    Code.BAD_REQUEST,
+                    "The only expectation known here is 100-continue.",
+                    field="Expect",
+                )
+            )
 
     def _body_too_large(self) -> Refusal:
-        return Refusal(problem(
-            413, Code.TOO_LARGE, "The body is too large.",
-            limit=self._body_limit))
+        return Refusal(
+            problem(
+                413,
+                Code.TOO_LARGE,
+                "The body is too large.",
+                limit=self._body_limit,
+            )
+        )
 
 
 def _split_absolute(target: str) -> tuple[str, str, bytes]:
@@ -313,7 +385,11 @@ def _split_absolute(target: str) -> tuple[str, str, bytes]:
     except ValueError:
         split = urlsplit("")
     if split.scheme != "http" or not split.netloc:
-        raise Refusal(problem(
-            400, Code.BAD_REQUEST,
-            "The target must be a path or an http:// URL."))
+        raise Refusal(
+            problem(
+                400,
+                Code.BAD_REQUEST,
+                "The target must be a path or an http:// URL.",
+            )
+        )
     return split.path or "/", split.query, split.netloc.encode("latin-1")

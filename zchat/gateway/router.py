@@ -72,8 +72,11 @@ class Router:
             if request.path == "*":
                 return Response(204)
             return problem(
-                404, Code.UNKNOWN_METHOD, "There is nothing at this path; "
-                "GET /openapi.json lists all that there is.")
+                404,
+                Code.UNKNOWN_METHOD,
+                "There is nothing at this path; "
+                "GET /openapi.json lists all that there is.",
+            )
         target, parts = found
         verb = "GET" if request.method == "HEAD" else request.method
         serve = target.serve_by_verb.get(verb)
@@ -87,24 +90,31 @@ class Router:
             return target, _NO_VALUES
         parts = path.split("/")
         for known, target in self._templates.get(len(parts), ()):
-            if all(name == part or (name.startswith("{") and part)
-                   for name, part in zip(known, parts, strict=True)):
+            if all(
+                name == part or (name.startswith("{") and part)
+                for name, part in zip(known, parts, strict=True)
+            ):
                 return target, {
                     name[1:-1]: part
                     for name, part in zip(known, parts, strict=True)
-                    if name.startswith("{")}
+                    if name.startswith("{")
+                }
         return None
 
 
 def _values(template: str, parts: Values) -> Values:
     """The values of a path with their percent-encoding undone."""
     try:
-        return {name: unquote(part, errors="strict")
-                for name, part in parts.items()}
+        return {
+            name: unquote(part, errors="strict")
+            for name, part in parts.items()
+        }
     except UnicodeDecodeError:
-        raise Refusal(problem(
-            400, Code.BAD_REQUEST,
-            f"A value in {template} is not UTF-8.")) from None
+        raise Refusal(
+            problem(
+                400, Code.BAD_REQUEST, f"A value in {template} is not UTF-8."
+            )
+        ) from None
 
 
 def _other_verb(request: Request, target: Target) -> Response:
@@ -112,5 +122,8 @@ def _other_verb(request: Request, target: Target) -> Response:
     if request.method == "OPTIONS":
         return Response(204, fields=fields)
     return problem(
-        405, Code.UNKNOWN_METHOD,
-        f"{target.template} takes {target.allowed()}.", fields)
+        405,
+        Code.UNKNOWN_METHOD,
+        f"{target.template} takes {target.allowed()}.",
+        fields,
+    )

@@ -21,8 +21,7 @@ _BACKLOG: Final = 1024
 _REFUSALS: Final = 64
 
 
-def observe_nothing(
-        request: Request, status: int, seconds: float) -> None:
+def observe_nothing(request: Request, status: int, seconds: float) -> None:
     """The observer where nobody counts."""
 
 
@@ -40,11 +39,15 @@ class HttpServer:
     """
 
     def __init__(
-            self, handle: Handler, *, limits: Limits = DEFAULT_LIMITS,
-            upload_limit: UploadLimit = no_uploads,
-            observe: Observer = observe_nothing,
-            clock: Callable[[], float] = time.monotonic,
-            wall_clock: Callable[[], float] = time.time) -> None:
+        self,
+        handle: Handler,
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        upload_limit: UploadLimit = no_uploads,
+        observe: Observer = observe_nothing,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         self.handle = handle
         self.limits = limits
         self.upload_limit = upload_limit
@@ -67,17 +70,19 @@ class HttpServer:
     @property
     def in_flight(self) -> int:
         """How many requests wait for their answers."""
-        return sum(
-            connection.unanswered for connection in self._connections)
+        return sum(connection.unanswered for connection in self._connections)
 
     def open_connections(self) -> tuple[Connection, ...]:
         """The connections as they are now."""
         return tuple(self._connections)
 
     async def start(
-            self, host: str, port: int,
-            allowed_origins: Iterable[str] = (),
-            listening: socket.socket | None = None) -> int:
+        self,
+        host: str,
+        port: int,
+        allowed_origins: Iterable[str] = (),
+        listening: socket.socket | None = None,
+    ) -> int:
         """Listen, on a socket that listens already if there is one.
 
         Returns the port, which the system chose if 0.
@@ -85,9 +90,11 @@ class HttpServer:
         if listening is None:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             listening = socket.create_server(
-                (host, port), family=family, backlog=_BACKLOG)
+                (host, port), family=family, backlog=_BACKLOG
+            )
         self._listener = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self), sock=listening, backlog=_BACKLOG)
+            lambda: Connection(self), sock=listening, backlog=_BACKLOG
+        )
         bound: int = self._listener.sockets[0].getsockname()[1]
         self.access = AccessPolicy(host, bound, allowed_origins)
         self._tick()
@@ -115,7 +122,8 @@ class HttpServer:
     def _tick(self) -> None:
         self.sweep()
         self._timer = asyncio.get_running_loop().call_later(
-            SWEEP_SECONDS, self._tick)
+            SWEEP_SECONDS, self._tick
+        )
 
     def sweep(self) -> None:
         """Expire the connections whose deadlines have passed."""
@@ -123,7 +131,8 @@ class HttpServer:
         now = self.clock()
         for connection in self.open_connections():
             if connection.read_deadline <= now or (
-                    connection.write_deadline <= now):
+                connection.write_deadline <= now
+            ):
                 connection.expire(now)
 
     async def stop(self, grace_seconds: float) -> None:

@@ -11,20 +11,26 @@ import msgspec
 from msgspec import inspect
 
 from zchat.errors import Code, Refused
-from zchat.rpc.complaints import complaint
 from zchat.rpc.methods import METHODS, TOKEN, Method
 from zchat.rpc.params import Params
+from zchat.rpc.validation_messages import complaint
 
 REQUEST: Final = 0
 ANSWER: Final = 1
 _NIL: Final = msgspec.Raw(b"\xc0")
 _MAPS: Final = frozenset(
-    bytes([first]) for first in (*range(0x80, 0x90), 0xde, 0xdf))
+    bytes([first]) for first in (*range(0x80, 0x90), 0xDE, 0xDF)
+)
 _EXTENSIONS: Final = frozenset(
-    bytes([first]) for first in (*range(0xc7, 0xca), *range(0xd4, 0xd9)))
+    bytes([first]) for first in (*range(0xC7, 0xCA), *range(0xD4, 0xD9))
+)
 _ERRORS: Final = (
-    msgspec.DecodeError, ValueError, TypeError, RecursionError,
-    OverflowError)
+    msgspec.DecodeError,
+    ValueError,
+    TypeError,
+    RecursionError,
+    OverflowError,
+)
 _NOT_FOUR: Final = "A request is an array of four: [0, id, method, params]."
 
 
@@ -97,14 +103,21 @@ class _Reader:
     def __init__(self, method: Method) -> None:
         self._names_token = method.names_token
         given = msgspec.defstruct(
-            method.params.__name__, [(TOKEN, msgspec.Raw, _NIL)],
-            bases=(method.params,), frozen=True, kw_only=True,
-            forbid_unknown_fields=True)
+            method.params.__name__,
+            [(TOKEN, msgspec.Raw, _NIL)],
+            bases=(method.params,),
+            frozen=True,
+            kw_only=True,
+            forbid_unknown_fields=True,
+        )
         self._decode = _decoder(given)
+        params = inspect.type_info(method.params)
+        assert isinstance(params, inspect.StructType)
         self._moments = tuple(
-            field.name for field in inspect.type_info(
-                method.params).fields  # type: ignore[attr-defined]
-            if isinstance(field.type, inspect.DateTimeType))
+            field.name
+            for field in params.fields
+            if isinstance(field.type, inspect.DateTimeType)
+        )
 
     def read(self, body: msgspec.Raw) -> tuple[object, Params]:
         """The token and the parameters; raises Refused."""
@@ -113,8 +126,7 @@ class _Reader:
         except msgspec.ValidationError as error:
             raise complaint(str(error)) from None
         except _ERRORS:
-            raise _bad(
-                "A value of the parameters cannot be read.") from None
+            raise _bad("A value of the parameters cannot be read.") from None
         for name in self._moments:
             _refuse_timestamp(body, name)
         if b"\x00" in bytes(body):
@@ -131,7 +143,9 @@ def _refuse_timestamp(body: msgspec.Raw, name: str) -> None:
     if value[:1] in _EXTENSIONS:
         raise _bad(
             f"`{name}` must be text; MessagePack's timestamps are not read "
-            "here.", name)
+            "here.",
+            name,
+        )
 
 
 def _refuse_nul(given: Any) -> None:
@@ -142,8 +156,8 @@ def _refuse_nul(given: Any) -> None:
 
 
 def _typed(
-        decode: Callable[[Any], Any], raw: msgspec.Raw,
-        otherwise: object) -> Any:
+    decode: Callable[[Any], Any], raw: msgspec.Raw, otherwise: object
+) -> Any:
     """The value of a part; `otherwise` where it is of another type."""
     try:
         return decode(raw)
@@ -156,18 +170,26 @@ def decode_request(body: bytes) -> Request:
     kind, id_body, name, parameters = _four_parts(body)
     id = _typed(_decode_id, id_body, None)
     if id is None:
-        raise Unreadable(None, _bad(
-            "The id must be an unsigned integer.", "id"))
+        raise Unreadable(
+            None, _bad("The id must be an unsigned integer.", "id")
+        )
     if _typed(_decode_id, kind, None) != REQUEST:
         raise Unreadable(id, _bad("A request begins with 0.", "type"))
     reader = _READERS.get(_typed(_decode_text, name, None))
     if reader is None:
-        raise Unreadable(id, Refused(
-            Code.UNKNOWN_METHOD, "There is no such method; see the table "
-            "of methods in protocol.md."))
+        raise Unreadable(
+            id,
+            Refused(
+                Code.UNKNOWN_METHOD,
+                "There is no such method; see the table "
+                "of methods in protocol.md.",
+            ),
+        )
     if bytes(parameters)[:1] not in _MAPS:
-        raise Unreadable(id, _bad(
-            "The parameters must be a map of names to values.", "params"))
+        raise Unreadable(
+            id,
+            _bad("The parameters must be a map of names to values.", "params"),
+        )
     method, read = reader
     try:
         token, params = read(parameters)
@@ -183,17 +205,20 @@ def _four_parts(body: bytes) -> list[msgspec.Raw]:
     except msgspec.ValidationError:
         raise Unreadable(None, _bad(_NOT_FOUR)) from None
     except _ERRORS as error:
-        raise Unreadable(None, _bad(
-            "The body is not MessagePack that can be read here: "
-            f"{error}. Send [0, id, method, params].")) from None
+        raise Unreadable(
+            None,
+            _bad(
+                "The body is not MessagePack that can be read here: "
+                f"{error}. Send [0, id, method, params]."
+            ),
+        ) from None
     if len(parts) != 4:
         raise Unreadable(None, _bad(_NOT_FOUR))
     return parts
 
 
 def _decoder(kind: Any) -> Callable[[Any], Any]:
-    return msgspec.msgpack.Decoder(
-        kind, ext_hook=_refuse_extension).decode
+    return msgspec.msgpack.Decoder(kind, ext_hook=_refuse_extension).decode
 
 
 _decode_parts: Final = _decoder(list[msgspec.Raw])
@@ -202,7 +227,8 @@ _decode_id: Final = _decoder(Annotated[int, msgspec.Meta(ge=0)])
 _decode_text: Final = _decoder(str)
 _decode_token: Final = _decoder(str | None)
 _READERS: Final = {
-    method.name: (method, _Reader(method).read) for method in METHODS}
+    method.name: (method, _Reader(method).read) for method in METHODS
+}
 
 
 def encode_answer(id: int, result: msgspec.Struct) -> bytes:

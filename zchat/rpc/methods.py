@@ -67,142 +67,262 @@ class Method(Struct, frozen=True, dict=True):
 
 METHODS: tuple[Method, ...] = (
     Method(
-        "hello", "Say who answers, where the events are, and the limits.",
-        params.Hello, results.Hello, reads=True, needs_token=False),
+        "hello",
+        "Say who answers, where the events are, and the limits.",
+        params.Hello,
+        results.Hello,
+        reads=True,
+        needs_token=False,
+    ),
     Method(
-        "connect", "Make a user, or come back as one with its token.",
-        params.Connect, results.Connected, needs_token=False,
-        routes=(Route("POST", "/connect", _USER),)),
+        "connect",
+        "Make a user, or come back as one with its token.",
+        params.Connect,
+        results.Connected,
+        needs_token=False,
+        routes=(Route("POST", "/connect", _USER),),
+    ),
     Method(
-        "status", "Show the server's and the caller's state.",
-        params.Status, results.Status, reads=True,
-        routes=(Route("GET", "/status", _USER),)),
+        "status",
+        "Show the server's and the caller's state.",
+        params.Status,
+        results.Status,
+        reads=True,
+        routes=(Route("GET", "/status", _USER),),
+    ),
     Method(
-        "send", "Send a message to a chat; by default the common one.",
-        params.Send, results.Sent,
-        routes=(Route("POST", "/send", _AUTHOR),)),
+        "send",
+        "Send a message to a chat; by default the common one.",
+        params.Send,
+        results.Sent,
+        routes=(Route("POST", "/send", _AUTHOR),),
+    ),
     Method(
-        "comment", "Put a message on another message.",
-        params.Comment, results.Sent,
-        routes=(Route("POST", "/comment", _AUTHOR),)),
+        "comment",
+        "Put a message on another message.",
+        params.Comment,
+        results.Sent,
+        routes=(Route("POST", "/comment", _AUTHOR),),
+    ),
     Method(
-        "chats", "List the caller's chats with their newest messages.",
-        params.Chats, results.Chats, reads=True,
-        routes=(Route("GET", "/chats", _USER),)),
+        "chats",
+        "List the caller's chats with their newest messages.",
+        params.Chats,
+        results.Chats,
+        reads=True,
+        routes=(Route("GET", "/chats", _USER),),
+    ),
     Method(
-        "history", "Read a page of a chat's messages.",
-        params.History, results.History, reads=True,
-        routes=(Route("GET", "/history", _USER),)),
+        "history",
+        "Read a page of a chat's messages.",
+        params.History,
+        results.History,
+        reads=True,
+        routes=(Route("GET", "/history", _USER),),
+    ),
     Method(
-        "comments", "List the comments on a message.",
-        params.Comments, results.Messages, reads=True,
-        routes=(Route("GET", "/comments", _USER),)),
+        "comments",
+        "List the comments on a message.",
+        params.Comments,
+        results.Messages,
+        reads=True,
+        routes=(Route("GET", "/comments", _USER),),
+    ),
     Method(
-        "unread", "Return what came since the last poll, in pages.",
-        params.Unread, results.Unread, changes_if="ack",
-        routes=(Route("GET", "/unread", _USER),)),
+        "unread",
+        "Return what came since the last poll, in pages.",
+        params.Unread,
+        results.Unread,
+        changes_if="ack",
+        routes=(Route("GET", "/unread", _USER),),
+    ),
     Method(
-        "read", "Move the read position of a chat forward.",
-        params.Read, results.ReadPosition,
-        routes=(Route("POST", "/read", _USER),)),
+        "read",
+        "Move the read position of a chat forward.",
+        params.Read,
+        results.ReadPosition,
+        routes=(Route("POST", "/read", _USER),),
+    ),
     Method(
-        "sync", "Return all that a device needs to start or catch up.",
-        params.Sync, results.Sync, reads=True),
+        "sync",
+        "Return all that a device needs to start or catch up.",
+        params.Sync,
+        results.Sync,
+        reads=True,
+    ),
     Method(
-        "p2p", "Open the private chat with another user.",
-        params.P2P, results.ChatId,
-        routes=(Route("POST", "/connect_p2p", {
-            "user_id": TOKEN, "other_user_id": "user_id"}),)),
+        "p2p",
+        "Open the private chat with another user.",
+        params.P2P,
+        results.ChatId,
+        routes=(
+            Route(
+                "POST",
+                "/connect_p2p",
+                {"user_id": TOKEN, "other_user_id": "user_id"},
+            ),
+        ),
+    ),
     Method(
-        "exit", "Leave a chat.",
-        params.Exit, results.Empty,
-        routes=(Route("POST", "/chats/exit", _USER),)),
+        "exit",
+        "Leave a chat.",
+        params.Exit,
+        results.Empty,
+        routes=(Route("POST", "/chats/exit", _USER),),
+    ),
     Method(
-        "report", "Complain about a user.",
-        params.Report, results.ReportId,
-        routes=(Route("POST", "/report_user", {
-            "user_id": TOKEN, "reported_user_id": "user_id"}),)),
+        "report",
+        "Complain about a user.",
+        params.Report,
+        results.ReportId,
+        routes=(
+            Route(
+                "POST",
+                "/report_user",
+                {"user_id": TOKEN, "reported_user_id": "user_id"},
+            ),
+        ),
+    ),
     Method(
-        "users", "List the members of a chat.",
-        params.Users, results.Users, reads=True,
-        routes=(Route("GET", "/users", _USER),)),
+        "users",
+        "List the members of a chat.",
+        params.Users,
+        results.Users,
+        reads=True,
+        routes=(Route("GET", "/users", _USER),),
+    ),
     Method(
-        "rename", "Change the caller's name.",
-        params.Rename, results.NewName,
-        routes=(Route("POST", "/rename", _USER),)),
+        "rename",
+        "Change the caller's name.",
+        params.Rename,
+        results.NewName,
+        routes=(Route("POST", "/rename", _USER),),
+    ),
     Method(
-        "schedule", "Send a message at a later time.",
-        params.Schedule, results.Scheduled,
-        routes=(Route("POST", "/scheduled", _AUTHOR),)),
+        "schedule",
+        "Send a message at a later time.",
+        params.Schedule,
+        results.Scheduled,
+        routes=(Route("POST", "/scheduled", _AUTHOR),),
+    ),
     Method(
-        "scheduled", "List the caller's scheduled messages.",
-        params.ScheduledList, results.ScheduledMessages, reads=True,
-        routes=(Route("GET", "/scheduled", _USER),)),
+        "scheduled",
+        "List the caller's scheduled messages.",
+        params.ScheduledList,
+        results.ScheduledMessages,
+        reads=True,
+        routes=(Route("GET", "/scheduled", _USER),),
+    ),
     Method(
-        "cancel", "Cancel a scheduled message that was not sent yet.",
-        params.Cancel, results.Empty,
-        routes=(Route("DELETE", "/scheduled/{id}", _USER),)),
+        "cancel",
+        "Cancel a scheduled message that was not sent yet.",
+        params.Cancel,
+        results.Empty,
+        routes=(Route("DELETE", "/scheduled/{id}", _USER),),
+    ),
     Method(
-        "upload", "Begin or resume the upload of a file.",
-        params.Upload, results.Upload,
-        routes=(Route("POST", "/files", _USER, raw=True),)),
+        "upload",
+        "Begin or resume the upload of a file.",
+        params.Upload,
+        results.Upload,
+        routes=(Route("POST", "/files", _USER, raw=True),),
+    ),
     Method(
-        "upload_chunk", "Add the next bytes to an upload.",
-        params.UploadChunk, results.Uploaded),
+        "upload_chunk",
+        "Add the next bytes to an upload.",
+        params.UploadChunk,
+        results.Uploaded,
+    ),
     Method(
-        "download", "Read a range of a file.",
-        params.Download, results.Download, reads=True,
-        routes=(Route("GET", "/files/{file_id}", _USER, raw=True),)),
+        "download",
+        "Read a range of a file.",
+        params.Download,
+        results.Download,
+        reads=True,
+        routes=(Route("GET", "/files/{file_id}", _USER, raw=True),),
+    ),
     Method(
-        "create_chat", "Make a group; the caller is its owner.",
-        params.CreateChat, results.ChatId,
-        routes=(Route("POST", "/chats", _USER),)),
+        "create_chat",
+        "Make a group; the caller is its owner.",
+        params.CreateChat,
+        results.ChatId,
+        routes=(Route("POST", "/chats", _USER),),
+    ),
     Method(
-        "rename_chat", "Change the name of a group; owner only.",
-        params.RenameChat, results.Empty,
-        routes=(Route("POST", "/chats/{chat_id}/rename"),)),
+        "rename_chat",
+        "Change the name of a group; owner only.",
+        params.RenameChat,
+        results.Empty,
+        routes=(Route("POST", "/chats/{chat_id}/rename"),),
+    ),
     Method(
-        "invite", "Add a user to a group; owner only.",
-        params.ChatAndUser, results.Empty,
-        routes=(Route("POST", "/chats/{chat_id}/invite"),)),
+        "invite",
+        "Add a user to a group; owner only.",
+        params.ChatAndUser,
+        results.Empty,
+        routes=(Route("POST", "/chats/{chat_id}/invite"),),
+    ),
     Method(
-        "remove", "Remove a member from a group; owner only.",
-        params.ChatAndUser, results.Empty,
-        routes=(Route("POST", "/chats/{chat_id}/remove"),)),
+        "remove",
+        "Remove a member from a group; owner only.",
+        params.ChatAndUser,
+        results.Empty,
+        routes=(Route("POST", "/chats/{chat_id}/remove"),),
+    ),
     Method(
-        "invite_link", "Make a link into a group; owner only.",
-        params.InviteLink, results.NewLink,
-        routes=(Route("POST", "/chats/{chat_id}/links", _USER),)),
+        "invite_link",
+        "Make a link into a group; owner only.",
+        params.InviteLink,
+        results.NewLink,
+        routes=(Route("POST", "/chats/{chat_id}/links", _USER),),
+    ),
     Method(
-        "invite_links", "List the live links of a group; owner only.",
-        params.OneChat, results.Links, reads=True,
-        routes=(Route("GET", "/chats/{chat_id}/links", _USER),)),
+        "invite_links",
+        "List the live links of a group; owner only.",
+        params.OneChat,
+        results.Links,
+        reads=True,
+        routes=(Route("GET", "/chats/{chat_id}/links", _USER),),
+    ),
     Method(
-        "revoke_link", "Make a link useless; owner only.",
-        params.OneLink, results.Empty,
-        routes=(Route("DELETE", "/links/{link}", _USER),)),
+        "revoke_link",
+        "Make a link useless; owner only.",
+        params.OneLink,
+        results.Empty,
+        routes=(Route("DELETE", "/links/{link}", _USER),),
+    ),
     Method(
-        "join", "Ask to come into a group by a link.",
-        params.OneLink, results.Joined,
-        routes=(Route("POST", "/join/{link}", _USER),)),
+        "join",
+        "Ask to come into a group by a link.",
+        params.OneLink,
+        results.Joined,
+        routes=(Route("POST", "/join/{link}", _USER),),
+    ),
     Method(
-        "join_requests", "List who waits to come in; owner only.",
-        params.OneChat, results.JoinRequests, reads=True,
-        routes=(Route("GET", "/chats/{chat_id}/requests", _USER),)),
+        "join_requests",
+        "List who waits to come in; owner only.",
+        params.OneChat,
+        results.JoinRequests,
+        reads=True,
+        routes=(Route("GET", "/chats/{chat_id}/requests", _USER),),
+    ),
     Method(
-        "approve", "Let somebody in who waits; owner only.",
-        params.ChatAndUser, results.Empty,
-        routes=(Route(
-            "POST", "/chats/{chat_id}/requests/{user_id}/approve"),)),
+        "approve",
+        "Let somebody in who waits; owner only.",
+        params.ChatAndUser,
+        results.Empty,
+        routes=(Route("POST", "/chats/{chat_id}/requests/{user_id}/approve"),),
+    ),
     Method(
-        "deny", "Turn somebody away who waits; owner only.",
-        params.ChatAndUser, results.Empty,
-        routes=(Route(
-            "POST", "/chats/{chat_id}/requests/{user_id}/deny"),)),
+        "deny",
+        "Turn somebody away who waits; owner only.",
+        params.ChatAndUser,
+        results.Empty,
+        routes=(Route("POST", "/chats/{chat_id}/requests/{user_id}/deny"),),
+    ),
 )
 
-METHOD_BY_NAME: dict[str, Method] = {
-    method.name: method for method in METHODS}
+METHOD_BY_NAME: dict[str, Method] = {method.name: method for method in METHODS}
 
 
 class EventKind(Struct, frozen=True):
@@ -215,46 +335,119 @@ class EventKind(Struct, frozen=True):
 
 
 EVENTS: tuple[EventKind, ...] = (
-    EventKind("message", False, "A message was sent.", {
-        "chat_id": "the chat", "seq": "its place in the chat",
-        "message": "the whole MESSAGE"}),
-    EventKind("head", False, "The chat's newest seq, 1, 5 and 30 s after "
-              "its last message.", {
-                  "chat_id": "the chat", "seq": "its head"}),
-    EventKind("member_joined", False, "A user came into the chat.", {
-        "chat_id": "the chat", "user": "id and name"}),
-    EventKind("member_left", False, "A user left or was removed.", {
-        "chat_id": "the chat", "user": "id and name"}),
-    EventKind("chat_renamed", False, "The chat has another name.", {
-        "chat_id": "the chat", "name": "the new name"}),
-    EventKind("key_changed", False, "The event key changed: call sync.", {
-        "chat_id": "the chat"}),
-    EventKind("expired", False, "Messages were deleted by their age.", {
-        "chat_id": "the chat", "seq": "all up to it are gone"}),
-    EventKind("chat_added", True, "The user is now in this chat.", {
-        "chat_id": "the chat", "name": "its name", "kind": "its kind"}),
-    EventKind("chat_removed", True, "The user is no longer in it.", {
-        "chat_id": "the chat"}),
-    EventKind("read", True, "A device moved the read position.", {
-        "chat_id": "the chat", "seq": "the position"}),
-    EventKind("banned", True, "The user was banned.", {
-        "until": "the end of the ban"}),
-    EventKind("renamed", True, "The user has another name.", {
-        "name": "the new name"}),
-    EventKind("scheduled_sent", True, "A scheduled message was sent.", {
-        "id": "the scheduled message", "chat_id": "the chat",
-        "message_id": "the message", "seq": "its place"}),
-    EventKind("scheduled_failed", True, "It could not be sent.", {
-        "id": "the scheduled message", "chat_id": "the chat",
-        "error": "the code"}),
-    EventKind("scheduled_changed", True, "Scheduled or cancelled.", {
-        "id": "the scheduled message", "state": "pending or cancelled"}),
-    EventKind("join_requested", True, "Somebody waits to come in.", {
-        "chat_id": "the group", "user": "id and name"}),
-    EventKind("join_decided", True, "The owner approved or denied.", {
-        "chat_id": "the group, when approved; else null",
-        "link_id": "the link that was used",
-        "approved": "true or false"}),
+    EventKind(
+        "message",
+        False,
+        "A message was sent.",
+        {
+            "chat_id": "the chat",
+            "seq": "its place in the chat",
+            "message": "the whole MESSAGE",
+        },
+    ),
+    EventKind(
+        "head",
+        False,
+        "The chat's newest seq, 1, 5 and 30 s after its last message.",
+        {"chat_id": "the chat", "seq": "its head"},
+    ),
+    EventKind(
+        "member_joined",
+        False,
+        "A user came into the chat.",
+        {"chat_id": "the chat", "user": "id and name"},
+    ),
+    EventKind(
+        "member_left",
+        False,
+        "A user left or was removed.",
+        {"chat_id": "the chat", "user": "id and name"},
+    ),
+    EventKind(
+        "chat_renamed",
+        False,
+        "The chat has another name.",
+        {"chat_id": "the chat", "name": "the new name"},
+    ),
+    EventKind(
+        "key_changed",
+        False,
+        "The event key changed: call sync.",
+        {"chat_id": "the chat"},
+    ),
+    EventKind(
+        "expired",
+        False,
+        "Messages were deleted by their age.",
+        {"chat_id": "the chat", "seq": "all up to it are gone"},
+    ),
+    EventKind(
+        "chat_added",
+        True,
+        "The user is now in this chat.",
+        {"chat_id": "the chat", "name": "its name", "kind": "its kind"},
+    ),
+    EventKind(
+        "chat_removed",
+        True,
+        "The user is no longer in it.",
+        {"chat_id": "the chat"},
+    ),
+    EventKind(
+        "read",
+        True,
+        "A device moved the read position.",
+        {"chat_id": "the chat", "seq": "the position"},
+    ),
+    EventKind(
+        "banned", True, "The user was banned.", {"until": "the end of the ban"}
+    ),
+    EventKind(
+        "renamed", True, "The user has another name.", {"name": "the new name"}
+    ),
+    EventKind(
+        "scheduled_sent",
+        True,
+        "A scheduled message was sent.",
+        {
+            "id": "the scheduled message",
+            "chat_id": "the chat",
+            "message_id": "the message",
+            "seq": "its place",
+        },
+    ),
+    EventKind(
+        "scheduled_failed",
+        True,
+        "It could not be sent.",
+        {
+            "id": "the scheduled message",
+            "chat_id": "the chat",
+            "error": "the code",
+        },
+    ),
+    EventKind(
+        "scheduled_changed",
+        True,
+        "Scheduled or cancelled.",
+        {"id": "the scheduled message", "state": "pending or cancelled"},
+    ),
+    EventKind(
+        "join_requested",
+        True,
+        "Somebody waits to come in.",
+        {"chat_id": "the group", "user": "id and name"},
+    ),
+    EventKind(
+        "join_decided",
+        True,
+        "The owner approved or denied.",
+        {
+            "chat_id": "the group, when approved; else null",
+            "link_id": "the link that was used",
+            "approved": "true or false",
+        },
+    ),
 )
 
 EVENT_BY_NAME: dict[str, EventKind] = {event.name: event for event in EVENTS}
@@ -262,6 +455,10 @@ EVENT_BY_NAME: dict[str, EventKind] = {event.name: event for event in EVENTS}
 
 def schema_types() -> list[Any]:
     """Every struct of the table, for JSON Schema."""
-    return list(dict.fromkeys(
-        kind for method in METHODS
-        for kind in (method.params, method.result)))
+    return list(
+        dict.fromkeys(
+            kind
+            for method in METHODS
+            for kind in (method.params, method.result)
+        )
+    )

@@ -12,32 +12,37 @@ from msgspec import Meta, Struct
 from zchat.rpc import FILES_PER_MESSAGE, PAGE_LIMIT
 
 # Python's $ also stands before a last line feed, hence what follows it.
-ID_PATTERN: Final = \
+ID_PATTERN: Final = (
     r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$(?!\n)"
+)
 SHA256_PATTERN: Final = r"^[0-9a-fA-F]{64}$(?!\n)"
 STATE_PATTERN: Final = "^(pending|sent|failed|cancelled)$"
 
-Id = Annotated[str, Meta(
-    pattern=ID_PATTERN, description="A UUID string.")]
+Id = Annotated[str, Meta(pattern=ID_PATTERN, description="A UUID string.")]
 Name = Annotated[str, Meta(min_length=1, max_length=32)]
 ChatName = Annotated[str, Meta(min_length=1, max_length=64)]
 FileName = Annotated[str, Meta(min_length=1, max_length=255)]
-Key = Annotated[str, Meta(
-    min_length=1, max_length=64,
-    description="Repeats with the same key change nothing more.")]
+Key = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        description="Repeats with the same key change nothing more.",
+    ),
+]
 Seq = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Limit = Annotated[int, Meta(ge=1, le=PAGE_LIMIT)]
 Depth = Annotated[int, Meta(ge=0, le=PAGE_LIMIT)]
 FileIds = Annotated[list[Id], Meta(max_length=FILES_PER_MESSAGE)]
 Reason = Annotated[str, Meta(min_length=1, max_length=500)]
-Moment = Annotated[datetime, Meta(
-    tz=True, description="RFC 3339, with an offset.")]
+Moment = Annotated[
+    datetime, Meta(tz=True, description="RFC 3339, with an offset.")
+]
 Sha256 = Annotated[str, Meta(pattern=SHA256_PATTERN)]
 LinkText = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
-class Params(
-        Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The base of all: unknown fields are refused by name."""
 
 
@@ -49,8 +54,9 @@ class Connect(Params, frozen=True, kw_only=True):
     """A new user's wish for a name; with a token, who comes back."""
 
     name: Name | None = None
-    token: Annotated[Any, Meta(
-        description="The token of a user who comes back.")] = None
+    token: Annotated[
+        Any, Meta(description="The token of a user who comes back.")
+    ] = None
 
 
 class Status(Params, frozen=True, kw_only=True):
@@ -169,8 +175,7 @@ class Schedule(Params, frozen=True, kw_only=True):
 class ScheduledList(Params, frozen=True, kw_only=True):
     """All of the caller's scheduled messages, or those in one state."""
 
-    state: Annotated[str, Meta(
-        pattern=STATE_PATTERN)] | None = None
+    state: Annotated[str, Meta(pattern=STATE_PATTERN)] | None = None
 
 
 class Cancel(Params, frozen=True, kw_only=True):

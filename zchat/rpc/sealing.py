@@ -23,8 +23,8 @@ def _cipher(secret: bytes) -> AESGCM:
 
 
 def seal(
-        number: int, secret: bytes, topic: bytes, plain: bytes,
-        nonce: bytes) -> bytes:
+    number: int, secret: bytes, topic: bytes, plain: bytes, nonce: bytes
+) -> bytes:
     """The sealed body; `nonce` is NONCE_BYTES fresh random bytes."""
     head = number.to_bytes(_NUMBER_BYTES, "big")
     return head + nonce + _cipher(secret).encrypt(nonce, plain, topic + head)
@@ -42,8 +42,8 @@ def unseal(secret: bytes, topic: bytes, body: bytes) -> bytes | None:
     if len(body) < _SHORTEST:
         return None
     head = body[:_NUMBER_BYTES]
-    nonce = body[_NUMBER_BYTES:_NUMBER_BYTES + NONCE_BYTES]
-    rest = body[_NUMBER_BYTES + NONCE_BYTES:]
+    nonce = body[_NUMBER_BYTES : _NUMBER_BYTES + NONCE_BYTES]
+    rest = body[_NUMBER_BYTES + NONCE_BYTES :]
     try:
         return _cipher(secret).decrypt(nonce, rest, topic + head)
     except InvalidTag:

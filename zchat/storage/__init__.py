@@ -9,8 +9,8 @@ URL_PREFIXES: Final = ("postgresql://", "postgres://")
 
 
 def open_store(
-        target: str, now: int, new_id: Callable[[], str],
-        durability: str = "full") -> Store:
+    target: str, now: int, new_id: Callable[[], str], durability: str = "full"
+) -> Store:
     """The store at a PostgreSQL URL, or else in the file of that path.
 
     `now` (microseconds) and `new_id` are for a store that is made
@@ -18,6 +18,8 @@ def open_store(
     """
     if target.startswith(URL_PREFIXES):
         from zchat.storage.postgres import PostgresStore
+
         return PostgresStore(target, now, new_id, durability)
     from zchat.storage.sqlite import SqliteStore
+
     return SqliteStore(target, now, new_id, durability)

@@ -4,8 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from zchat.lookups import Ask, Source, Statement
 from zchat.model import Table
+from zchat.queries import KeyLookup, QueryCall, Statement
 
 
 class Outgoing(NamedTuple):
@@ -75,7 +75,7 @@ class Store(ABC):
     common_id: str
     """The id of the one common chat, made with the store."""
 
-    lasting: bool
+    cacheable: bool
     """Whether rows may be kept in memory between batches, because this
     broker is the only one that changes them."""
 
@@ -85,8 +85,11 @@ class Store(ABC):
 
     @abstractmethod
     def load(
-            self, sources: Sequence[Source], asks: Sequence[Ask],
-            lock: bool) -> tuple[list[list[Any]], list[list[Any]]]:
+        self,
+        sources: Sequence[KeyLookup],
+        asks: Sequence[QueryCall],
+        lock: bool,
+    ) -> tuple[list[list[Any]], list[list[Any]]]:
         """The rows of each source that exist, and each ask's answer.
 
         With `lock`, rows by key cannot be changed by another broker

@@ -39,8 +39,8 @@ class Tally:
         self._hash = sha256()
 
     def count(
-            self, rows: Iterable[tuple[Any, ...]]) -> Iterator[
-                tuple[Any, ...]]:
+        self, rows: Iterable[tuple[Any, ...]]
+    ) -> Iterator[tuple[Any, ...]]:
         """The same rows."""
         for row in rows:
             self._rows += 1
@@ -63,7 +63,8 @@ def move(path: str, url: str) -> list[Copied]:
         raise StoreUnusable(f"There is no file {path}.")
     if not url.startswith(URL_PREFIXES):
         raise StoreUnusable(
-            "Give where to copy it as postgresql://user@host/database.")
+            "Give where to copy it as postgresql://user@host/database."
+        )
     with closing(SqliteStore(path, 0, lambda: str(uuid4()))) as store:
         common_id = store.common_id
     with closing(sqlite3.connect(path)) as source:
@@ -73,13 +74,13 @@ def move(path: str, url: str) -> list[Copied]:
             return _copy_all(source, url, common_id)
         except psycopg.Error as error:
             raise StoreUnusable(
-                "The database cannot take the store: "
-                f"{str(error).strip()}.") from error
+                f"The database cannot take the store: {str(error).strip()}."
+            ) from error
 
 
 def _copy_all(
-        source: sqlite3.Connection, url: str,
-        common_id: str) -> list[Copied]:
+    source: sqlite3.Connection, url: str, common_id: str
+) -> list[Copied]:
     with closing(schema.connect(url)) as target:
         target.adapters.register_loader("uuid", TextLoader)
         with target.transaction():
@@ -90,23 +91,31 @@ def _copy_all(
 
 
 def _copy(
-        table: Table[Any], source: sqlite3.Connection,
-        target: psycopg.Connection[Any]) -> Copied:
+    table: Table[Any],
+    source: sqlite3.Connection,
+    target: psycopg.Connection[Any],
+) -> Copied:
     """Copy a table, and compare what arrived."""
     columns = ", ".join(f'"{column}"' for column in table.columns)
     order = ", ".join(f'"{column}"' for column in table.key)
     select = f"SELECT {columns} FROM {table.name} ORDER BY {order}"
     sent, arrived = Tally(table), Tally(table)
-    with target.cursor() as cursor, cursor.copy(
-            f"COPY {table.name} ({columns}) FROM STDIN".encode()) as copy:
+    with (
+        target.cursor() as cursor,
+        cursor.copy(
+            f"COPY {table.name} ({columns}) FROM STDIN".encode()
+        ) as copy,
+    ):
         for row in sent.count(source.execute(select)):
             copy.write_row(row)
     with target.cursor(name="arrived") as cursor:
-        cursor.itersize = CHUNKS_AT_ONCE if table is FILE_CHUNKS \
-            else ROWS_AT_ONCE
+        cursor.itersize = (
+            CHUNKS_AT_ONCE if table is FILE_CHUNKS else ROWS_AT_ONCE
+        )
         for _ in arrived.count(cursor.execute(select.encode())):
             continue
     if sent.result() != arrived.result():
         raise StoreError(
-            f"The copy of {table.name} differs; nothing was kept.")
+            f"The copy of {table.name} differs; nothing was kept."
+        )
     return arrived.result()

@@ -9,10 +9,9 @@ from typing import Any, Final
 from msgspec.structs import astuple
 
 from zchat.errors import StoreAway, StoreRejected, StoreUnusable
-from zchat.lookups import PRIMARY, QUERIES, STATEMENTS, Ask, Source
 from zchat.model import COMMON, TABLES, Chat, Table
-from zchat.storage.base import (
-    BatchChanges, Outgoing, Store, TableChanges)
+from zchat.queries import PRIMARY, QUERIES, STATEMENTS, KeyLookup, QueryCall
+from zchat.storage.base import BatchChanges, Outgoing, Store, TableChanges
 from zchat.storage.sql import blocks, migrations
 
 _CACHE_KIB: Final = 65_536
@@ -68,11 +67,15 @@ class SqliteStore(Store):
     no zchat store, or was written by a newer version.
     """
 
-    lasting = True
+    cacheable = True
 
     def __init__(
-            self, path: str | Path, now: int, new_id: Callable[[], str],
-            durability: str = "full") -> None:
+        self,
+        path: str | Path,
+        now: int,
+        new_id: Callable[[], str],
+        durability: str = "full",
+    ) -> None:
         self._path = Path(path)
         self._outgoing: list[Outgoing] = []
         self._open = False
@@ -98,8 +101,11 @@ class SqliteStore(Store):
         if self._path.is_file():
             self._path.chmod(0o600)
         return sqlite3.connect(
-            self._path, isolation_level=None, timeout=0.5,
-            cached_statements=256)
+            self._path,
+            isolation_level=None,
+            timeout=0.5,
+            cached_statements=256,
+        )
 
     def _prepare(self, durability: str) -> None:
         execute = self._connection.execute
@@ -116,9 +122,11 @@ class SqliteStore(Store):
         if "locked" in str(error):
             return StoreUnusable(
                 f"{self._path} is in use by another broker; stop that "
-                "one, or give this one another --store.")
+                "one, or give this one another --store."
+            )
         return StoreUnusable(
-            f"{self._path} cannot be used as a store: {error}.")
+            f"{self._path} cannot be used as a store: {error}."
+        )
 
     def _migrate(self, now: int, new_id: Callable[[], str]) -> None:
         execute = self._connection.execute
@@ -128,17 +136,20 @@ class SqliteStore(Store):
             raise StoreUnusable(
                 f"{self._path} was written by a newer zchat (schema "
                 f"{version}, this one knows {steps[-1].number}); "
-                "upgrade zchat.")
+                "upgrade zchat."
+            )
         (tables,) = execute("SELECT count(*) FROM sqlite_master").fetchone()
         if version == 0 and tables:
             raise StoreUnusable(
                 f"{self._path} is a database of another program; give "
-                "zchat another --store.")
+                "zchat another --store."
+            )
         for step in steps:
             if step.number > version:
                 self._connection.executescript(
                     f"BEGIN IMMEDIATE; {step.script};"
-                    f"PRAGMA user_version = {step.number}; COMMIT")
+                    f"PRAGMA user_version = {step.number}; COMMIT"
+                )
         execute("BEGIN IMMEDIATE")
         self._identify(now, new_id)
         execute("COMMIT")
@@ -153,17 +164,29 @@ class SqliteStore(Store):
         if "common_id" not in meta:
             meta["common_id"] = new_id()
             chat = Chat(
-                meta["common_id"], COMMON, "default", None, None, now,
-                0, 0, 0, 0, b"")
+                meta["common_id"],
+                COMMON,
+                "default",
+                None,
+                None,
+                now,
+                0,
+                0,
+                0,
+                0,
+                b"",
+            )
             self._connection.execute(
-                self._tables["chats"].insert, astuple(chat))
+                self._tables["chats"].insert, astuple(chat)
+            )
         place = self._path.stat()
         file = f"{place.st_dev}:{place.st_ino}"
         if meta.get("file") != file:
             meta["epoch"] = new_id()
             meta["file"] = file
         self._connection.executemany(
-            "INSERT OR REPLACE INTO meta VALUES (?, ?)", meta.items())
+            "INSERT OR REPLACE INTO meta VALUES (?, ?)", meta.items()
+        )
         self.common_id = meta["common_id"]
         self.epoch = meta["epoch"]
 
@@ -171,14 +194,18 @@ class SqliteStore(Store):
         """Nothing to do: the transaction begins with the first change."""
 
     def load(
-            self, sources: Sequence[Source], asks: Sequence[Ask],
-            lock: bool) -> tuple[list[list[Any]], list[list[Any]]]:
+        self,
+        sources: Sequence[KeyLookup],
+        asks: Sequence[QueryCall],
+        lock: bool,
+    ) -> tuple[list[list[Any]], list[list[Any]]]:
         with _translated():
             return (
                 [self._rows(source) for source in sources],
-                [self._answer(ask) for ask in asks])
+                [self._answer(ask) for ask in asks],
+            )
 
-    def _rows(self, source: Source) -> list[Any]:
+    def _rows(self, source: KeyLookup) -> list[Any]:
         sql = self._tables[source.table.name]
         text = sql.by[source.unique]
         wide = sql.wide[source.unique]
@@ -191,7 +218,7 @@ class SqliteStore(Store):
                 found.append(make(*row))
         return found
 
-    def _answer(self, ask: Ask) -> list[Any]:
+    def _answer(self, ask: QueryCall) -> list[Any]:
         text, make = self._queries[ask.query.name]
         rows = self._connection.execute(text, ask.params).fetchall()
         return [make(*row) for row in rows]
@@ -211,11 +238,18 @@ class SqliteStore(Store):
         sql = self._tables[table.name]
         many = self._connection.executemany
         if delta.deletes:
-            many(sql.delete, (_key(table, row)
-                              for row in delta.deletes.values()))
+            many(
+                sql.delete,
+                (_key(table, row) for row in delta.deletes.values()),
+            )
         if delta.updates:
-            many(sql.update, (astuple(row) + _key(table, row)
-                              for row in delta.updates.values()))
+            many(
+                sql.update,
+                (
+                    astuple(row) + _key(table, row)
+                    for row in delta.updates.values()
+                ),
+            )
         if delta.inserts:
             many(sql.insert, map(astuple, delta.inserts.values()))
 

@@ -23,12 +23,20 @@ from zchat.client.addresses import DEFAULT_SERVER, rpc_endpoints
 from zchat.client.aio import Client
 from zchat.client.connection import NoAnswer
 from zchat.client.console.identity import (
-    DEFAULT_PROFILE, Profile, Taken, default_folder)
+    DEFAULT_PROFILE,
+    Profile,
+    Taken,
+    default_folder,
+)
 from zchat.client.console.slash import dispatch
 from zchat.client.console.talk import Talk, failure, file_failure
 from zchat.client.console.terminal import Terminal
 from zchat.client.console.text import (
-    clock_time, harmless, json_line, message_line)
+    clock_time,
+    harmless,
+    json_line,
+    message_line,
+)
 from zchat.client.session import CaughtUp, MessageEvent, Start
 from zchat.errors import Code, ConfigError, Refused, ZchatError
 
@@ -51,24 +59,39 @@ class Options(Struct, frozen=True):
 
 _SHARED: Final = (
     click.option(
-        "--server", envvar="ZCHAT_SERVER", default=DEFAULT_SERVER,
-        show_default=True, help="HOST, HOST:PORT, tcp://… or ipc://…; "
-        "several with commas between."),
+        "--server",
+        envvar="ZCHAT_SERVER",
+        default=DEFAULT_SERVER,
+        show_default=True,
+        help="HOST, HOST:PORT, tcp://… or ipc://…; "
+        "several with commas between.",
+    ),
     click.option(
-        "--profile", envvar="ZCHAT_PROFILE", default=DEFAULT_PROFILE,
-        show_default=True, help="Whose token to use, if you are several."),
+        "--profile",
+        envvar="ZCHAT_PROFILE",
+        default=DEFAULT_PROFILE,
+        show_default=True,
+        help="Whose token to use, if you are several.",
+    ),
     click.option(
-        "--config-dir", metavar="DIR",
-        type=click.Path(path_type=Path), help="Where tokens are kept.  "
-        "[default: zchat in $XDG_CONFIG_HOME or ~/.config]"),
+        "--config-dir",
+        metavar="DIR",
+        type=click.Path(path_type=Path),
+        help="Where tokens are kept.  "
+        "[default: zchat in $XDG_CONFIG_HOME or ~/.config]",
+    ),
+    click.option("--name", help="Your name, if you are new on this server."),
     click.option(
-        "--name", help="Your name, if you are new on this server."),
-    click.option(
-        "--timeout", type=click.FloatRange(min=0.1), default=10.0,
-        show_default=True, help="Seconds to wait for the server."),
+        "--timeout",
+        type=click.FloatRange(min=0.1),
+        default=10.0,
+        show_default=True,
+        help="Seconds to wait for the server.",
+    ),
 )
 _JSON: Final = click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+    "--json", "as_json", is_flag=True, help="Print JSON, for scripts."
+)
 
 
 def now() -> datetime:
@@ -77,15 +100,25 @@ def now() -> datetime:
 
 
 def console(
-        work: Callable[..., Coroutine[Any, Any, None]]
-        ) -> Callable[..., None]:
+    work: Callable[..., Coroutine[Any, Any, None]],
+) -> Callable[..., None]:
     """A click callback that runs the work with Options, then exits."""
+
     def run(
-            server: str, profile: str, config_dir: Path | None,
-            name: str | None, timeout: float, **rest: Any) -> None:
+        server: str,
+        profile: str,
+        config_dir: Path | None,
+        name: str | None,
+        timeout: float,
+        **rest: Any,
+    ) -> None:
         options = Options(
-            server, profile, config_dir or default_folder(os.environ),
-            name, timeout)
+            server,
+            profile,
+            config_dir or default_folder(os.environ),
+            name,
+            timeout,
+        )
         sys.exit(exit_status(partial(work, options, **rest)))
 
     for option in reversed(_SHARED):
@@ -110,11 +143,11 @@ def exit_status(work: Callable[[], Coroutine[Any, Any, None]]) -> int:
 
 
 async def _stopping_on_sigterm(
-        work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    work: Callable[[], Coroutine[Any, Any, None]],
+) -> None:
     task = asyncio.current_task()
     assert task is not None
-    asyncio.get_running_loop().add_signal_handler(
-        signal.SIGTERM, task.cancel)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     await work()
 
 
@@ -137,10 +170,14 @@ def _told(error: ZchatError | OSError) -> int:
 
 @asynccontextmanager
 async def entered(
-        options: Options, *, chat_id: str | None = None,
-        resume: bool = False, answer_seconds: float | None = None,
-        on_up: Callable[[], None] = lambda: None,
-        on_down: Callable[[], None] = lambda: None) -> AsyncIterator[Client]:
+    options: Options,
+    *,
+    chat_id: str | None = None,
+    resume: bool = False,
+    answer_seconds: float | None = None,
+    on_up: Callable[[], None] = lambda: None,
+    on_down: Callable[[], None] = lambda: None,
+) -> AsyncIterator[Client]:
     """A client for the kept user, who is made at the first use.
 
     With `resume`, events begin at the kept cursors, or with what is
@@ -149,32 +186,44 @@ async def entered(
     servers = rpc_endpoints(options.server)
     profile = Profile(options.config_dir, options.profile)
     kept = profile.identity(servers)
-    cursors = profile.cursors(
-        kept.user_id, chat_id) if kept and resume else None
+    cursors = (
+        profile.cursors(kept.user_id, chat_id) if kept and resume else None
+    )
     connect = partial(
-        Client.connect, options.server, cursors=cursors,
+        Client.connect,
+        options.server,
+        cursors=cursors,
         start=Start.UNREAD if resume else Start.HEAD,
         answer_seconds=answer_seconds or options.timeout,
-        connect_seconds=options.timeout, on_up=on_up, on_down=on_down)
+        connect_seconds=options.timeout,
+        on_up=on_up,
+        on_down=on_down,
+    )
     try:
         client = await connect(
-            token=kept.token if kept else None, name=options.name)
+            token=kept.token if kept else None, name=options.name
+        )
         if kept is None:
             client = await _first_use(profile, servers, client, connect)
     except Refused as refused:
         if kept is None or refused.code is not Code.UNAUTHORIZED:
             raise
         raise Refused(
-            refused.code, f"{options.server} does not know the token kept "
+            refused.code,
+            f"{options.server} does not know the token kept "
             f"in {options.config_dir}; give another --profile to begin "
-            "as a new user.") from None
+            "as a new user.",
+        ) from None
     async with client:
         yield client
 
 
 async def _first_use(
-        profile: Profile, servers: tuple[str, ...], client: Client,
-        connect: Callable[..., Coroutine[Any, Any, Client]]) -> Client:
+    profile: Profile,
+    servers: tuple[str, ...],
+    client: Client,
+    connect: Callable[..., Coroutine[Any, Any, Client]],
+) -> Client:
     """Keep the new user, unless another program just made one."""
     try:
         profile.keep_identity(servers, client.token, client.user_id)
@@ -195,8 +244,10 @@ async def chat_id_of(client: Client, chat: str | None) -> str | None:
     if len(found) == 1:
         return found[0]
     raise ConfigError(
-        f"You are in no chat {chat!r}; see `zchat chats`." if not found
-        else f"Several chats are called {chat!r}; use the id.")
+        f"You are in no chat {chat!r}; see `zchat chats`."
+        if not found
+        else f"Several chats are called {chat!r}; use the id."
+    )
 
 
 @click.command("chat")
@@ -206,35 +257,55 @@ async def chat(options: Options, chat: str | None) -> None:
     """Open the chat in this terminal; /help lists what can be typed."""
     terminal = Terminal()
     async with entered(
-            options, answer_seconds=CHAT_ANSWER_SECONDS,
-            on_up=lambda: terminal.show("-- connected --"),
-            on_down=lambda: terminal.show(
-                "-- connection lost; trying again --")) as client:
+        options,
+        answer_seconds=CHAT_ANSWER_SECONDS,
+        on_up=lambda: terminal.show("-- connected --"),
+        on_down=lambda: terminal.show("-- connection lost; trying again --"),
+    ) as client:
         terminal.show(
             f"-- you are {harmless(client.name)}; /help lists what can be "
-            "typed --")
+            "typed --"
+        )
         await Talk(client, terminal.show, now, dispatch).run(
-            terminal.lines(), chat)
+            terminal.lines(), chat
+        )
 
 
 @click.command("send")
 @click.argument("text", nargs=-1)
-@click.option("--chat", help="The chat: its name or id.  [default: the "
-              "common chat]")
+@click.option(
+    "--chat", help="The chat: its name or id.  [default: the common chat]"
+)
 @click.option("--to", metavar="USER_ID", help="Send it to this user alone.")
-@click.option("--comment-on", metavar="MESSAGE_ID",
-              help="The message that this is a comment on.")
-@click.option("--file", "paths", multiple=True, metavar="PATH",
-              type=click.Path(exists=True, dir_okay=False),
-              help="Attach a file; may be given again.")
-@click.option("--key", help="An idempotency key: a repeat with the same "
-              "key sends nothing more.")
+@click.option(
+    "--comment-on",
+    metavar="MESSAGE_ID",
+    help="The message that this is a comment on.",
+)
+@click.option(
+    "--file",
+    "paths",
+    multiple=True,
+    metavar="PATH",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Attach a file; may be given again.",
+)
+@click.option(
+    "--key",
+    help="An idempotency key: a repeat with the same key sends nothing more.",
+)
 @_JSON
 @console
 async def send(
-        options: Options, text: tuple[str, ...], chat: str | None,
-        to: str | None, comment_on: str | None, paths: tuple[str, ...],
-        key: str | None, as_json: bool) -> None:
+    options: Options,
+    text: tuple[str, ...],
+    chat: str | None,
+    to: str | None,
+    comment_on: str | None,
+    paths: tuple[str, ...],
+    key: str | None,
+    as_json: bool,
+) -> None:
     """Send one message: TEXT, or standard input without it."""
     if chat is not None and to is not None:
         raise ConfigError("Give --chat or --to, not both.")
@@ -243,27 +314,38 @@ async def send(
         words = sys.stdin.read().removesuffix("\n")
     async with entered(options) as client:
         chat_id = (
-            await chat_id_of(client, chat) if to is None
-            else await client.p2p(to))
+            await chat_id_of(client, chat)
+            if to is None
+            else await client.p2p(to)
+        )
         files = [await client.upload(path, chat_id) for path in paths]
         sent = await client.send(
-            words, chat_id, comment_on=comment_on, files=files,
-            idempotency_key=key)
-    click.echo(json_line(sent) if as_json else
-               f"sent #{sent.seq} {sent.id}")
+            words,
+            chat_id,
+            comment_on=comment_on,
+            files=files,
+            idempotency_key=key,
+        )
+    click.echo(json_line(sent) if as_json else f"sent #{sent.seq} {sent.id}")
 
 
 @click.command("read")
 @click.option("--chat", help="Only this chat: its name or id.")
-@click.option("--follow", is_flag=True,
-              help="Go on with what comes, until interrupted.")
-@click.option("--keep-unread", is_flag=True,
-              help="Do not move the read positions.")
+@click.option(
+    "--follow", is_flag=True, help="Go on with what comes, until interrupted."
+)
+@click.option(
+    "--keep-unread", is_flag=True, help="Do not move the read positions."
+)
 @_JSON
 @console
 async def read(
-        options: Options, chat: str | None, follow: bool,
-        keep_unread: bool, as_json: bool) -> None:
+    options: Options,
+    chat: str | None,
+    follow: bool,
+    keep_unread: bool,
+    as_json: bool,
+) -> None:
     """Print the messages since the last `zchat read`.
 
     The first time, those that are unread. What was printed is kept in
@@ -279,7 +361,8 @@ async def read(
         is_all = False
         async for event in client.events():
             if isinstance(event, MessageEvent) and (
-                    chat_id in (None, event.chat_id)):
+                chat_id in (None, event.chat_id)
+            ):
                 _print_message(client, event, as_json)
                 positions[event.chat_id] = event.message.seq
             is_all = is_all or isinstance(event, CaughtUp)
@@ -293,14 +376,13 @@ async def read(
                 return
 
 
-def _print_message(
-        client: Client, event: MessageEvent, as_json: bool) -> None:
+def _print_message(client: Client, event: MessageEvent, as_json: bool) -> None:
     known = client.known_chats.get(event.chat_id)
     name = known.name if known else ""
     if as_json:
-        line = json_line({
-            "chat_id": event.chat_id, "chat": name,
-            "message": event.message})
+        line = json_line(
+            {"chat_id": event.chat_id, "chat": name, "message": event.message}
+        )
     else:
         shown = message_line(event.message, client.user_id, now())
         line = f"[{harmless(name)}] {shown}"
@@ -320,8 +402,13 @@ async def _mark(client: Client, positions: dict[str, int]) -> None:
 
 
 @click.command("chats")
-@click.option("--depth", type=click.IntRange(0, 200), default=0,
-              show_default=True, help="Messages of each chat, with --json.")
+@click.option(
+    "--depth",
+    type=click.IntRange(0, 200),
+    default=0,
+    show_default=True,
+    help="Messages of each chat, with --json.",
+)
 @_JSON
 @console
 async def chats(options: Options, depth: int, as_json: bool) -> None:
@@ -334,7 +421,8 @@ async def chats(options: Options, depth: int, as_json: bool) -> None:
     for known in found:
         click.echo(
             f"{known.unread:5} unread  {known.id}  {known.kind:6} "
-            f"{known.size:5}  {harmless(known.name)}")
+            f"{known.size:5}  {harmless(known.name)}"
+        )
 
 
 @click.command("status")
@@ -350,8 +438,10 @@ async def status(options: Options, as_json: bool) -> None:
         return
     user = found.user
     rows = {
-        "server": server, "user": f"{harmless(user.name)} {user.id}",
-        "chats": str(found.chats_with_user_count)}
+        "server": server,
+        "user": f"{harmless(user.name)} {user.id}",
+        "chats": str(found.chats_with_user_count),
+    }
     if user.quota is not None:
         rows["quota"] = f"{user.quota.remaining} of {user.quota.limit}"
     if user.banned_until is not None:

@@ -47,7 +47,8 @@ class Profile:
     def __init__(self, folder: Path, name: str) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
             raise ConfigError(
-                f"{name!r} is no profile; use letters, digits, - and _.")
+                f"{name!r} is no profile; use letters, digits, - and _."
+            )
         self._folder = folder / name
 
     def identity(self, servers: Sequence[str]) -> Identity | None:
@@ -59,8 +60,8 @@ class Profile:
         return None
 
     def keep_identity(
-            self, servers: Sequence[str], token: str,
-            user_id: str) -> None:
+        self, servers: Sequence[str], token: str, user_id: str
+    ) -> None:
         """Keep who we are; raises Taken if that was settled meanwhile."""
         for number, server in enumerate(servers):
             path = self._token_path(server)
@@ -74,15 +75,14 @@ class Profile:
                 draft.unlink()
 
     def cursors(
-            self, user_id: str, chat_id: str | None
-            ) -> dict[str, int] | None:
+        self, user_id: str, chat_id: str | None
+    ) -> dict[str, int] | None:
         """The cursors kept for reading all chats, or this one."""
-        return self._read(
-            self._cursors_path(user_id, chat_id), dict[str, int])
+        return self._read(self._cursors_path(user_id, chat_id), dict[str, int])
 
     def keep_cursors(
-            self, user_id: str, chat_id: str | None,
-            cursors: Mapping[str, int]) -> None:
+        self, user_id: str, chat_id: str | None, cursors: Mapping[str, int]
+    ) -> None:
         """Keep the cursors."""
         path = self._cursors_path(user_id, chat_id)
         self._draft(path, dict(cursors)).replace(path)
@@ -92,8 +92,7 @@ class Profile:
         return self._folder / f"token-{name}.json"
 
     def _cursors_path(self, user_id: str, chat_id: str | None) -> Path:
-        name = "-".join(part for part in ("cursors", user_id, chat_id)
-                        if part)
+        name = "-".join(part for part in ("cursors", user_id, chat_id) if part)
         return self._folder / f"{name}.json"
 
     def _read(self, path: Path, kind: type[Kept]) -> Kept | None:
@@ -110,7 +109,8 @@ class Profile:
         try:
             self._folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
             descriptor = os.open(
-                draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
+                draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE
+            )
             with open(descriptor, "wb") as stream:
                 stream.write(msgspec.json.encode(value))
                 stream.flush()

@@ -18,18 +18,19 @@ class Seen:
         self._read = 0
         self._shown_early: set[str] = set()
 
-    def opened(
-            self, chat: results.Chat, came: int, is_whole: bool) -> None:
+    def opened(self, chat: results.Chat, came: int, is_whole: bool) -> None:
         """Its newest messages are shown: all there are if `is_whole`.
 
         `came` is the seq up to which events were taken.
         """
         self._forget_after(chat.head)
-        self.oldest = chat.messages[-1].seq if chat.messages else (
-            chat.head + 1)
+        self.oldest = (
+            chat.messages[-1].seq if chat.messages else (chat.head + 1)
+        )
         self._read = chat.read
         self._shown_early.update(
-            message.id for message in chat.messages if message.seq > came)
+            message.id for message in chat.messages if message.seq > came
+        )
         self._add(0 if is_whole else self.oldest, chat.head)
 
     def older(self, page: results.History) -> None:
@@ -62,8 +63,10 @@ class Seen:
     def _forget_after(self, head: int) -> None:
         """The store was set back to a head: what came later is no more."""
         self._ranges = [
-            (first, min(last, head)) for first, last in self._ranges
-            if first <= head]
+            (first, min(last, head))
+            for first, last in self._ranges
+            if first <= head
+        ]
         self._came = min(self._came, head)
         self._read = min(self._read, head)
 

@@ -35,7 +35,8 @@ class Slash(Struct, frozen=True):
             limit = len(self.arguments) - 1
         words = rest.split(maxsplit=limit)
         needed = sum(
-            not argument.startswith("[") for argument in self.arguments)
+            not argument.startswith("[") for argument in self.arguments
+        )
         if not needed <= len(words) <= len(self.arguments):
             raise ConfigError(f"Type {self.usage}")
         return words
@@ -54,8 +55,10 @@ async def _help(talk: Talk) -> None:
     width = max(len(slash.usage) for slash in SLASHES)
     for slash in SLASHES:
         talk.show(f"{slash.usage:{width}}  {slash.summary}")
-    talk.show("Anything else is sent to the open chat; // begins a text "
-              "with a slash.")
+    talk.show(
+        "Anything else is sent to the open chat; // begins a text "
+        "with a slash."
+    )
 
 
 async def _quit(talk: Talk) -> None:
@@ -106,8 +109,9 @@ async def _status(talk: Talk) -> None:
     status = await talk.client.status()
     quota = status.user.quota
     talk.show(f"{harmless(status.user.name)}  {status.user.id}")
-    talk.show(f"server {talk.client.server}, "
-              f"{status.chats_with_user_count} chats")
+    talk.show(
+        f"server {talk.client.server}, {status.chats_with_user_count} chats"
+    )
     if quota is not None:
         talk.show(f"{quota.remaining} of {quota.limit} messages left")
     if status.user.banned_until is not None:
@@ -119,7 +123,8 @@ async def _report(talk: Talk, whom: str, reason: str) -> None:
     if whom.startswith("#"):
         message = await talk.message(whom)
         await talk.client.report(
-            message.author.id, reason, message_id=message.id)
+            message.author.id, reason, message_id=message.id
+        )
     else:
         await talk.client.report(await talk.person(whom), reason)
     talk.show("-- reported --")
@@ -127,7 +132,8 @@ async def _report(talk: Talk, whom: str, reason: str) -> None:
 
 async def _schedule(talk: Talk, when: str, text: str) -> None:
     made = await talk.client.schedule(
-        text, moment(when, talk.now()), talk.chat_id)
+        text, moment(when, talk.now()), talk.chat_id
+    )
     talk.show(f"-- waits until {clock_time(made.send_at, talk.now())} --")
 
 
@@ -138,8 +144,10 @@ async def _scheduled(talk: Talk) -> None:
         state = message.state
         if message.error:
             state = f"{state}: {harmless(str(message.error))}"
-        talk.show(f"{number:4} {clock_time(message.send_at, talk.now())} "
-                  f"({state}) {harmless(message.text)}")
+        talk.show(
+            f"{number:4} {clock_time(message.send_at, talk.now())} "
+            f"({state}) {harmless(message.text)}"
+        )
 
 
 async def _cancel(talk: Talk, number: str) -> None:
@@ -207,8 +215,10 @@ async def _exit(talk: Talk) -> None:
     await talk.client.exit(left)
     talk.came_out(left)
     if left == talk.client.chat_default:
-        talk.show("-- you left the common chat; start `zchat chat` again to "
-                  "come back, or /open another --")
+        talk.show(
+            "-- you left the common chat; start `zchat chat` again to "
+            "come back, or /open another --"
+        )
 
 
 async def _link(talk: Talk, uses: str | None = None) -> None:
@@ -216,8 +226,10 @@ async def _link(talk: Talk, uses: str | None = None) -> None:
     if uses is not None and not most:
         raise ConfigError("Type /link with the number of uses.")
     made = await talk.client.invite_link(talk.chat_id, max_uses=most)
-    talk.show(f"-- {harmless(made.link)} (until "
-              f"{clock_time(made.expires_at, talk.now())}) --")
+    talk.show(
+        f"-- {harmless(made.link)} (until "
+        f"{clock_time(made.expires_at, talk.now())}) --"
+    )
 
 
 async def _links(talk: Talk) -> None:
@@ -225,8 +237,10 @@ async def _links(talk: Talk) -> None:
     talk.listed["links"] = [link.link_id for link in links]
     for number, link in enumerate(links, 1):
         most = "any" if link.max_uses is None else link.max_uses
-        talk.show(f"{number:4} {link.uses} of {most} uses, until "
-                  f"{clock_time(link.expires_at, talk.now())}")
+        talk.show(
+            f"{number:4} {link.uses} of {most} uses, until "
+            f"{clock_time(link.expires_at, talk.now())}"
+        )
 
 
 async def _revoke(talk: Talk, link: str) -> None:
@@ -236,16 +250,21 @@ async def _revoke(talk: Talk, link: str) -> None:
 
 async def _join(talk: Talk, link: str) -> None:
     joined = await talk.client.join(link)
-    talk.show("-- you are in; see /chats --" if joined.state == "member"
-              else "-- asked; the owner has to let you in --")
+    talk.show(
+        "-- you are in; see /chats --"
+        if joined.state == "member"
+        else "-- asked; the owner has to let you in --"
+    )
 
 
 async def _requests(talk: Talk) -> None:
     requests = await talk.client.join_requests(talk.chat_id)
     talk.listed["requests"] = [request.user.id for request in requests]
     for number, request in enumerate(requests, 1):
-        talk.show(f"{number:4} {harmless(request.user.name)} since "
-                  f"{clock_time(request.created, talk.now())}")
+        talk.show(
+            f"{number:4} {harmless(request.user.name)} since "
+            f"{clock_time(request.created, talk.now())}"
+        )
     if not requests:
         talk.show("-- nobody waits --")
 
@@ -274,22 +293,34 @@ SLASHES: Final[tuple[Slash, ...]] = (
     Slash("open", ("CHAT",), "Open a chat by its number or name.", _open),
     Slash("p2p", ("USER",), "Open the private chat with a user.", _p2p),
     Slash("history", ("[COUNT]",), "Show older messages.", _history),
-    Slash("comment", ("#NUMBER", "TEXT..."), "Comment on a message.",
-          _comment),
-    Slash("comments", ("#NUMBER",), "Show a message's comments.",
-          _comments),
+    Slash(
+        "comment", ("#NUMBER", "TEXT..."), "Comment on a message.", _comment
+    ),
+    Slash("comments", ("#NUMBER",), "Show a message's comments.", _comments),
     Slash("users", (), "List who is in this chat.", _users),
     Slash("name", ("NAME...",), "Change your name.", _name),
     Slash("status", (), "Show who you are and your quota.", _status),
-    Slash("report", ("USER|#NUMBER", "REASON..."),
-          "Complain about a user, or about a message's author.", _report),
-    Slash("schedule", ("TIME", "TEXT..."),
-          "Send later: +10m, 18:30 or an RFC 3339 time.", _schedule),
+    Slash(
+        "report",
+        ("USER|#NUMBER", "REASON..."),
+        "Complain about a user, or about a message's author.",
+        _report,
+    ),
+    Slash(
+        "schedule",
+        ("TIME", "TEXT..."),
+        "Send later: +10m, 18:30 or an RFC 3339 time.",
+        _schedule,
+    ),
     Slash("scheduled", (), "List your scheduled messages.", _scheduled),
     Slash("cancel", ("NUMBER",), "Cancel a scheduled message.", _cancel),
     Slash("upload", ("PATH", "[TEXT...]"), "Send a file.", _upload),
-    Slash("download", ("#NUMBER", "[FOLDER]"), "Save a message's files.",
-          _download),
+    Slash(
+        "download",
+        ("#NUMBER", "[FOLDER]"),
+        "Save a message's files.",
+        _download,
+    ),
     Slash("group", ("NAME...",), "Make a group.", _group),
     Slash("rename", ("NAME...",), "Rename this group.", _rename),
     Slash("invite", ("USER",), "Add a user to this group.", _invite),

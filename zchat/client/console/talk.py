@@ -11,8 +11,7 @@ from uuid import UUID
 from zchat.client.aio import Client
 from zchat.client.connection import NoAnswer
 from zchat.client.console.seen import Seen
-from zchat.client.console.text import (
-    clock_time, harmless, message_line)
+from zchat.client.console.text import clock_time, harmless, message_line
 from zchat.client.session import CaughtUp, Event, MessageEvent, Notice
 from zchat.errors import Code, ConfigError, Refused
 from zchat.rpc import results
@@ -38,8 +37,12 @@ class Talk:
     """
 
     def __init__(
-            self, client: Client, show: Callable[[str], None],
-            now: Callable[[], datetime], slash: Run) -> None:
+        self,
+        client: Client,
+        show: Callable[[str], None],
+        now: Callable[[], datetime],
+        slash: Run,
+    ) -> None:
         self.client = client
         self.show = show
         self.now = now
@@ -53,19 +56,24 @@ class Talk:
         self._mark = asyncio.Event()
         self._ready = asyncio.Event()
 
-    async def run(
-            self, lines: AsyncIterator[str], chat: str | None) -> None:
+    async def run(self, lines: AsyncIterator[str], chat: str | None) -> None:
         """Show what comes and do what is typed, until /quit or the end.
 
         Raises what ends the events: Refused.
         """
         tasks = [
-            asyncio.create_task(work) for work in
-            (self._take_events(), self._mark_read(),
-             self._take_lines(lines), self._do_lines(chat))]
+            asyncio.create_task(work)
+            for work in (
+                self._take_events(),
+                self._mark_read(),
+                self._take_lines(lines),
+                self._do_lines(chat),
+            )
+        ]
         try:
             done, _ = await asyncio.wait(
-                tasks, return_when=asyncio.FIRST_COMPLETED)
+                tasks, return_when=asyncio.FIRST_COMPLETED
+            )
             for task in done:
                 with suppress(Quit):
                     task.result()
@@ -84,8 +92,10 @@ class Talk:
         async for line in lines:
             if line.strip().lower() in NEEDS_NO_SERVER:
                 if not await self._in_turn_or_away():
-                    self.show("-- the server is away: what was typed "
-                              "before still waits --")
+                    self.show(
+                        "-- the server is away: what was typed "
+                        "before still waits --"
+                    )
                 await self.do(line.strip().lower())
                 continue
             if line.strip() and not self.client.is_up:
@@ -144,7 +154,8 @@ class Talk:
             mark = "*" if chat.id == self.chat_id else " "
             self.show(
                 f"{mark}{number:3} {chat.unread:5} unread  "
-                f"{harmless(chat.name)} ({chat.kind}, {chat.size})")
+                f"{harmless(chat.name)} ({chat.kind}, {chat.size})"
+            )
 
     async def open(self, chat_id: str) -> None:
         """Make a chat the open one and show its newest messages."""
@@ -155,8 +166,10 @@ class Talk:
             self.show_message(message)
         seen = self._seen[chat_id]
         seen.opened(
-            chat, self.client.cursors().get(chat_id, 0),
-            len(chat.messages) < HISTORY)
+            chat,
+            self.client.cursors().get(chat_id, 0),
+            len(chat.messages) < HISTORY,
+        )
         if seen.readable(chat.read) < chat.head:
             self.show("-- there are older unread messages; see /history --")
         self._will_mark(chat_id)
@@ -169,7 +182,8 @@ class Talk:
             await self.open(chat_id)
             return
         page = await self.client.history(
-            chat_id, before=seen.oldest, limit=count)
+            chat_id, before=seen.oldest, limit=count
+        )
         seen.older(page)
         self._will_mark(chat_id)
         if not page.messages:
@@ -178,12 +192,12 @@ class Talk:
         for message in page.messages:
             self.show_message(message)
 
-    def show_message(
-            self, message: results.Message, prefix: str = "") -> None:
+    def show_message(self, message: results.Message, prefix: str = "") -> None:
         """Show one message."""
         self._people[message.author.id] = message.author.name
-        self.show(prefix + message_line(
-            message, self.client.user_id, self.now()))
+        self.show(
+            prefix + message_line(message, self.client.user_id, self.now())
+        )
 
     def chat_name(self, chat_id: str | None) -> str:
         """A chat's name, made harmless."""
@@ -208,13 +222,12 @@ class Talk:
                 if told is not None:
                     self.show(f"-- {told(self, event)} --")
 
-    def _message_came(
-            self, chat_id: str, message: results.Message) -> None:
+    def _message_came(self, chat_id: str, message: results.Message) -> None:
         is_open = chat_id == self.chat_id
         if self._seen[chat_id].comes(message):
             self.show_message(
-                message,
-                "" if is_open else f"[{self.chat_name(chat_id)}] ")
+                message, "" if is_open else f"[{self.chat_name(chat_id)}] "
+            )
         if is_open:
             self._will_mark(chat_id)
 
@@ -260,33 +273,40 @@ class Talk:
         number = self.numbered("chats", text)
         if number is not None:
             return number
-        found = [chat.id for chat in known.values()
-                 if text in (chat.id, chat.name)]
+        found = [
+            chat.id for chat in known.values() if text in (chat.id, chat.name)
+        ]
         if len(found) == 1:
             return found[0]
         raise ConfigError(
-            f"You are in no chat called {text!r}; see /chats." if not found
+            f"You are in no chat called {text!r}; see /chats."
+            if not found
             else f"Several chats are called {text!r}; use the number that "
-            "/chats shows.")
+            "/chats shows."
+        )
 
     async def person(self, text: str) -> str:
         """The id of a user: an id, or the name of somebody around."""
         if is_id(text):
             return text
         name = text.removeprefix("@").casefold()
-        for chat_id in dict.fromkeys(
-                (self.chat_id, self.client.chat_default)):
+        for chat_id in dict.fromkeys((self.chat_id, self.client.chat_default)):
             for user in await self._members(chat_id):
                 self._people[user.id] = user.name
                 if user.name.casefold() == name:
                     return user.id
-        found = [user_id for user_id, known in self._people.items()
-                 if known.casefold() == name]
+        found = [
+            user_id
+            for user_id, known in self._people.items()
+            if known.casefold() == name
+        ]
         if len(found) == 1:
             return found[0]
         raise ConfigError(
-            f"There is nobody called {text!r} here." if not found
-            else f"Several were called {text!r}; use the id.")
+            f"There is nobody called {text!r} here."
+            if not found
+            else f"Several were called {text!r}; use the id."
+        )
 
     async def _members(self, chat_id: str) -> list[results.Person]:
         """Who is in a chat; nobody if it is no longer ours."""
@@ -302,10 +322,11 @@ class Talk:
         number = whole_number(text.removeprefix("#"))
         if number is None:
             raise ConfigError(
-                f"{text[:40]!r} is no message; use the number behind its "
-                "#.")
+                f"{text[:40]!r} is no message; use the number behind its #."
+            )
         page = await self.client.history(
-            self.chat_id, after=max(0, number - 1), limit=1)
+            self.chat_id, after=max(0, number - 1), limit=1
+        )
         if not page.messages or page.messages[0].seq != number:
             raise ConfigError(f"There is no message #{number} here.")
         return page.messages[0]
@@ -363,26 +384,33 @@ def _decided(talk: Talk, notice: Notice) -> str:
 
 
 NOTICES: Final[Mapping[str, Callable[[Talk, Notice], str]]] = {
-    "member_joined": lambda talk, notice:
-        f"{_user(notice.data)} came into {talk.chat_name(notice.chat_id)}",
-    "member_left": lambda talk, notice:
-        f"{_user(notice.data)} left {talk.chat_name(notice.chat_id)}",
-    "chat_added": lambda talk, notice:
-        f"you are now in {talk.chat_name(notice.chat_id)}",
+    "member_joined": lambda talk, notice: (
+        f"{_user(notice.data)} came into {talk.chat_name(notice.chat_id)}"
+    ),
+    "member_left": lambda talk, notice: (
+        f"{_user(notice.data)} left {talk.chat_name(notice.chat_id)}"
+    ),
+    "chat_added": lambda talk, notice: (
+        f"you are now in {talk.chat_name(notice.chat_id)}"
+    ),
     "chat_removed": _removed,
-    "chat_renamed": lambda talk, notice:
-        f"a chat is now called {talk.chat_name(notice.chat_id)}",
-    "banned": lambda talk, notice:
-        "you are banned until "
-        + harmless(str(notice.data.get("until"))),
-    "renamed": lambda talk, notice:
-        f"you are now called {harmless(str(notice.data.get('name')))}",
-    "scheduled_failed": lambda talk, notice:
+    "chat_renamed": lambda talk, notice: (
+        f"a chat is now called {talk.chat_name(notice.chat_id)}"
+    ),
+    "banned": lambda talk, notice: (
+        "you are banned until " + harmless(str(notice.data.get("until")))
+    ),
+    "renamed": lambda talk, notice: (
+        f"you are now called {harmless(str(notice.data.get('name')))}"
+    ),
+    "scheduled_failed": lambda talk, notice: (
         "a scheduled message was not sent: "
-        + harmless(str(notice.data.get("error"))),
-    "join_requested": lambda talk, notice:
+        + harmless(str(notice.data.get("error")))
+    ),
+    "join_requested": lambda talk, notice: (
         f"{_user(notice.data)} asks to come into "
-        f"{talk.chat_name(notice.chat_id)}; see /requests",
+        f"{talk.chat_name(notice.chat_id)}; see /requests"
+    ),
     "join_decided": _decided,
 }
 """What is shown of each event; of the others nothing."""

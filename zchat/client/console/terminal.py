@@ -34,9 +34,13 @@ def between(line: str, typed: str, columns: int) -> str:
 def cells(text: str) -> int:
     """The width of a text on a terminal."""
     return sum(
-        0 if unicodedata.combining(character) else
-        2 if unicodedata.east_asian_width(character) in "WF" else 1
-        for character in text)
+        0
+        if unicodedata.combining(character)
+        else 2
+        if unicodedata.east_asian_width(character) in "WF"
+        else 1
+        for character in text
+    )
 
 
 class Terminal:
@@ -44,8 +48,8 @@ class Terminal:
 
     def __init__(self) -> None:
         self._is_person = (
-            readline is not None and sys.stdin.isatty()
-            and sys.stdout.isatty())
+            readline is not None and sys.stdin.isatty() and sys.stdout.isatty()
+        )
         self._is_typing = False
         if isinstance(sys.stdin, io.TextIOWrapper):
             sys.stdin.reconfigure(errors="surrogateescape")
@@ -55,7 +59,8 @@ class Terminal:
         if self._is_typing:
             typed = readline.get_line_buffer()
             sys.stdout.write(
-                between(line, typed, shutil.get_terminal_size().columns))
+                between(line, typed, shutil.get_terminal_size().columns)
+            )
         else:
             sys.stdout.write(f"{line}\n")
         sys.stdout.flush()

@@ -12,7 +12,7 @@ from zchat.rpc import results
 _CONTROLS: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _JOINERS: Final = "\u200c\u200d"
 _PICTURES: Final = 0x2400
-_DELETE: Final = 0x7f
+_DELETE: Final = 0x7F
 _KIB: Final = 1024
 _CONTINUED: Final = "\n      | "
 
@@ -66,20 +66,24 @@ def clock_time(moment: str, now: datetime) -> str:
     return local.strftime("%Y-%m-%d %H:%M")
 
 
-def message_line(
-        message: results.Message, own_id: str, now: datetime) -> str:
+def message_line(message: results.Message, own_id: str, now: datetime) -> str:
     """A message: time, number, author, text, files, comments."""
-    author = "you" if message.author.id == own_id else harmless(
-        message.author.name)
+    author = (
+        "you" if message.author.id == own_id else harmless(message.author.name)
+    )
     parts = [
         "(comment)" if message.is_comment_on else "",
         harmless_lines(message.text),
-        *(f"[file {harmless(file.name)}, {size_text(file.size)}]"
-          for file in message.files),
-        f"({message.comments} comments)" if message.comments else ""]
+        *(
+            f"[file {harmless(file.name)}, {size_text(file.size)}]"
+            for file in message.files
+        ),
+        f"({message.comments} comments)" if message.comments else "",
+    ]
     return (
         f"{clock_time(message.created, now)} #{message.seq} {author}: "
-        + " ".join(part for part in parts if part))
+        + " ".join(part for part in parts if part)
+    )
 
 
 def size_text(size: int) -> str:

@@ -19,17 +19,18 @@ def moment(text: str, now: datetime) -> datetime:
     """
     delay = _DELAY.fullmatch(text)
     if delay:
-        return now + timedelta(
-            seconds=int(delay[1]) * _UNITS[delay[2]])
+        return now + timedelta(seconds=int(delay[1]) * _UNITS[delay[2]])
     clock = _CLOCK.fullmatch(text)
     try:
         if clock:
             today = datetime.combine(
-                now.date(), time(int(clock[1]), int(clock[2])), now.tzinfo)
+                now.date(), time(int(clock[1]), int(clock[2])), now.tzinfo
+            )
             return today if today > now else today + timedelta(days=1)
         given = datetime.fromisoformat(text)
     except ValueError:
         raise ConfigError(
             f"{text!r} is no time; write +10m, 18:30 or "
-            "2026-12-24T18:00:00+01:00.") from None
+            "2026-12-24T18:00:00+01:00."
+        ) from None
     return given if given.tzinfo else given.replace(tzinfo=now.tzinfo)

@@ -1,8 +1,8 @@
 """Opens connections in a thread, so that the broker's loop never waits."""
 
+from collections.abc import Callable
 from threading import Event, Lock, Thread
 from typing import Final, Generic, Protocol, TypeVar
-from collections.abc import Callable
 
 import structlog
 
@@ -30,8 +30,7 @@ class Dialer(Generic[Dialled]):
     does. After a failure it is tried again after a pause that doubles.
     """
 
-    def __init__(
-            self, purpose: str, dial: Callable[[], Dialled]) -> None:
+    def __init__(self, purpose: str, dial: Callable[[], Dialled]) -> None:
         self._purpose = purpose
         self._dial = dial
         self._current: Dialled | None = dial()
@@ -58,13 +57,12 @@ class Dialer(Generic[Dialled]):
         """What was open is broken: open it again."""
         if self._current is None:
             return
-        log.warning(
-            "database_lost", purpose=self._purpose, error=error)
+        log.warning("database_lost", purpose=self._purpose, error=error)
         self._current.close()
         self._current = None
         self._thread = Thread(
-            target=self._redial, daemon=True,
-            name=f"zchat-{self._purpose}")
+            target=self._redial, daemon=True, name=f"zchat-{self._purpose}"
+        )
         self._thread.start()
 
     def _redial(self) -> None:
@@ -74,8 +72,10 @@ class Dialer(Generic[Dialled]):
                 fresh = self._dial()
             except Exception as error:
                 log.info(
-                    "database_away", purpose=self._purpose,
-                    error=str(error).strip())
+                    "database_away",
+                    purpose=self._purpose,
+                    error=str(error).strip(),
+                )
                 self._closed.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
                 continue

@@ -7,9 +7,9 @@ together and in order, transactions in the order of their commits.
 
 import re
 from base64 import b64decode, b64encode
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
-from collections.abc import Sequence
 from uuid import UUID
 
 import msgpack
@@ -32,16 +32,27 @@ def payloads(label: str, outgoing: Sequence[Outgoing]) -> list[str]:
     `label` tells batches apart; PostgreSQL drops a payload that is
     equal to one before it in the same transaction, and none here is.
     """
-    text = b64encode(msgpack.packb([
-        (event.topic, event.body,
-         event.chat_id and _id_bytes(event.chat_id), event.seq)
-        for event in outgoing])).decode()
+    text = b64encode(
+        msgpack.packb(
+            [
+                (
+                    event.topic,
+                    event.body,
+                    event.chat_id and _id_bytes(event.chat_id),
+                    event.seq,
+                )
+                for event in outgoing
+            ]
+        )
+    ).decode()
     parts = [
-        text[start:start + PART_BYTES]
-        for start in range(0, len(text), PART_BYTES)]
+        text[start : start + PART_BYTES]
+        for start in range(0, len(text), PART_BYTES)
+    ]
     return [
         f"{label}:{index}:{len(parts)}:{part}"
-        for index, part in enumerate(parts)]
+        for index, part in enumerate(parts)
+    ]
 
 
 class Assembly:
@@ -58,7 +69,7 @@ class Assembly:
         if heading is None:
             return self._miss()
         label, index, count = heading.groups()
-        text = payload[heading.end():]
+        text = payload[heading.end() :]
         if int(index) == 0:
             self.lost |= bool(self._parts)
             self._label, self._parts = label, []
@@ -71,8 +82,8 @@ class Assembly:
         self._parts = []
         try:
             return [
-                _event(entry)
-                for entry in msgpack.unpackb(b64decode(text))]
+                _event(entry) for entry in msgpack.unpackb(b64decode(text))
+            ]
         except (ValueError, TypeError):
             return self._miss()
 
@@ -105,7 +116,8 @@ def channel_of(common_id: str) -> str:
 def epoch_of(connection: psycopg.Connection[Any]) -> str:
     """The store's epoch."""
     row = connection.execute(
-        "SELECT value FROM meta WHERE name = 'epoch'").fetchone()
+        "SELECT value FROM meta WHERE name = 'epoch'"
+    ).fetchone()
     assert row is not None
     return str(row[0])
 
@@ -119,11 +131,12 @@ class Listener:
     """
 
     def __init__(
-            self, connection: psycopg.Connection[Any],
-            channel: str) -> None:
+        self, connection: psycopg.Connection[Any], channel: str
+    ) -> None:
         connection.execute(
             f"SET tcp_user_timeout = '{STUCK_SECONDS}s'; "
-            "SET application_name = 'zchat feed'".encode())
+            "SET application_name = 'zchat feed'".encode()
+        )
         connection.execute(f'LISTEN "{channel}"'.encode())
         self.epoch = epoch_of(connection)
         self._connection = connection

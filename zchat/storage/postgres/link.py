@@ -5,9 +5,9 @@ told to, so that a database that hangs cannot hold up the broker's loop.
 """
 
 import select
+from collections.abc import Sequence
 from time import monotonic
 from typing import Any, Final, NamedTuple
-from collections.abc import Sequence
 from uuid import UUID
 
 import psycopg
@@ -16,8 +16,7 @@ from psycopg.abc import Buffer
 from psycopg.adapt import Loader, Transformer
 from psycopg.types.string import TextLoader
 
-from zchat.errors import (
-    StoreAway, StoreBusy, StoreError, StoreRejected)
+from zchat.errors import StoreAway, StoreBusy, StoreError, StoreRejected
 
 REPLY_SECONDS: Final = 5.0
 _LOST_CLASSES: Final = frozenset({"08", "57"})
@@ -91,8 +90,8 @@ class Link:
         self._fd = self._pgconn.socket
 
     def exchange(
-            self, commands: Sequence[Command],
-            seconds: float = REPLY_SECONDS) -> list[pq.abc.PGresult]:
+        self, commands: Sequence[Command], seconds: float = REPLY_SECONDS
+    ) -> list[pq.abc.PGresult]:
         """Run the commands; the result of each, in order.
 
         After the first that fails the server skips the rest.
@@ -103,8 +102,8 @@ class Link:
             raise LinkLost(str(error).strip()) from error
 
     def _exchange(
-            self, commands: Sequence[Command],
-            deadline: float) -> list[pq.abc.PGresult]:
+        self, commands: Sequence[Command], deadline: float
+    ) -> list[pq.abc.PGresult]:
         pgconn = self._pgconn
         sent = set(self._prepared)
         new = [self._send(command, sent) for command in commands]
@@ -129,12 +128,11 @@ class Link:
             prepared.add(command.name)
             self._pgconn.send_prepare(command.name, command.text)
         self._pgconn.send_query_prepared(
-            command.name, command.params,
-            result_format=int(command.binary))
+            command.name, command.params, result_format=int(command.binary)
+        )
         return new
 
-    def _keep(self, command: Command, deadline: float) \
-            -> StoreError | None:
+    def _keep(self, command: Command, deadline: float) -> StoreError | None:
         result = self._result(deadline)
         if result.status == pq.ExecStatus.COMMAND_OK:
             self._prepared.add(command.name)
@@ -170,7 +168,8 @@ class Link:
         transformer = self._transformer
         transformer.set_pgresult(result)
         return transformer.load_rows(
-            0, result.ntuples, lambda values: make(*values))
+            0, result.ntuples, lambda values: make(*values)
+        )
 
     def close(self) -> None:
         """Close the connection; the server rolls back what is open."""

@@ -1,7 +1,7 @@
 """What a broker does first on a connection: settings, schema, identity."""
 
-from typing import Any, Final
 from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import psycopg
 from msgspec.structs import astuple
@@ -18,13 +18,19 @@ LOCK_SECONDS: Final = 2.0
 IDLE_IN_TRANSACTION_SECONDS: Final = 10
 _MIGRATION_LOCK: Final = 0x7A63_6861_7400
 _DEFAULTS: Final[dict[str, Any]] = {
-    "connect_timeout": 3, "keepalives_idle": 10, "keepalives_interval": 3,
-    "keepalives_count": 3, "tcp_user_timeout": 10_000,
-    "target_session_attrs": "read-write", "application_name": "zchat"}
+    "connect_timeout": 3,
+    "keepalives_idle": 10,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "target_session_attrs": "read-write",
+    "application_name": "zchat",
+}
 _SYNCHRONOUS_COMMIT: Final = {
     "full": "CASE WHEN current_setting('synchronous_commit') = 'off' "
-            "THEN 'on' ELSE current_setting('synchronous_commit') END",
-    "normal": "'off'"}
+    "THEN 'on' ELSE current_setting('synchronous_commit') END",
+    "normal": "'off'",
+}
 
 
 def connect(url: str) -> psycopg.Connection[Any]:
@@ -35,12 +41,11 @@ def connect(url: str) -> psycopg.Connection[Any]:
     """
     given = conninfo_to_dict(url)
     return psycopg.connect(
-        **(_DEFAULTS | given | {"client_encoding": "UTF8"}),
-        autocommit=True)
+        **(_DEFAULTS | given | {"client_encoding": "UTF8"}), autocommit=True
+    )
 
 
-def configure(
-        connection: psycopg.Connection[Any], durability: str) -> None:
+def configure(connection: psycopg.Connection[Any], durability: str) -> None:
     """The settings of a connection that runs batches.
 
     A statement_timeout would cut short the wait for a standby and
@@ -48,7 +53,8 @@ def configure(
     once and for indexes, also when the tables are still empty. A broker
     that freezes within a batch gives its locks back.
     """
-    connection.execute(f"""
+    connection.execute(
+        f"""
         SELECT set_config('statement_timeout', '0', false),
             set_config('lock_timeout', '{LOCK_SECONDS}s', false),
             set_config('idle_in_transaction_session_timeout',
@@ -58,12 +64,16 @@ def configure(
             set_config('jit', 'off', false),
             set_config('synchronous_commit',
                 {_SYNCHRONOUS_COMMIT[durability]}, false)
-        """.encode())
+        """.encode()
+    )
 
 
 def prepare(
-        connection: psycopg.Connection[Any], now: int,
-        new_id: Callable[[], str], heads: Mapping[str, int]) -> str:
+    connection: psycopg.Connection[Any],
+    now: int,
+    new_id: Callable[[], str],
+    heads: Mapping[str, int],
+) -> str:
     """Migrate the schema and make what a store needs; the common chat.
 
     Brokers that start at once take turns here. `heads` are the newest
@@ -88,15 +98,15 @@ def claim(connection: psycopg.Connection[Any], common_id: str) -> None:
     _take_turn(connection)
     if _migrate(connection).get("common_id"):
         raise StoreUnusable(
-            "The database holds a store already; give an empty one.")
+            "The database holds a store already; give an empty one."
+        )
     _remember(connection, "common_id", common_id)
 
 
 def _take_turn(connection: psycopg.Connection[Any]) -> None:
     """Wait until no other broker migrates, however long that takes."""
     connection.execute("SET LOCAL lock_timeout = 0")
-    connection.execute(
-        "SELECT pg_advisory_xact_lock(%s)", [_MIGRATION_LOCK])
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [_MIGRATION_LOCK])
 
 
 def _check_server(connection: psycopg.Connection[Any]) -> None:
@@ -104,12 +114,14 @@ def _check_server(connection: psycopg.Connection[Any]) -> None:
     if version < OLDEST_VERSION:
         raise StoreUnusable(
             f"The database is PostgreSQL {version // 10_000}; zchat needs "
-            f"{OLDEST_VERSION // 10_000} or later.")
+            f"{OLDEST_VERSION // 10_000} or later."
+        )
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":
         raise StoreUnusable(
             f"The database keeps text as {encoding}; create one with "
-            "ENCODING 'UTF8' TEMPLATE template0.")
+            "ENCODING 'UTF8' TEMPLATE template0."
+        )
 
 
 def _migrate(connection: psycopg.Connection[Any]) -> dict[str, str]:
@@ -121,7 +133,8 @@ def _migrate(connection: psycopg.Connection[Any]) -> dict[str, str]:
     if version > steps[-1].number:
         raise StoreUnusable(
             f"The database was written by a newer zchat (schema {version}, "
-            f"this one knows {steps[-1].number}); upgrade zchat.")
+            f"this one knows {steps[-1].number}); upgrade zchat."
+        )
     for step in steps:
         if step.number > version:
             connection.execute(step.script.encode())
@@ -130,23 +143,26 @@ def _migrate(connection: psycopg.Connection[Any]) -> dict[str, str]:
 
 
 def _meta(connection: psycopg.Connection[Any]) -> dict[str, str]:
-    return dict(connection.execute(
-        "SELECT name, value FROM meta").fetchall())
+    return dict(connection.execute("SELECT name, value FROM meta").fetchall())
 
 
 def _remember(
-        connection: psycopg.Connection[Any], name: str,
-        value: str) -> None:
+    connection: psycopg.Connection[Any], name: str, value: str
+) -> None:
     connection.execute(
         "INSERT INTO meta VALUES (%s, %s) "
         "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        [name, value])
+        [name, value],
+    )
 
 
 def _identify(
-        connection: psycopg.Connection[Any], meta: dict[str, str],
-        now: int, new_id: Callable[[], str],
-        heads: Mapping[str, int]) -> str:
+    connection: psycopg.Connection[Any],
+    meta: dict[str, str],
+    now: int,
+    new_id: Callable[[], str],
+    heads: Mapping[str, int],
+) -> str:
     if "common_id" not in meta:
         meta["common_id"] = new_id()
         _insert_common(connection, meta["common_id"], now)
@@ -156,21 +172,23 @@ def _identify(
         meta["epoch"] = new_id()
         _remember(connection, "epoch", meta["epoch"])
         _remember(connection, "place", place)
-        connection.execute("SELECT pg_notify(%s, %s)", [
-            channel_of(meta["common_id"]), EPOCH_HEADING + meta["epoch"]])
+        connection.execute(
+            "SELECT pg_notify(%s, %s)",
+            [channel_of(meta["common_id"]), EPOCH_HEADING + meta["epoch"]],
+        )
     return meta["common_id"]
 
 
 def _insert_common(
-        connection: psycopg.Connection[Any], common_id: str,
-        now: int) -> None:
-    chat = Chat(
-        common_id, COMMON, "default", None, None, now, 0, 0, 0, 0, b"")
+    connection: psycopg.Connection[Any], common_id: str, now: int
+) -> None:
+    chat = Chat(common_id, COMMON, "default", None, None, now, 0, 0, 0, 0, b"")
     columns = ", ".join(CHATS.columns)
     places = ", ".join(["%s"] * len(CHATS.columns))
     connection.execute(
         f"INSERT INTO chats ({columns}) VALUES ({places})".encode(),
-        astuple(chat))
+        astuple(chat),
+    )
 
 
 def _place(connection: psycopg.Connection[Any]) -> str:
@@ -178,18 +196,20 @@ def _place(connection: psycopg.Connection[Any]) -> str:
     row = connection.execute(
         "SELECT system_identifier::text || ':' || d.oid "
         "FROM pg_control_system(), pg_database AS d "
-        "WHERE d.datname = current_database()").fetchone()
+        "WHERE d.datname = current_database()"
+    ).fetchone()
     assert row is not None
     return str(row[0])
 
 
 def _has_lost(
-        connection: psycopg.Connection[Any],
-        heads: Mapping[str, int]) -> bool:
+    connection: psycopg.Connection[Any], heads: Mapping[str, int]
+) -> bool:
     row = connection.execute(
         "SELECT count(*) FROM unnest(%s::uuid[], %s::bigint[]) "
         "AS known (id, seq) JOIN chats AS c ON c.id = known.id "
         "WHERE c.head < known.seq",
-        [list(heads), list(heads.values())]).fetchone()
+        [list(heads), list(heads.values())],
+    ).fetchone()
     assert row is not None
     return bool(row[0])

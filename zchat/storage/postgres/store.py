@@ -3,36 +3,38 @@
 import re
 import secrets
 import selectors
-from typing import Any, Final
 from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 import psycopg
 from psycopg import pq
 
 from zchat.errors import (
-    StoreAway, StoreBusy, StoreDoubtful, StoreError, StoreUnusable)
-from zchat.lookups import QUERIES, STATEMENTS, Ask, Source
+    StoreAway,
+    StoreBusy,
+    StoreDoubtful,
+    StoreError,
+    StoreUnusable,
+)
 from zchat.model import TABLES
+from zchat.queries import QUERIES, STATEMENTS, KeyLookup, QueryCall
 from zchat.storage.base import BatchChanges, Outgoing, Store
 from zchat.storage.postgres import schema
 from zchat.storage.postgres.dialer import Dialer
-from zchat.storage.postgres.feed import (
-    Listener, channel_of, payloads)
-from zchat.storage.postgres.link import (
-    Command, Link, LinkLost, LockTimeout)
-from zchat.storage.postgres.rows import (
-    TABLE_SQL, TEXT, scalar)
+from zchat.storage.postgres.feed import Listener, channel_of, payloads
+from zchat.storage.postgres.link import Command, Link, LinkLost, LockTimeout
+from zchat.storage.postgres.rows import TABLE_SQL, TEXT, scalar
 from zchat.storage.sql import blocks
 
 HEADS_KEPT: Final = 64
 CONNECTIONS: Final = 2
 _PARAMETER: Final = re.compile(r"(?<!:):([a-z_]+)")
-_TABLE_ORDER: Final = {
-    table.name: place for place, table in enumerate(TABLES)}
+_TABLE_ORDER: Final = {table.name: place for place, table in enumerate(TABLES)}
 
 _BEGIN: Final = Command(b"begin", b"BEGIN")
 _BEGIN_READING: Final = Command(
-    b"begin reading", b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    b"begin reading", b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+)
 _COMMIT: Final = Command(b"commit", b"COMMIT")
 _ROLLBACK: Final = Command(b"rollback", b"ROLLBACK")
 _HURRY: Final = Command(b"hurry", b"SET LOCAL lock_timeout = '50ms'")
@@ -46,14 +48,16 @@ class _NamedSql:
         self._name = name.encode()
         self._params = list(dict.fromkeys(_PARAMETER.findall(text)))
         self._text = _PARAMETER.sub(
-            lambda match: f"${self._params.index(match[1]) + 1}",
-            text).encode()
+            lambda match: f"${self._params.index(match[1]) + 1}", text
+        ).encode()
 
     def command(self, params: dict[str, Any]) -> Command:
         """The command with these parameters."""
         return Command(
-            self._name, self._text,
-            [scalar(params[name]) for name in self._params])
+            self._name,
+            self._text,
+            [scalar(params[name]) for name in self._params],
+        )
 
 
 class PostgresStore(Store):
@@ -72,20 +76,26 @@ class PostgresStore(Store):
     StoreUnusable where the database cannot be reached or used.
     """
 
-    lasting = False
+    cacheable = False
 
     def __init__(
-            self, url: str, now: int, new_id: Callable[[], str],
-            durability: str = "full") -> None:
+        self,
+        url: str,
+        now: int,
+        new_id: Callable[[], str],
+        durability: str = "full",
+    ) -> None:
         self._url = url
         self._now = now
         self._new_id = new_id
         self._durability = durability
         texts = blocks(skip_locked="FOR NO KEY UPDATE SKIP LOCKED")
         self._queries = {
-            q.name: _NamedSql(q.name, texts[q.name]) for q in QUERIES}
+            q.name: _NamedSql(q.name, texts[q.name]) for q in QUERIES
+        }
         self._statements = {
-            s.name: _NamedSql(s.name, texts[s.name]) for s in STATEMENTS}
+            s.name: _NamedSql(s.name, texts[s.name]) for s in STATEMENTS
+        }
         self._heads: dict[str, int] = {}
         self.common_id = ""
         self._label = secrets.token_hex(4)
@@ -100,7 +110,8 @@ class PostgresStore(Store):
         except psycopg.Error as error:
             raise StoreUnusable(
                 "The database cannot be used as a store: "
-                f"{str(error).strip()}.") from error
+                f"{str(error).strip()}."
+            ) from error
 
     # Connections
 
@@ -121,10 +132,12 @@ class PostgresStore(Store):
         try:
             schema.configure(connection, self._durability)
             common_id = schema.prepare(
-                connection, self._now, self._new_id, dict(self._heads))
+                connection, self._now, self._new_id, dict(self._heads)
+            )
             if self.common_id not in ("", common_id):
                 raise StoreUnusable(
-                    "The database holds another store now; restart zchat.")
+                    "The database holds another store now; restart zchat."
+                )
             self.common_id = common_id
             return Link(connection)
         except BaseException:
@@ -154,16 +167,25 @@ class PostgresStore(Store):
         self._link()
 
     def load(
-            self, sources: Sequence[Source], asks: Sequence[Ask],
-            lock: bool) -> tuple[list[list[Any]], list[list[Any]]]:
-        places = sorted(range(len(sources)), key=lambda place: (
-            _TABLE_ORDER[sources[place].table.name], sources[place].unique))
+        self,
+        sources: Sequence[KeyLookup],
+        asks: Sequence[QueryCall],
+        lock: bool,
+    ) -> tuple[list[list[Any]], list[list[Any]]]:
+        places = sorted(
+            range(len(sources)),
+            key=lambda place: (
+                _TABLE_ORDER[sources[place].table.name],
+                sources[place].unique,
+            ),
+        )
         commands = [
             TABLE_SQL[sources[place].table.name].load(sources[place], lock)
-            for place in places]
+            for place in places
+        ]
         commands += [
-            self._queries[ask.query.name].command(ask.params)
-            for ask in asks]
+            self._queries[ask.query.name].command(ask.params) for ask in asks
+        ]
         results = self._run(commands, writing=lock)
         rows = self._link().rows
         found: list[list[Any]] = [[] for _ in sources]
@@ -171,7 +193,8 @@ class PostgresStore(Store):
             found[place] = rows(result, sources[place].table.row)
         answers = [
             rows(result, ask.query.row)
-            for ask, result in zip(asks, results[len(sources):])]
+            for ask, result in zip(asks, results[len(sources) :])
+        ]
         if lock and not self._hurried:
             self._hurried = True
             self._queue.append(_HURRY)
@@ -185,7 +208,8 @@ class PostgresStore(Store):
             self._queue += TABLE_SQL[delta.table.name].write(delta)
         self._queue += [
             self._statements[statement.name].command(params)
-            for statement, params in changes.statements]
+            for statement, params in changes.statements
+        ]
 
     def commit(self, outgoing: Sequence[Outgoing]) -> None:
         shared = [event for event in outgoing if not event.local]
@@ -209,14 +233,14 @@ class PostgresStore(Store):
         self._mode = mode
 
     def _run(
-            self, commands: Sequence[Command],
-            writing: bool) -> list[pq.abc.PGresult]:
+        self, commands: Sequence[Command], writing: bool
+    ) -> list[pq.abc.PGresult]:
         """What waits, then the commands; the results of these."""
         self._open(writing)
         queue, self._queue = self._queue, []
         link = self._link()
         try:
-            return link.exchange([*queue, *commands])[len(queue):]
+            return link.exchange([*queue, *commands])[len(queue) :]
         except LinkLost as error:
             self._work.lose(str(error))
             raise
@@ -230,8 +254,7 @@ class PostgresStore(Store):
         changed = self._changed
         writing = self._mode == "write"
         try:
-            (result,) = self._run(
-                [_COMMIT if changed else _ROLLBACK], writing)
+            (result,) = self._run([_COMMIT if changed else _ROLLBACK], writing)
         except LinkLost as error:
             if changed:
                 raise StoreDoubtful(str(error)) from error
@@ -261,8 +284,10 @@ class PostgresStore(Store):
         self._batch += 1
         parts = payloads(f"{self._label}{self._batch:x}", outgoing)
         return Command(
-            b"notify", _NOTIFY,
-            [channel_of(self.common_id).encode(), TEXT.array(parts)])
+            b"notify",
+            _NOTIFY,
+            [channel_of(self.common_id).encode(), TEXT.array(parts)],
+        )
 
     def _remember(self, outgoing: Sequence[Outgoing]) -> None:
         """The newest heads, for the time after a failover."""
@@ -294,8 +319,7 @@ class PostgresStore(Store):
             return listener, False
         listener = self._listen.renew()
         if listener is not None:
-            self._selector.register(
-                listener.fileno(), selectors.EVENT_READ)
+            self._selector.register(listener.fileno(), selectors.EVENT_READ)
         return listener, listener is not None
 
     def feed_fd(self) -> int:

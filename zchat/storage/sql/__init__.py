@@ -27,9 +27,12 @@ def blocks(skip_locked: str) -> dict[str, str]:
     text = files(__package__).joinpath("queries.sql").read_text("utf-8")
     parts = _NAME.split(text)[1:]
     return {
-        name: _COMMENT.sub("", body).strip().rstrip(";").replace(
-            "{skip_locked}", skip_locked)
-        for name, body in zip(parts[::2], parts[1::2])}
+        name: _COMMENT.sub("", body)
+        .strip()
+        .rstrip(";")
+        .replace("{skip_locked}", skip_locked)
+        for name, body in zip(parts[::2], parts[1::2])
+    }
 
 
 def migrations(dialect: str) -> list[Migration]:
@@ -38,6 +41,9 @@ def migrations(dialect: str) -> list[Migration]:
     for entry in files(__package__).joinpath(dialect).iterdir():
         match = _MIGRATION.match(entry.name)
         if match:
-            steps.append(Migration(
-                int(match.group(1)), entry.name, entry.read_text("utf-8")))
+            steps.append(
+                Migration(
+                    int(match.group(1)), entry.name, entry.read_text("utf-8")
+                )
+            )
     return sorted(steps)

@@ -149,7 +149,7 @@ GROUP BY chat_id, user_id ORDER BY chat_id, user_id LIMIT :limit;
 -- Chats with messages that no member may see, and up to which seq.
 -- What a member was not given yet stays while its id is not aged.
 SELECT chat_id, through FROM (
-    SELECT c.id AS chat_id, c.gone_through, min(CASE
+    SELECT c.id AS chat_id, c.purged_seq, min(CASE
         WHEN m.expired_through < m.read_seq AND m.read_seq >= m.first_seq
             THEN CASE WHEN m.expired_through < m.first_seq - 1
                  THEN m.first_seq - 1 ELSE m.expired_through END
@@ -162,10 +162,10 @@ SELECT chat_id, through FROM (
         SELECT chat_id, max(seq) AS seq FROM messages
         WHERE id < :aged_id GROUP BY chat_id
     ) AS a ON a.chat_id = c.id
-    WHERE c.head > c.gone_through
-    GROUP BY c.id, c.gone_through
+    WHERE c.head > c.purged_seq
+    GROUP BY c.id, c.purged_seq
 ) AS each_chat
-WHERE through > gone_through
+WHERE through > purged_seq
 ORDER BY chat_id LIMIT :limit;
 
 -- name: start_lifetime

@@ -21,7 +21,7 @@ BACKLOG: Final = 1_024
 log = structlog.get_logger()
 
 
-class GatewayChild:
+class GatewayProcess:
     """One gateway process; a dead one is started again after a pause.
 
     The pause doubles while it keeps dying soon. The child sees the end
@@ -33,8 +33,12 @@ class GatewayChild:
     def __init__(self, settings: Settings) -> None:
         self._listener = _listening(settings.host, settings.port)
         self._command = [
-            sys.executable, "-m", "zchat", "gateway",
-            *arguments(settings, "gateway")]
+            sys.executable,
+            "-m",
+            "zchat",
+            "gateway",
+            *arguments(settings, "gateway"),
+        ]
         self._process: subprocess.Popen[bytes] | None = None
         self._pause = FIRST_PAUSE_SECONDS
         self._started = 0.0
@@ -57,12 +61,15 @@ class GatewayChild:
         listener = self._listener.fileno()
         try:
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.PIPE, pass_fds=(listener,),
-                env=os.environ | {HTTP_SOCKET: str(listener)})
+                self._command,
+                stdin=subprocess.PIPE,
+                pass_fds=(listener,),
+                env=os.environ | {HTTP_SOCKET: str(listener)},
+            )
         except OSError as error:
             log.error(
-                "gateway_cannot_start", reason=str(error),
-                again_in=self._pause)
+                "gateway_cannot_start", reason=str(error), again_in=self._pause
+            )
             self._put_off(now)
             return
         log.info("gateway_started", pid=self._process.pid)
@@ -94,9 +101,11 @@ class GatewayChild:
 
     def stopping(self) -> bool:
         """Whether it still finishes what is in flight."""
-        return self._process is not None \
-            and self._process.poll() is None \
+        return (
+            self._process is not None
+            and self._process.poll() is None
             and time.monotonic() < self._stop_by
+        )
 
     def close(self) -> None:
         """It is gone for sure when this returns."""
@@ -116,9 +125,11 @@ def _listening(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server(
-            (host, port), family=family, backlog=BACKLOG)
+            (host, port), family=family, backlog=BACKLOG
+        )
     except OSError as error:
         raise ConfigError(
             f"cannot listen on {host}:{port}: "
             f"{os.strerror(error.errno or 0)}; stop what is there, or "
-            "choose another --port") from None
+            "choose another --port"
+        ) from None

@@ -19,7 +19,7 @@ _FOLDER: Final = "/dev/fd"
 log = structlog.get_logger()
 
 
-class OpenFiles:
+class DescriptorLimit:
     """Looks now and then, and warns once a minute at the most."""
 
     def __init__(self) -> None:
@@ -38,5 +38,4 @@ class OpenFiles:
             share = 1.0
         if share >= HIGH_SHARE:
             self._look_at = now + QUIET_SECONDS
-            log.warning(
-                "open_files_high", share=round(share, 2), limit=limit)
+            log.warning("open_files_high", share=round(share, 2), limit=limit)

@@ -10,18 +10,26 @@ import pytest
 
 from tests.bare import wait_until
 from tests.stores import (
-    ask, chat, member, message, new_id, scheduled, source, stored_file,
-    user, write)
-from zchat.batch import Batches, Call
+    ask,
+    chat,
+    member,
+    message,
+    new_id,
+    scheduled,
+    source,
+    stored_file,
+    user,
+    write,
+)
+from zchat.chat.expiry import delete_expired, expire_members
 from zchat.chat.files import drop_stale
-from zchat.chat.lifetime import delete_expired, expire_members
+from zchat.chat.jobs import NoParams
 from zchat.chat.schedule import send_due
-from zchat.chat.work import Facts, Work
-from zchat.chat.duty import NoParams
-from zchat.fresh import SystemFresh
-from zchat.lookups import COUNT_UPLOADS, MESSAGES_AFTER, SCHEDULED_OF
-from zchat.model import (
-    CHATS, COMMON, SECOND, Delivery, Rules, first_id_at)
+from zchat.chat.unit_of_work import Facts, UnitOfWork
+from zchat.engine.batch import Batches, Call
+from zchat.engine.entropy import SystemEntropy
+from zchat.model import CHATS, COMMON, SECOND, Delivery, Rules, first_id_at
+from zchat.queries import COUNT_UPLOADS, MESSAGES_AFTER, SCHEDULED_OF
 from zchat.storage import open_store
 from zchat.storage.base import Outgoing, Store
 
@@ -34,11 +42,19 @@ class Broker:
     """What runs batches in a broker, with a clock that stands still."""
 
     def __init__(self, store: Store) -> None:
-        fresh = SystemFresh()
+        entropy = SystemEntropy()
         self.store = store
-        self._batches = Batches(store, Work(
-            RULES, Facts("0", store.epoch, "", store.connections), fresh,
-            store.common_id, lasting=store.lasting), lambda: NOW)
+        self._batches = Batches(
+            store,
+            UnitOfWork(
+                RULES,
+                Facts("0", store.epoch, "", store.connections),
+                entropy,
+                store.common_id,
+                cacheable=store.cacheable,
+            ),
+            lambda: NOW,
+        )
 
     def do(self, duty: Duty) -> None:
         call = Call(duty, NoParams())
@@ -50,13 +66,18 @@ class Broker:
 def brokers(postgres_url: str) -> Iterator[list[Broker]]:
     with ExitStack() as stack:
         yield [
-            Broker(stack.enter_context(closing(
-                open_store(postgres_url, NOW, new_id))))
-            for _ in range(3)]
+            Broker(
+                stack.enter_context(
+                    closing(open_store(postgres_url, NOW, new_id))
+                )
+            )
+            for _ in range(3)
+        ]
 
 
 def do_everywhere(brokers: list[Broker], *duties: Duty) -> None:
     """Each broker does the duties, all at the same time."""
+
     def work(broker: Broker) -> None:
         for duty in duties:
             broker.do(duty)
@@ -75,8 +96,10 @@ def told(store: Store, name: str) -> list[dict[str, Any]]:
         events, lost = store.feed()
         assert not lost
         found.extend(
-            msgpack.unpackb(event.body) for event in events
-            if event.topic.startswith(b"c"))
+            msgpack.unpackb(event.body)
+            for event in events
+            if event.topic.startswith(b"c")
+        )
         return any(event.topic == marker for event in events)
 
     store.begin()
@@ -88,22 +111,27 @@ def told(store: Store, name: str) -> list[dict[str, Any]]:
 def test_due_messages(brokers: list[Broker]) -> None:
     store = brokers[0].store
     store.begin()
-    ((common,),), _ = store.load(
-        [source(CHATS, store.common_id)], [], False)
+    ((common,),), _ = store.load([source(CHATS, store.common_id)], [], False)
     store.rollback()
     people = [user() for _ in range(20)]
-    rows = [scheduled(common, who, send_at=NOW - 1) for who in people
-            for _ in range(3)]
-    write(store, *people, *rows,
-          *(member(common, who) for who in people))
+    rows = [
+        scheduled(common, who, send_at=NOW - 1)
+        for who in people
+        for _ in range(3)
+    ]
+    write(store, *people, *rows, *(member(common, who) for who in people))
 
     do_everywhere(brokers, send_due, send_due, send_due)
 
-    sent = ask(store, MESSAGES_AFTER, chat_id=common.id, after=0,
-               limit=1000)
+    sent = ask(store, MESSAGES_AFTER, chat_id=common.id, after=0, limit=1000)
     assert [row.seq for row in sent] == list(range(1, 61))
-    states = [row.state for who in people for row in ask(
-        store, SCHEDULED_OF, author_id=who.id, state="", limit=9)]
+    states = [
+        row.state
+        for who in people
+        for row in ask(
+            store, SCHEDULED_OF, author_id=who.id, state="", limit=9
+        )
+    ]
     assert states == ["sent"] * 60
     for broker in brokers:
         assert len(told(broker.store, "message")) == 60
@@ -114,12 +142,28 @@ def test_expired_messages(brokers: list[Broker]) -> None:
     who = user()
     rooms = [chat(kind=COMMON, head=3) for _ in range(20)]
     old = NOW - 61 * SECOND
-    write(store, who, *rooms, *(
-        row for room in rooms for row in (
-            member(room, who, read_seq=2),
-            Delivery(room.id, who.id, 2, old),
-            *(message(room, who, seq, id=first_id_at(NOW + seq * 1000)[:-12]
-                      + room.id[-12:]) for seq in (1, 2, 3)))))
+    write(
+        store,
+        who,
+        *rooms,
+        *(
+            row
+            for room in rooms
+            for row in (
+                member(room, who, read_seq=2),
+                Delivery(room.id, who.id, 2, old),
+                *(
+                    message(
+                        room,
+                        who,
+                        seq,
+                        id=first_id_at(NOW + seq * 1000)[:-12] + room.id[-12:],
+                    )
+                    for seq in (1, 2, 3)
+                ),
+            )
+        ),
+    )
 
     do_everywhere(brokers, expire_members, delete_expired, delete_expired)
 
@@ -129,14 +173,19 @@ def test_expired_messages(brokers: list[Broker]) -> None:
     for broker in brokers:
         expired = told(broker.store, "expired")
         assert sorted(event["chat_id"] for event in expired) == sorted(
-            room.id for room in rooms)
+            room.id for room in rooms
+        )
 
 
 def test_stale_uploads(brokers: list[Broker]) -> None:
     store = brokers[0].store
     room, who = chat(), user()
-    write(store, room, who, *(
-        stored_file(room, who, created=n) for n in range(60)))
+    write(
+        store,
+        room,
+        who,
+        *(stored_file(room, who, created=n) for n in range(60)),
+    )
 
     do_everywhere(brokers, drop_stale, drop_stale)
 

@@ -3,13 +3,13 @@
 import pytest
 
 from tests.harness import START
-from zchat.batch import Call
-from zchat.chat.duty import Progress
+from zchat.chat.expiry import delete_expired, expire_members
 from zchat.chat.files import drop_stale
 from zchat.chat.heads import Quiet, tell_heads, tell_missed_heads
-from zchat.chat.lifetime import delete_expired, expire_members
+from zchat.chat.jobs import Progress
 from zchat.chat.schedule import send_due
-from zchat.duties import HEADS_PAGE, Duties, Every, Heads
+from zchat.engine.batch import Call
+from zchat.engine.timers import HEADS_PAGE, Every, Heads, Timers
 from zchat.model import SECOND
 
 
@@ -18,8 +18,8 @@ def at(seconds: float) -> int:
 
 
 @pytest.fixture
-def duties() -> Duties:
-    return Duties(START, lifetime=True)
+def timers() -> Timers:
+    return Timers(START, lifetime=True)
 
 
 def handlers(calls: list[Call]) -> list[object]:
@@ -27,11 +27,9 @@ def handlers(calls: list[Call]) -> list[object]:
 
 
 class TestEvery:
-
     def test_once_a_period(self) -> None:
         every = Every(5, START)
-        ripe = [seconds for seconds in range(20)
-                if every.ripe(at(seconds))]
+        ripe = [seconds for seconds in range(20) if every.ripe(at(seconds))]
 
         assert ripe == [5, 10, 15]
 
@@ -51,7 +49,6 @@ class TestEvery:
 
 
 class TestHeads:
-
     def test_three_times_after_the_last_message(self) -> None:
         heads = Heads()
         heads.note("a", START)
@@ -91,65 +88,71 @@ class TestHeads:
         assert heads.take(at(40)) == []
 
 
-def test_nothing_is_due_at_the_start(duties: Duties) -> None:
-    assert duties.calls(START) == []
-    assert START < duties.next_at() <= at(0.25)
+def test_nothing_is_due_at_the_start(timers: Timers) -> None:
+    assert timers.calls(START) == []
+    assert START < timers.next_at() <= at(0.25)
 
 
-def test_what_is_done_how_often(duties: Duties) -> None:
+def test_what_is_done_how_often(timers: Timers) -> None:
     done: dict[object, int] = {}
     for quarter in range(1, 241):
-        for call in duties.calls(at(quarter / 4)):
+        for call in timers.calls(at(quarter / 4)):
             done[call.handler] = done.get(call.handler, 0) + 1
 
     assert done == {
-        send_due: 240, drop_stale: 1, expire_members: 12,
-        delete_expired: 3}
+        send_due: 240,
+        drop_stale: 1,
+        expire_members: 12,
+        delete_expired: 3,
+    }
 
 
 def test_no_lifetime_no_expiry() -> None:
-    duties = Duties(START, lifetime=False)
+    timers = Timers(START, lifetime=False)
 
-    assert handlers(duties.calls(at(60))) == [send_due, drop_stale]
+    assert handlers(timers.calls(at(60))) == [send_due, drop_stale]
 
 
-def test_more_to_do_is_done_at_once(duties: Duties) -> None:
-    (call,) = duties.calls(at(0.25))
-    assert duties.next_at() > at(0.25)
+def test_more_to_do_is_done_at_once(timers: Timers) -> None:
+    (call,) = timers.calls(at(0.25))
+    assert timers.next_at() > at(0.25)
     call.end(Progress(more=True))
-    assert duties.next_at() == 0
+    assert timers.next_at() == 0
 
-    (again,) = duties.calls(at(0.25))
+    (again,) = timers.calls(at(0.25))
     again.end(Progress(more=False))
 
-    assert duties.calls(at(0.25)) == []
-    assert duties.next_at() == at(0.5)
+    assert timers.calls(at(0.25)) == []
+    assert timers.next_at() == at(0.5)
 
 
-def test_a_duty_that_was_refused_comes_at_its_time(duties: Duties) -> None:
-    (call,) = duties.calls(at(0.25))
+def test_a_duty_that_was_refused_comes_at_its_time(timers: Timers) -> None:
+    (call,) = timers.calls(at(0.25))
     call.end(None)
 
-    assert duties.next_at() == at(0.5)
+    assert timers.next_at() == at(0.5)
 
 
-def test_quiet_chats_in_pages(duties: Duties) -> None:
+def test_quiet_chats_in_pages(timers: Timers) -> None:
     ids = [str(number) for number in range(HEADS_PAGE + 1)]
     for id in ids:
-        duties.heads.note(id, START)
-    assert duties.next_at() <= at(1)
+        timers.heads.note(id, START)
+    assert timers.next_at() <= at(1)
 
-    calls = [call for call in duties.calls(at(1))
-             if call.handler is tell_heads]
+    calls = [
+        call for call in timers.calls(at(1)) if call.handler is tell_heads
+    ]
 
     assert [call.params for call in calls] == [
-        Quiet(tuple(ids[:HEADS_PAGE])), Quiet(tuple(ids[HEADS_PAGE:]))]
+        Quiet(tuple(ids[:HEADS_PAGE])),
+        Quiet(tuple(ids[HEADS_PAGE:])),
+    ]
     assert all(call.reads for call in calls)
 
 
-def test_missed_heads_are_told_at_once(duties: Duties) -> None:
-    duties.feed_lost()
-    assert duties.next_at() == 0
+def test_missed_heads_are_told_at_once(timers: Timers) -> None:
+    timers.feed_lost()
+    assert timers.next_at() == 0
 
-    assert handlers(duties.calls(START)) == [tell_missed_heads]
-    assert duties.calls(START) == []
+    assert handlers(timers.calls(START)) == [tell_missed_heads]
+    assert timers.calls(START) == []

@@ -1,14 +1,15 @@
 """Requests that were overtaken wait, and others are not held up."""
 
-from zchat.batch import Call
 from zchat.chat.handlers import HANDLERS
+from zchat.engine.batch import Call
+from zchat.engine.deferred import WAITING_REQUESTS, Deferred, Pending
 from zchat.errors import Code, Refused
-from zchat.late import WAITING_REQUESTS, Late, Pending
 
 
 def request(origin: bytes, id: int) -> Pending:
     return Pending(
-        [origin], id, "hello", Call(HANDLERS["hello"], None, origin=origin))
+        [origin], id, "hello", Call(HANDLERS["hello"], None, origin=origin)
+    )
 
 
 def ids(requests: list[Pending]) -> list[int | None]:
@@ -16,14 +17,14 @@ def ids(requests: list[Pending]) -> list[int | None]:
 
 
 def test_nobody_waits_unless_late() -> None:
-    late = Late()
+    late = Deferred()
 
     assert not late.takes(request(b"a", 1))
     assert not late.waiting
 
 
 def test_one_of_each_connection_runs_in_its_order() -> None:
-    late = Late()
+    late = Deferred()
     late.put_back([request(b"a", 1), request(b"b", 2), request(b"a", 3)])
     assert late.takes(request(b"a", 4))
 
@@ -41,7 +42,7 @@ def test_one_of_each_connection_runs_in_its_order() -> None:
 
 
 def test_too_many_of_one_connection_are_refused() -> None:
-    late = Late()
+    late = Deferred()
     late.put_back([request(b"a", 0)])
     for id in range(1, WAITING_REQUESTS):
         assert late.takes(request(b"a", id))

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import structlog
 import zmq
 
-from zchat import sockets
+from zchat.engine import sockets
 
 WAITING_BYTES: Final = 4_194_304
 RETRY_SECONDS: Final = 0.001
@@ -37,7 +37,7 @@ class _Queue:
         self.size = 0
 
 
-class Outbox:
+class SendQueue:
     """Sends answers on a ROUTER.
 
     A connection may have WAITING_BYTES waiting, and one answer more;

@@ -7,18 +7,26 @@ what those before it did.
 """
 
 from collections import Counter
-from collections.abc import (
-    Callable, Coroutine, Generator, Iterable, Sequence)
-from typing import (
-    Any, NamedTuple, Protocol, TypeVar)
+from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from zchat.chat.hashes import Hashes
-from zchat.lookups import PRIMARY, Ask, Query, Source, Statement
 from zchat.model import (
-    CHATS, MEMBERS, TABLES, Chat, EventKey, Member, Row, Rules, Table,
-    User, time_text)
+    CHATS,
+    MEMBERS,
+    TABLES,
+    Chat,
+    EventKey,
+    Member,
+    Row,
+    Rules,
+    Table,
+    User,
+    time_text,
+)
+from zchat.queries import PRIMARY, KeyLookup, Query, QueryCall, Statement
 from zchat.rpc.topics import chat_topic, inbox_topic
 
 Answer = TypeVar("Answer")
@@ -26,7 +34,7 @@ MISSING: Any = object()
 MEMORY_ROWS = 100_000
 
 
-class Fresh(Protocol):
+class Entropy(Protocol):
     """Where new ids and secrets come from."""
 
     def id(self, now: int) -> str:
@@ -75,7 +83,7 @@ class _Turn:
 TURN = _Turn()
 
 
-class Overtaken(Exception):
+class StaleRead(Exception):
     """What a rule asked is no longer true: it waits for the next batch."""
 
 
@@ -96,7 +104,7 @@ class Question:
 
     __slots__ = ("ask", "rows")
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: QueryCall) -> None:
         self.ask = ask
         self.rows: list[Any] = []
 
@@ -117,8 +125,7 @@ class Several:
         yield self
 
 
-async def together(
-        parts: Sequence[Coroutine[Any, Any, Answer]]) -> list[Answer]:
+async def gather(parts: Sequence[Coroutine[Any, Any, Answer]]) -> list[Answer]:
     """The results of parts of a rule that load at the same time.
 
     For rules that only read, and whose parts would otherwise go to the
@@ -148,21 +155,27 @@ class TableState:
     """The rows of one table that are in memory, and their changes."""
 
     __slots__ = (
-        "table", "rows", "keys", "inserts", "updates", "deletes", "absent")
+        "table",
+        "rows",
+        "keys",
+        "inserts",
+        "updates",
+        "deletes",
+        "absent",
+    )
 
     def __init__(self, table: Table[Any]) -> None:
         self.table = table
         self.rows: dict[Any, Any] = {}
-        self.keys: tuple[dict[Any, Any], ...] = tuple(
-            {} for _ in table.unique)
+        self.keys: tuple[dict[Any, Any], ...] = tuple({} for _ in table.unique)
         self.inserts: dict[Any, Any] = {}
         self.updates: dict[Any, Any] = {}
         self.deletes: dict[Any, Any] = {}
         self.absent: list[tuple[int, Any]] = []
 
     def learn(
-            self, index: int, wanted: Iterable[Any],
-            found: Iterable[Any]) -> None:
+        self, index: int, wanted: Iterable[Any], found: Iterable[Any]
+    ) -> None:
         """Rows came from the store; those wanted and not found are None.
 
         What this batch already changed is newer than what was read.
@@ -250,7 +263,7 @@ class Changes(NamedTuple):
         return bool(self.tables or self.statements)
 
 
-class Work:
+class UnitOfWork:
     """What the rules of one batch read and change.
 
     `now` is the batch's time in microseconds, `now_text` the same as
@@ -259,21 +272,25 @@ class Work:
     """
 
     def __init__(
-            self, rules: Rules, facts: Facts, fresh: Fresh,
-            common_id: str, lasting: bool = False) -> None:
+        self,
+        rules: Rules,
+        facts: Facts,
+        entropy: Entropy,
+        common_id: str,
+        cacheable: bool = False,
+    ) -> None:
         self.rules = rules
         self.facts = facts
-        self.fresh = fresh
+        self.entropy = entropy
         self.common_id = common_id
-        self.lasting = lasting
+        self.cacheable = cacheable
         self.now = 0
         self.now_text = ""
         self.events: list[Event] = []
-        self._states = {
-            table.name: TableState(table) for table in TABLES}
+        self._states = {table.name: TableState(table) for table in TABLES}
         self._statements: list[tuple[Statement, dict[str, Any]]] = []
-        self._touched: set[tuple[Any, ...]] = set()
-        self._tallies: Counter[tuple[Any, ...]] = Counter()
+        self._stale: set[tuple[Any, ...]] = set()
+        self._count_adjustments: Counter[tuple[Any, ...]] = Counter()
         self.hashes = Hashes()
         self.notes: list[tuple[str, dict[str, Any]]] = []
 
@@ -288,21 +305,24 @@ class Work:
         return row
 
     async def load_each(
-            self, wanted: Sequence[tuple[Table[Any], Any]]) -> None:
+        self, wanted: Sequence[tuple[Table[Any], Any]]
+    ) -> None:
         """Rows of several tables by their primary keys, in one go."""
         missing = [
-            (table, PRIMARY, key) for table, key in wanted
-            if key not in self._states[table.name].rows]
+            (table, PRIMARY, key)
+            for table, key in wanted
+            if key not in self._states[table.name].rows
+        ]
         if missing:
             await Want(missing)
 
-    async def load_all(
-            self, table: Table[Row], wanted: Iterable[Any]) -> None:
+    async def load_all(self, table: Table[Row], wanted: Iterable[Any]) -> None:
         """The rows of one table with these primary keys, in one go."""
         await self.load_each([(table, key) for key in wanted])
 
     async def load_unique(
-            self, table: Table[Row], index: int, value: Any) -> Row | None:
+        self, table: Table[Row], index: int, value: Any
+    ) -> Row | None:
         """The row whose `unique[index]` fields have the value."""
         if value not in self._states[table.name].keys[index]:
             await Want([(table, index, value)])
@@ -310,56 +330,54 @@ class Work:
 
     async def load_membership(self, chat_id: str, user_id: str) -> None:
         """The chat and the user's membership in it, the chat first."""
-        await self.load_each(
-            ((CHATS, chat_id), (MEMBERS, (chat_id, user_id))))
+        await self.load_each(((CHATS, chat_id), (MEMBERS, (chat_id, user_id))))
 
-    async def ask(
-            self, query: Query[Answer], **params: Any) -> list[Answer]:
+    async def ask(self, query: Query[Answer], **params: Any) -> list[Answer]:
         """The answer of the store as it stood before this batch's turns.
 
         A rule that changes asks before its turn; one that only reads
         runs after the changes were flushed, and sees them.
         """
-        return await Question(Ask(query, params))
+        return await Question(QueryCall(query, params))
 
     def turn(self) -> _Turn:
         """Wait until all have loaded and those before are done."""
         return TURN
 
     def unknown(
-            self, table: Table[Any], index: int,
-            values: Sequence[Any]) -> dict[Any, None]:
+        self, table: Table[Any], index: int, values: Sequence[Any]
+    ) -> dict[Any, None]:
         """Those of the values that have not been loaded, each once."""
         known = self._states[table.name].keys[index]
         return {value: None for value in values if value not in known}
 
     # Looking and changing: after the turn
 
-    def touch(self, *subject: Any) -> None:
+    def invalidate(self, *subject: Any) -> None:
         """What was asked about the subject may be untrue from now on."""
-        self._touched.add(subject)
+        self._stale.add(subject)
 
-    def rely(self, *subject: Any) -> None:
+    def require_fresh(self, *subject: Any) -> None:
         """The checks that follow rest on what was asked about it.
 
         An answer of `ask` was true when the batch began. Where somebody
         touched its subject since, the rule is run again in the next
         batch; so it must not have changed anything yet.
         """
-        if self.touched(*subject):
-            raise Overtaken
+        if self.is_stale(*subject):
+            raise StaleRead
 
-    def touched(self, *subject: Any) -> bool:
+    def is_stale(self, *subject: Any) -> bool:
         """Whether somebody of this batch touched the subject."""
-        return subject in self._touched
+        return subject in self._stale
 
-    def tally(self, by: int, *subject: Any) -> None:
+    def adjust_count(self, by: int, *subject: Any) -> None:
         """There are so many more, or fewer, than an ask counted."""
-        self._tallies[subject] += by
+        self._count_adjustments[subject] += by
 
-    def tallied(self, *subject: Any) -> int:
+    def count_adjustment(self, *subject: Any) -> int:
         """How many more there are than an ask of this batch counted."""
-        return self._tallies[subject]
+        return self._count_adjustments[subject]
 
     def get(self, table: Table[Row], key: Any) -> Row | None:
         """The loaded row as it now stands."""
@@ -367,7 +385,8 @@ class Work:
         return row
 
     def get_unique(
-            self, table: Table[Row], index: int, value: Any) -> Row | None:
+        self, table: Table[Row], index: int, value: Any
+    ) -> Row | None:
         """The loaded row whose unique fields have the value."""
         state = self._states[table.name]
         key = state.keys[index][value]
@@ -411,7 +430,8 @@ class Work:
         return chat
 
     def membership(
-            self, chat_id: str, user_id: str) -> tuple[Chat, Member] | None:
+        self, chat_id: str, user_id: str
+    ) -> tuple[Chat, Member] | None:
         """The chat and membership, or None: no chat, or not in it."""
         chat = self._states["chats"].rows[chat_id]
         member = self._states["members"].rows[chat_id, user_id]
@@ -421,33 +441,55 @@ class Work:
 
     # Telling
 
-    def tell_chat(
-            self, chat: Chat, event: str, /, **fields: Any) -> None:
+    def tell_chat(self, chat: Chat, event: str, /, **fields: Any) -> None:
         """An event to all who are in the chat, sealed with its key."""
-        self.events.append(Event(
-            chat_topic(chat.id), chat.event_key,
-            {"event": event, "chat_id": chat.id, **fields}))
+        self.events.append(
+            Event(
+                chat_topic(chat.id),
+                chat.event_key,
+                {"event": event, "chat_id": chat.id, **fields},
+            )
+        )
 
     def tell_message(
-            self, chat: Chat, seq: int, message: dict[str, Any]) -> None:
+        self, chat: Chat, seq: int, message: dict[str, Any]
+    ) -> None:
         """The event of a new message; `message` is a MESSAGE map."""
-        self.events.append(Event(
-            chat_topic(chat.id), chat.event_key,
-            {"event": "message", "chat_id": chat.id, "seq": seq,
-             "message": message}, chat.id, seq))
+        self.events.append(
+            Event(
+                chat_topic(chat.id),
+                chat.event_key,
+                {
+                    "event": "message",
+                    "chat_id": chat.id,
+                    "seq": seq,
+                    "message": message,
+                },
+                chat.id,
+                seq,
+            )
+        )
 
     def tell_head(self, chat: Chat) -> None:
         """The chat's head, to this broker's subscribers."""
-        self.events.append(Event(
-            chat_topic(chat.id), chat.event_key,
-            {"event": "head", "chat_id": chat.id, "seq": chat.head},
-            local=True))
+        self.events.append(
+            Event(
+                chat_topic(chat.id),
+                chat.event_key,
+                {"event": "head", "chat_id": chat.id, "seq": chat.head},
+                local=True,
+            )
+        )
 
-    def tell_user(
-            self, user: User, event: str, /, **fields: Any) -> None:
+    def tell_user(self, user: User, event: str, /, **fields: Any) -> None:
         """An event to all devices of a user."""
-        self.events.append(Event(
-            inbox_topic(user.id), user.inbox_key, {"event": event, **fields}))
+        self.events.append(
+            Event(
+                inbox_topic(user.id),
+                user.inbox_key,
+                {"event": event, **fields},
+            )
+        )
 
     def note(self, event: str, /, **fields: Any) -> None:
         """Something for the operator's log, once it is durable."""
@@ -456,23 +498,28 @@ class Work:
     # For the runner of batches
 
     def learn(
-            self, sources: list[Source],
-            found: Sequence[Sequence[Any]]) -> None:
+        self, sources: list[KeyLookup], found: Sequence[Sequence[Any]]
+    ) -> None:
         """What the store answered for the sources."""
         for source, rows in zip(sources, found):
             self._states[source.table.name].learn(
-                source.unique, source.keys, rows)
+                source.unique, source.keys, rows
+            )
 
     def changes(self) -> Changes:
         """All that is to be written."""
         return Changes(
-            [state for state in self._states.values()
-             if state.inserts or state.updates or state.deletes],
-            self._statements)
+            [
+                state
+                for state in self._states.values()
+                if state.inserts or state.updates or state.deletes
+            ],
+            self._statements,
+        )
 
     def settle(self) -> None:
         """The batch is committed: start anew for the next one."""
-        self._end(self.lasting)
+        self._end(self.cacheable)
 
     def abandon(self) -> None:
         """The batch was rolled back: nothing in memory is true now."""
@@ -480,10 +527,10 @@ class Work:
 
     def _end(self, keep: bool) -> None:
         for state in self._states.values():
-            state.settle(keep and state.table.lasting)
+            state.settle(keep and state.table.cacheable)
         self._statements.clear()
-        self._touched.clear()
-        self._tallies.clear()
+        self._stale.clear()
+        self._count_adjustments.clear()
         self.notes.clear()
         self.events.clear()
 

@@ -6,19 +6,35 @@ from typing import Any
 
 import pytest
 
-from tests.harness import NOWHERE, START, CountedFresh
-from zchat.chat.work import (
-    MEMORY_ROWS, Facts, Overtaken, Question, Several, TableState, Want,
-    Work, together)
-from zchat.lookups import COUNT_CHATS, PRIMARY, Ask, Count
+from tests.harness import NOWHERE, START, CountedEntropy
+from zchat.chat.unit_of_work import (
+    MEMORY_ROWS,
+    Facts,
+    Question,
+    Several,
+    StaleRead,
+    TableState,
+    UnitOfWork,
+    Want,
+    gather,
+)
 from zchat.model import CHATS, GROUP, USERS, Chat, Rules, User
+from zchat.queries import COUNT_CHATS, PRIMARY, Count, QueryCall
 
 
 def user(who: str, **fields: Any) -> User:
-    return User(**{
-        "id": f"id {who}", "token_hash": who.encode(), "name": who,
-        "name_key": who, "created": START, "inbox_number": 1,
-        "inbox_secret": b"", **fields})
+    return User(
+        **{
+            "id": f"id {who}",
+            "token_hash": who.encode(),
+            "name": who,
+            "name_key": who,
+            "created": START,
+            "inbox_number": 1,
+            "inbox_secret": b"",
+            **fields,
+        }
+    )
 
 
 def pair(id: str, pair: str | None) -> Chat:
@@ -43,7 +59,8 @@ def test_a_row_is_found_by_all_its_keys(users: TableState) -> None:
 
 
 def test_what_was_changed_is_newer_than_what_is_read(
-        users: TableState) -> None:
+    users: TableState,
+) -> None:
     users.learn(PRIMARY, [ANN.id], [ANN])
     changed = user("ann", name="eve", name_key="eve")
     users.put(changed)
@@ -59,8 +76,7 @@ def test_inserts_updates_deletes(users: TableState) -> None:
     users.put(ANN)
     changed = user("bob", quota_used=1)
     users.put(changed)
-    assert (users.inserts, users.updates) == (
-        {ANN.id: ANN}, {BOB.id: changed})
+    assert (users.inserts, users.updates) == ({ANN.id: ANN}, {BOB.id: changed})
 
     users.delete(ANN)
     users.delete(changed)
@@ -100,7 +116,6 @@ def test_a_unique_goes_from_one_row_to_another() -> None:
 
 
 class TestSettling:
-
     def test_rows_may_outlive_the_batch(self, users: TableState) -> None:
         users.put(ANN)
         users.settle(keep=True)
@@ -139,34 +154,36 @@ class TestSettling:
 
 
 @pytest.fixture
-def work() -> Work:
+def work() -> UnitOfWork:
     facts = Facts("1", "epoch", "", lambda: (1, 1))
-    return Work(Rules(), facts, CountedFresh(), NOWHERE, lasting=True)
+    return UnitOfWork(
+        Rules(), facts, CountedEntropy(), NOWHERE, cacheable=True
+    )
 
 
-def test_a_touched_subject_is_not_relied_on(work: Work) -> None:
-    work.rely("members", "x")
-    work.touch("members", "x")
+def test_a_touched_subject_is_not_relied_on(work: UnitOfWork) -> None:
+    work.require_fresh("members", "x")
+    work.invalidate("members", "x")
 
-    work.rely("members", "y")
-    with pytest.raises(Overtaken):
-        work.rely("members", "x")
+    work.require_fresh("members", "y")
+    with pytest.raises(StaleRead):
+        work.require_fresh("members", "x")
     work.settle()
-    work.rely("members", "x")
+    work.require_fresh("members", "x")
 
 
-def test_tallies_last_as_long_as_the_batch(work: Work) -> None:
-    work.tally(1, "links", "x")
-    work.tally(1, "links", "x")
-    work.tally(-1, "links", "y")
-    assert [work.tallied("links", x) for x in "xyz"] == [2, -1, 0]
+def test_tallies_last_as_long_as_the_batch(work: UnitOfWork) -> None:
+    work.adjust_count(1, "links", "x")
+    work.adjust_count(1, "links", "x")
+    work.adjust_count(-1, "links", "y")
+    assert [work.count_adjustment("links", x) for x in "xyz"] == [2, -1, 0]
 
     work.settle()
 
-    assert work.tallied("links", "x") == 0
+    assert work.count_adjustment("links", "x") == 0
 
 
-def test_a_row_that_was_not_loaded_is_a_fault(work: Work) -> None:
+def test_a_row_that_was_not_loaded_is_a_fault(work: UnitOfWork) -> None:
     with pytest.raises(KeyError):
         work.get(USERS, "x")
     assert work.find(USERS, "x") is None
@@ -176,20 +193,22 @@ def step(rule: Coroutine[Any, Any, Any]) -> Any:
     return rule.send(None)
 
 
-def test_what_is_known_is_not_waited_for(work: Work) -> None:
+def test_what_is_known_is_not_waited_for(work: UnitOfWork) -> None:
     work.put(USERS, ANN)
 
     async def rule() -> list[Any]:
         await work.load_all(USERS, [ANN.id])
-        return [await work.load(USERS, ANN.id),
-                await work.load_unique(USERS, BY_NAME, "ann")]
+        return [
+            await work.load(USERS, ANN.id),
+            await work.load_unique(USERS, BY_NAME, "ann"),
+        ]
 
     with pytest.raises(StopIteration) as end:
         step(rule())
     assert end.value.value == [ANN, ANN]
 
 
-def test_only_the_unknown_is_wanted(work: Work) -> None:
+def test_only_the_unknown_is_wanted(work: UnitOfWork) -> None:
     work.put(USERS, ANN)
 
     want = step(work.load_all(USERS, [ANN.id, "x"]))
@@ -198,7 +217,7 @@ def test_only_the_unknown_is_wanted(work: Work) -> None:
     assert want.entries == [(USERS, PRIMARY, "x")]
 
 
-def answered(several: Several) -> list[Ask]:
+def answered(several: Several) -> list[QueryCall]:
     """Answer each question with its own parameter."""
     for want in several.wants:
         assert isinstance(want, Question)
@@ -206,7 +225,7 @@ def answered(several: Several) -> list[Ask]:
     return [want.ask for want in several.wants]
 
 
-def test_parts_load_at_the_same_time(work: Work) -> None:
+def test_parts_load_at_the_same_time(work: UnitOfWork) -> None:
     async def part(n: int, again: int) -> list[int]:
         found = []
         for _ in range(again):
@@ -214,17 +233,19 @@ def test_parts_load_at_the_same_time(work: Work) -> None:
             found.append(count.count)
         return found
 
-    rule = together([part(1, 1), part(2, 0), part(3, 2)])
+    rule = gather([part(1, 1), part(2, 0), part(3, 2)])
     assert answered(step(rule)) == [
-        Ask(COUNT_CHATS, {"n": 1}), Ask(COUNT_CHATS, {"n": 3})]
-    assert answered(step(rule)) == [Ask(COUNT_CHATS, {"n": 3})]
+        QueryCall(COUNT_CHATS, {"n": 1}),
+        QueryCall(COUNT_CHATS, {"n": 3}),
+    ]
+    assert answered(step(rule)) == [QueryCall(COUNT_CHATS, {"n": 3})]
 
     with pytest.raises(StopIteration) as end:
         step(rule)
     assert end.value.value == [[1], [], [3, 3]]
 
 
-def test_a_part_that_fails_ends_all(work: Work) -> None:
+def test_a_part_that_fails_ends_all(work: UnitOfWork) -> None:
     async def fails() -> None:
         raise ValueError
 
@@ -232,4 +253,4 @@ def test_a_part_that_fails_ends_all(work: Work) -> None:
         await work.ask(COUNT_CHATS)
 
     with pytest.raises(ValueError):  # noqa: PT011
-        asyncio.run(together([other(), fails(), other()]))
+        asyncio.run(gather([other(), fails(), other()]))

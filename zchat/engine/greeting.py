@@ -10,22 +10,35 @@ from zchat.config import Settings, reachable
 RPC_BY_DEFAULT = "tcp://127.0.0.1:8001"
 
 
-def banner(settings: Settings) -> str:
+def greeting(settings: Settings) -> str:
     """Where everything is, and what to type next."""
     rpc, events = reachable(settings.rpc), reachable(settings.events)
     http = f"http://{settings.host}:{settings.port}"
     server = "" if rpc == RPC_BY_DEFAULT else f" --server {rpc}"
     places = [
-        f"  HTTP    {http}", f"  RPC     {rpc}", f"  events  {events}",
-        f"  store   {settings.shown_store()}"]
+        f"  HTTP    {http}",
+        f"  RPC     {rpc}",
+        f"  events  {events}",
+        f"  store   {settings.shown_store()}",
+    ]
     lines = [
-        f"  {program()} chat{server}", f"  curl -X POST {http}/connect",
-        "  python hello.py    # ten lines of pyzmq, from README.md"]
+        f"  {program()} chat{server}",
+        f"  curl -X POST {http}/connect",
+        "  python hello.py    # ten lines of pyzmq, from README.md",
+    ]
     if settings.no_http:
         del places[0], lines[1]
-    return "\n".join([
-        "zchat is running; Ctrl-C stops it.", "", *places, "",
-        "Try next, in another terminal:", *lines, ""])
+    return "\n".join(
+        [
+            "zchat is running; Ctrl-C stops it.",
+            "",
+            *places,
+            "",
+            "Try next, in another terminal:",
+            *lines,
+            "",
+        ]
+    )
 
 
 def program() -> str:

@@ -14,21 +14,32 @@ from zchat.rpc.params import ID_PATTERN, SHA256_PATTERN, STATE_PATTERN
 _LONGEST_NAME: Final = 64
 _AT: Final = re.compile(r" - at `\$\.?([^`]*)`$")
 _TYPES: Final = {
-    "str": "text", "int": "an integer", "float": "a number",
-    "bool": "true or false", "bytes": "binary data", "array": "a list",
-    "object": "a map", "datetime": "a time as text",
-    "ext": "an extension", "null": "null", "None": "null"}
+    "str": "text",
+    "int": "an integer",
+    "float": "a number",
+    "bool": "true or false",
+    "bytes": "binary data",
+    "array": "a list",
+    "object": "a map",
+    "datetime": "a time as text",
+    "ext": "an extension",
+    "null": "null",
+    "None": "null",
+}
 _PATTERNS: Final = {
-    repr(pattern): words for pattern, words in (
+    repr(pattern): words
+    for pattern, words in (
         (ID_PATTERN, "a UUID"),
         (SHA256_PATTERN, "a SHA-256 in hexadecimal"),
-        (STATE_PATTERN, "pending, sent, failed or cancelled"))}
-_UNITS: Final = {
-    "str": "characters", "array": "entries", "bytes": "bytes"}
+        (STATE_PATTERN, "pending, sent, failed or cancelled"),
+    )
+}
+_UNITS: Final = {"str": "characters", "array": "entries", "bytes": "bytes"}
 _BOUNDS: Final = {">=": "at least", "<=": "at most"}
 _TIME: Final = (
     "must be a time in RFC 3339 with an offset, such as "
-    "2030-01-31T18:00:00+00:00")
+    "2030-01-31T18:00:00+00:00"
+)
 
 
 def _types(names: str) -> str:
@@ -45,17 +56,26 @@ def _length(match: re.Match[str]) -> str:
     return f"must have {_BOUNDS[match[2]]} {match[3]} {_UNITS[match[1]]}"
 
 
-_WORDS: Final[tuple[
-    tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...]] = (
+_WORDS: Final[
+    tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...]
+] = (
     (re.compile(r"Expected `str` matching regex ('.*')"), _pattern),
-    (re.compile(r"Expected `(str|array|bytes)` of length (>=|<=) (\d+)"),
-     _length),
-    (re.compile(r"Expected `\w+` (>=|<=) (-?\d+)"),
-     lambda match: f"must be {_BOUNDS[match[1]]} {match[2]}"),
-    (re.compile(r"(?:Invalid RFC3339|Expected `datetime` with).*"),
-     lambda match: _TIME),
-    (re.compile(r"Expected `([^`]*)`, got `([^`]*)`"),
-     lambda match: f"must be {_types(match[1])}, not {_types(match[2])}"),
+    (
+        re.compile(r"Expected `(str|array|bytes)` of length (>=|<=) (\d+)"),
+        _length,
+    ),
+    (
+        re.compile(r"Expected `\w+` (>=|<=) (-?\d+)"),
+        lambda match: f"must be {_BOUNDS[match[1]]} {match[2]}",
+    ),
+    (
+        re.compile(r"(?:Invalid RFC3339|Expected `datetime` with).*"),
+        lambda match: _TIME,
+    ),
+    (
+        re.compile(r"Expected `([^`]*)`, got `([^`]*)`"),
+        lambda match: f"must be {_types(match[1])}, not {_types(match[2])}",
+    ),
 )
 _MISSING: Final = re.compile(r"Object missing required field `([^`]*)`")
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(.*)`", re.S)
@@ -69,12 +89,14 @@ def complaint(message: str) -> Refused:
     unknown = _UNKNOWN.match(message)
     if unknown:
         return _refusal(
-            unknown[1][:_LONGEST_NAME], "is no parameter of this method")
+            unknown[1][:_LONGEST_NAME], "is no parameter of this method"
+        )
     at = _AT.search(message)
     if at is None or not at[1]:
         return Refused(
-            Code.BAD_REQUEST, "The names of parameters must be text.")
-    return _refusal(at[1], _in_words(message[:at.start()]))
+            Code.BAD_REQUEST, "The names of parameters must be text."
+        )
+    return _refusal(at[1], _in_words(message[: at.start()]))
 
 
 def _in_words(reason: str) -> str:

@@ -6,14 +6,29 @@ What nobody may see any longer is deleted (mission.md, "Lifetime").
 
 from typing import Final
 
-from zchat.chat.duty import NoParams, Progress
-from zchat.chat.work import Work
-from zchat.lookups import (
-    DELETE_MESSAGE_CHUNKS, DELETE_MESSAGE_FILES,
-    DELETE_MESSAGE_SCHEDULES, DELETE_MESSAGES, EXPIRED_CHATS,
-    EXPIRED_FOR, EXPIRED_MEMBERS, FORGET_DELIVERIES, START_LIFETIME)
+from zchat.chat.jobs import NoParams, Progress
+from zchat.chat.unit_of_work import UnitOfWork
 from zchat.model import (
-    CHATS, DELIVERIES, MEMBERS, SECOND, Chat, Delivery, Member, first_id_at)
+    CHATS,
+    DELIVERIES,
+    MEMBERS,
+    SECOND,
+    Chat,
+    Delivery,
+    Member,
+    first_id_at,
+)
+from zchat.queries import (
+    DELETE_MESSAGE_CHUNKS,
+    DELETE_MESSAGE_FILES,
+    DELETE_MESSAGE_SCHEDULES,
+    DELETE_MESSAGES,
+    EXPIRED_CHATS,
+    EXPIRED_FOR,
+    EXPIRED_MEMBERS,
+    FORGET_DELIVERIES,
+    START_LIFETIME,
+)
 
 UNDELIVERED_SECONDS: Final = 30 * 86_400
 EXPIRY_PAGE: Final = 1_000
@@ -22,30 +37,32 @@ DELETED_MESSAGES: Final = 2_000
 
 
 def begin_delivery(
-        work: Work, chat_id: str, user_id: str, seq: int) -> None:
+    work: UnitOfWork, chat_id: str, user_id: str, seq: int
+) -> None:
     """All up to `seq` is delivered to the member now."""
     if work.rules.message_ttl_seconds is not None and seq:
         work.put(DELIVERIES, Delivery(chat_id, user_id, seq, work.now))
 
 
-def _expired_before(work: Work) -> int | None:
+def _expired_before(work: UnitOfWork) -> int | None:
     """What was delivered at or before this time is expired."""
     if work.rules.message_ttl_seconds is None:
         return None
     return work.now - work.rules.message_ttl_seconds * SECOND
 
 
-async def visible_after(work: Work, member: Member) -> int:
+async def visible_after(work: UnitOfWork, member: Member) -> int:
     """The seq after which the member sees messages at this moment."""
     at = _expired_before(work)
     if at is None:
         return member.visible_after
     expired = await work.ask(
-        EXPIRED_FOR, chat_id=member.chat_id, user_id=member.user_id, at=at)
+        EXPIRED_FOR, chat_id=member.chat_id, user_id=member.user_id, at=at
+    )
     return max(member.visible_after, expired[0].seq or 0)
 
 
-async def start(work: Work, caller_id: None, p: NoParams) -> None:
+async def start(work: UnitOfWork, caller_id: None, p: NoParams) -> None:
     """At the start: what was read before counts as delivered now."""
     await work.turn()
     if work.rules.message_ttl_seconds is not None:
@@ -53,27 +70,33 @@ async def start(work: Work, caller_id: None, p: NoParams) -> None:
 
 
 async def expire_members(
-        work: Work, caller_id: None, p: NoParams) -> Progress:
+    work: UnitOfWork, caller_id: None, p: NoParams
+) -> Progress:
     """Note for a page of members up to where they see nothing more."""
     at = _expired_before(work)
     if at is None:
         return Progress(more=False)
     expired = await work.ask(EXPIRED_MEMBERS, at=at, limit=EXPIRY_PAGE)
     await work.load_all(
-        MEMBERS, [(found.chat_id, found.user_id) for found in expired])
+        MEMBERS, [(found.chat_id, found.user_id) for found in expired]
+    )
     await work.turn()
     for found in expired:
         member = work.get(MEMBERS, (found.chat_id, found.user_id))
         if member is not None and found.seq > member.expired_through:
             work.change(MEMBERS, member, expired_through=found.seq)
         work.run(
-            FORGET_DELIVERIES, chat_id=found.chat_id,
-            user_id=found.user_id, seq=found.seq)
+            FORGET_DELIVERIES,
+            chat_id=found.chat_id,
+            user_id=found.user_id,
+            seq=found.seq,
+        )
     return Progress(more=len(expired) == EXPIRY_PAGE)
 
 
 async def delete_expired(
-        work: Work, caller_id: None, p: NoParams) -> Progress:
+    work: UnitOfWork, caller_id: None, p: NoParams
+) -> Progress:
     """Delete what no member of a chat may see any longer, in pages.
 
     Asked again once the chats are locked: who came in meanwhile sees
@@ -84,27 +107,34 @@ async def delete_expired(
     aged_id = first_id_at(work.now - UNDELIVERED_SECONDS * SECOND)
     for _ in range(2):
         expired = await work.ask(
-            EXPIRED_CHATS, limit=DELETED_CHATS, aged_id=aged_id)
+            EXPIRED_CHATS, limit=DELETED_CHATS, aged_id=aged_id
+        )
         await work.load_all(CHATS, [found.chat_id for found in expired])
     await work.turn()
     more = len(expired) == DELETED_CHATS
     for found in expired:
         chat = work.get(CHATS, found.chat_id)
-        if chat is None or found.seq <= chat.gone_through \
-                or work.touched("members", chat.id):
+        if (
+            chat is None
+            or found.seq <= chat.purged_seq
+            or work.is_stale("members", chat.id)
+        ):
             continue
-        seq = min(found.seq, chat.gone_through + DELETED_MESSAGES)
+        seq = min(found.seq, chat.purged_seq + DELETED_MESSAGES)
         more = more or seq < found.seq
         _delete_through(work, chat, seq)
     return Progress(more=more)
 
 
-def _delete_through(work: Work, chat: Chat, seq: int) -> None:
+def _delete_through(work: UnitOfWork, chat: Chat, seq: int) -> None:
     """The chat's messages up to a seq are gone, with what hung on them."""
-    work.touch("messages gone", chat.id)
+    work.invalidate("messages gone", chat.id)
     for statement in (
-            DELETE_MESSAGE_CHUNKS, DELETE_MESSAGE_FILES,
-            DELETE_MESSAGE_SCHEDULES, DELETE_MESSAGES):
+        DELETE_MESSAGE_CHUNKS,
+        DELETE_MESSAGE_FILES,
+        DELETE_MESSAGE_SCHEDULES,
+        DELETE_MESSAGES,
+    ):
         work.run(statement, chat_id=chat.id, seq=seq)
-    chat = work.change(CHATS, chat, gone_through=seq)
+    chat = work.change(CHATS, chat, purged_seq=seq)
     work.tell_chat(chat, "expired", seq=seq)

@@ -14,7 +14,7 @@ _VARIANT: Final = dict(zip("0123456789abcdef", "89ab" * 4))
 """A random digit to one whose upper bits are the variant, 10."""
 
 
-class SystemFresh:
+class SystemEntropy:
     """The broker's source of what must never come twice.
 
     Randomness is drawn in pools, so that one system call serves many
@@ -45,11 +45,14 @@ class SystemFresh:
         if not self._tails:
             digits = self.secret(_POOL_BYTES).hex()
             self._tails = [
-                digits[start:start + _TAIL_DIGITS]
-                for start in range(0, len(digits), _TAIL_DIGITS)]
+                digits[start : start + _TAIL_DIGITS]
+                for start in range(0, len(digits), _TAIL_DIGITS)
+            ]
         tail = self._tails.pop()
-        return (f"{self._moment}{self._counter:03x}-{_VARIANT[tail[0]]}"
-                f"{tail[1:4]}-{tail[4:]}")
+        return (
+            f"{self._moment}{self._counter:03x}-{_VARIANT[tail[0]]}"
+            f"{tail[1:4]}-{tail[4:]}"
+        )
 
     def _begin(self, millisecond: int) -> None:
         self._millisecond = millisecond
@@ -68,9 +71,10 @@ class SystemFresh:
             self._pool = os.urandom(max(size, _POOL_BYTES))
             start = 0
         self._at = start + size
-        return self._pool[start:self._at]
+        return self._pool[start : self._at]
 
     def word(self) -> str:
         """A few letters and digits that are not taken for each other."""
         return "".join(
-            secrets.choice(_WORD_LETTERS) for _ in range(_WORD_LENGTH))
+            secrets.choice(_WORD_LETTERS) for _ in range(_WORD_LENGTH)
+        )

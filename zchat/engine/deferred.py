@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from zchat.batch import Call
+from zchat.engine.batch import Call
 from zchat.errors import Code, Refused
 
 WAITING_REQUESTS: Final = 1_024
@@ -25,7 +25,7 @@ class Pending(msgspec.Struct, frozen=True):
     call: Call
 
 
-class Late:
+class Deferred:
     """Queues of connections that were late; one of each runs in a batch.
 
     So one that is overtaken again and again costs the others little.
@@ -48,9 +48,14 @@ class Late:
         if queue is None or request.call.done:
             return False
         if len(queue) >= WAITING_REQUESTS:
-            request.call.end(Refused(
-                Code.UNAVAILABLE, "Too many requests of this connection "
-                "wait; send fewer at a time.", retry_after=1))
+            request.call.end(
+                Refused(
+                    Code.UNAVAILABLE,
+                    "Too many requests of this connection "
+                    "wait; send fewer at a time.",
+                    retry_after=1,
+                )
+            )
             return False
         queue.append(request)
         return True
@@ -62,9 +67,10 @@ class Late:
     def put_back(self, requests: Sequence[Pending]) -> None:
         """Those that were late in a batch, in the order they came."""
         for request in reversed(requests):
-            self._queues.setdefault(
-                request.envelope[0], deque()).appendleft(request)
+            self._queues.setdefault(request.envelope[0], deque()).appendleft(
+                request
+            )
         for origin in [
-                origin for origin, queue in self._queues.items()
-                if not queue]:
+            origin for origin, queue in self._queues.items() if not queue
+        ]:
             del self._queues[origin]

@@ -10,8 +10,14 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import msgspec
 
 from zchat.model import (
-    AuthoredMessage, FileChunk, JoinRequest, Link, Scheduled, StoredFile,
-    Table)
+    AuthoredMessage,
+    FileChunk,
+    JoinRequest,
+    Link,
+    Scheduled,
+    StoredFile,
+    Table,
+)
 
 Answer = TypeVar("Answer")
 
@@ -125,15 +131,16 @@ DELETE_CHAT_DELIVERIES = Statement("delete_chat_deliveries")
 DELETE_MEMBER_DELIVERIES = Statement("delete_member_deliveries")
 
 QUERIES: tuple[Query[Any], ...] = tuple(
-    value for value in list(globals().values()) if isinstance(value, Query))
+    value for value in list(globals().values()) if isinstance(value, Query)
+)
 STATEMENTS: tuple[Statement, ...] = tuple(
-    value for value in list(globals().values())
-    if isinstance(value, Statement))
+    value for value in list(globals().values()) if isinstance(value, Statement)
+)
 
 PRIMARY = -1
 
 
-class Source(NamedTuple):
+class KeyLookup(NamedTuple):
     """Rows wanted by key: the primary one, or a unique of the table."""
 
     table: Table[Any]
@@ -141,7 +148,7 @@ class Source(NamedTuple):
     keys: dict[Any, None]
 
 
-class Ask(NamedTuple):
+class QueryCall(NamedTuple):
     """One question with its parameters."""
 
     query: Query[Any]

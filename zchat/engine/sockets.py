@@ -31,23 +31,23 @@ def context() -> "zmq.Context[zmq.Socket[bytes]]":
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     made: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    made.set(zmq.MAX_SOCKETS, min(
-        MAX_SOCKETS, made.get(zmq.SOCKET_LIMIT)))
+    made.set(zmq.MAX_SOCKETS, min(MAX_SOCKETS, made.get(zmq.SOCKET_LIMIT)))
     return made
 
 
 def _guard(socket: "zmq.Socket[bytes]") -> None:
     """What both sockets have in common."""
     for option, value in (
-            (zmq.HANDSHAKE_IVL, HANDSHAKE_MILLISECONDS),
-            (zmq.BACKLOG, BACKLOG),
-            (zmq.LINGER, LINGER_MILLISECONDS),
-            (zmq.HEARTBEAT_IVL, _HEARTBEAT_MILLISECONDS),
-            (zmq.HEARTBEAT_TIMEOUT, 3 * _HEARTBEAT_MILLISECONDS),
-            (zmq.TCP_KEEPALIVE, 1),
-            (zmq.TCP_KEEPALIVE_IDLE, 60),
-            (zmq.TCP_KEEPALIVE_INTVL, 15),
-            (zmq.TCP_KEEPALIVE_CNT, 4)):
+        (zmq.HANDSHAKE_IVL, HANDSHAKE_MILLISECONDS),
+        (zmq.BACKLOG, BACKLOG),
+        (zmq.LINGER, LINGER_MILLISECONDS),
+        (zmq.HEARTBEAT_IVL, _HEARTBEAT_MILLISECONDS),
+        (zmq.HEARTBEAT_TIMEOUT, 3 * _HEARTBEAT_MILLISECONDS),
+        (zmq.TCP_KEEPALIVE, 1),
+        (zmq.TCP_KEEPALIVE_IDLE, 60),
+        (zmq.TCP_KEEPALIVE_INTVL, 15),
+        (zmq.TCP_KEEPALIVE_CNT, 4),
+    ):
         socket.setsockopt(option, value)
 
 
@@ -77,7 +77,8 @@ def _bound(socket: Any, endpoint: str) -> Any:
         socket.close(linger=0)
         raise ConfigError(
             f"cannot listen on {endpoint}: {error.strerror}; "
-            "stop what is there, or choose another --port") from None
+            "stop what is there, or choose another --port"
+        ) from None
     return socket
 
 

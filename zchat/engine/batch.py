@@ -12,12 +12,25 @@ import structlog
 from msgspec import Struct
 
 from zchat.chat.handlers import Handler
-from zchat.chat.work import (
-    TURN, Event, Overtaken, Question, Several, Want, Work)
+from zchat.chat.unit_of_work import (
+    TURN,
+    Event,
+    Question,
+    Several,
+    StaleRead,
+    UnitOfWork,
+    Want,
+)
 from zchat.errors import (
-    Code, Refused, StoreBusy, StoreDoubtful, StoreError, StoreRejected)
-from zchat.lookups import PRIMARY, Source
+    Code,
+    Refused,
+    StoreBusy,
+    StoreDoubtful,
+    StoreError,
+    StoreRejected,
+)
 from zchat.model import USERS, Table
+from zchat.queries import PRIMARY, KeyLookup
 from zchat.rpc.codec import pack
 from zchat.rpc.credentials import token_hash
 from zchat.rpc.sealing import NONCE_BYTES, seal
@@ -77,8 +90,8 @@ class Batches:
     """
 
     def __init__(
-            self, store: Store, work: Work,
-            clock: Callable[[], int]) -> None:
+        self, store: Store, work: UnitOfWork, clock: Callable[[], int]
+    ) -> None:
         self.store = store
         self.work = work
         self._clock = clock
@@ -99,14 +112,17 @@ class Batches:
         except StoreError as error:
             log.error("store_away", error=str(error))
             self._refuse_writers(
-                calls, _doubtful() if isinstance(error, StoreDoubtful)
-                else _unavailable())
+                calls,
+                _doubtful()
+                if isinstance(error, StoreDoubtful)
+                else _unavailable(),
+            )
         except Exception:
             self._run_singly(calls, lambda: _fault(self.work))
 
     def _run_singly(
-            self, calls: Sequence[Call],
-            alone: Callable[[], Refused]) -> None:
+        self, calls: Sequence[Call], alone: Callable[[], Refused]
+    ) -> None:
         """One by one, so that one harms none; `alone` if it was one."""
         if len(calls) == 1:
             refusal = alone()
@@ -117,8 +133,7 @@ class Batches:
             call.again()
             self.run([call])
 
-    def _refuse_writers(
-            self, calls: Sequence[Call], refusal: Refused) -> None:
+    def _refuse_writers(self, calls: Sequence[Call], refusal: Refused) -> None:
         """The store cannot be written; it may still be readable."""
         readers = [call for call in calls if call.reads]
         alone = len(readers) == len(calls)
@@ -135,7 +150,7 @@ class Batches:
         What an attempt locked in steps, the next one locks at once, in
         the order of all brokers; so two cannot hinder each other twice.
         """
-        self._wanted: dict[tuple[str, int], Source] = {}
+        self._wanted: dict[tuple[str, int], KeyLookup] = {}
         for _ in range(REPEATS):
             try:
                 return self._attempt(calls)
@@ -178,8 +193,10 @@ class Batches:
         unknown = self.work.unknown(USERS, BY_TOKEN, keys)
         if unknown:
             self._load(
-                [Source(USERS, BY_TOKEN, unknown)], [],
-                lock=not all(call.reads for call in calls))
+                [KeyLookup(USERS, BY_TOKEN, unknown)],
+                [],
+                lock=not all(call.reads for call in calls),
+            )
         for call, digest in tokens:
             if digest is None and not call.needs_token:
                 self._start(call, None)
@@ -188,9 +205,13 @@ class Batches:
             if user:
                 self._start(call, user.id)
             else:
-                call.end(Refused(
-                    Code.UNAUTHORIZED, "This token is not known here; "
-                    "`connect` without a token gives you one."))
+                call.end(
+                    Refused(
+                        Code.UNAUTHORIZED,
+                        "This token is not known here; "
+                        "`connect` without a token gives you one.",
+                    )
+                )
 
     def _start(self, call: Call, caller_id: str | None) -> None:
         call.caller_id = caller_id
@@ -216,7 +237,7 @@ class Batches:
         running = list(calls)
         while running:
             waiting: list[Call] = []
-            wanted: dict[tuple[str, int], Source] = {}
+            wanted: dict[tuple[str, int], KeyLookup] = {}
             questions: list[Question] = []
             for call in running:
                 want = self._step(call)
@@ -229,16 +250,21 @@ class Batches:
             running = waiting
 
     def _load(
-            self, sources: list[Source], questions: list[Question],
-            lock: bool) -> None:
-        shared = lock and not self.store.lasting
+        self, sources: list[KeyLookup], questions: list[Question], lock: bool
+    ) -> None:
+        shared = lock and not self.store.cacheable
         for source in sources if shared else ():
             _want(self._wanted, *source)
         found, answers = self.store.load(
-            sources, [question.ask for question in questions], lock)
+            sources, [question.ask for question in questions], lock
+        )
         for source, rows in zip(sources, found) if shared else ():
-            _want(self._wanted, source.table, PRIMARY,
-                  map(source.table.key_of, rows))
+            _want(
+                self._wanted,
+                source.table,
+                PRIMARY,
+                map(source.table.key_of, rows),
+            )
         self.work.learn(sources, found)
         for question, rows in zip(questions, answers):
             question.rows = rows
@@ -284,7 +310,7 @@ class Batches:
         except StopIteration as stop:
             call.coroutine = None
             call.end(stop.value)
-        except Overtaken:
+        except StaleRead:
             return False
         except Refused as refused:
             call.end(refused)
@@ -294,8 +320,10 @@ class Batches:
 
 
 def _gather(
-        wanted: dict[tuple[str, int], Source], questions: list[Question],
-        want: Want | Question | Several) -> None:
+    wanted: dict[tuple[str, int], KeyLookup],
+    questions: list[Question],
+    want: Want | Question | Several,
+) -> None:
     """Add what one rule waits for to what the batch wants."""
     if isinstance(want, Question):
         questions.append(want)
@@ -307,47 +335,63 @@ def _gather(
     for table, index, key in want.entries:
         source = wanted.get((table.name, index))
         if source is None:
-            wanted[table.name, index] = Source(table, index, {key: None})
+            wanted[table.name, index] = KeyLookup(table, index, {key: None})
         else:
             source.keys[key] = None
 
 
 def _want(
-        wanted: dict[tuple[str, int], Source], table: Table[Any],
-        unique: int, keys: Iterable[Any]) -> None:
+    wanted: dict[tuple[str, int], KeyLookup],
+    table: Table[Any],
+    unique: int,
+    keys: Iterable[Any],
+) -> None:
     """Add rows of a table to what the batch wants."""
     source = wanted.setdefault(
-        (table.name, unique), Source(table, unique, {}))
+        (table.name, unique), KeyLookup(table, unique, {})
+    )
     source.keys.update(dict.fromkeys(keys))
 
 
-def finished(event: Event, work: Work) -> Outgoing:
+def finished(event: Event, work: UnitOfWork) -> Outgoing:
     """The event as it goes onto the socket."""
     body = pack(event.body)
     if event.key is not None:
         body = seal(
-            event.key.number, event.key.secret, event.topic, body,
-            work.fresh.secret(NONCE_BYTES))
-    return Outgoing(
-        event.topic, body, event.chat_id, event.seq, event.local)
+            event.key.number,
+            event.key.secret,
+            event.topic,
+            body,
+            work.entropy.secret(NONCE_BYTES),
+        )
+    return Outgoing(event.topic, body, event.chat_id, event.seq, event.local)
 
 
-def _fault(work: Work) -> Refused:
-    incident = work.fresh.token()
+def _fault(work: UnitOfWork) -> Refused:
+    incident = work.entropy.token()
     log.exception("internal_fault", incident=incident)
     return Refused(
-        Code.INTERNAL, "A fault of the server; nothing was changed. Tell "
-        "its operator the incident number.", incident=incident)
+        Code.INTERNAL,
+        "A fault of the server; nothing was changed. Tell "
+        "its operator the incident number.",
+        incident=incident,
+    )
 
 
 def _unavailable() -> Refused:
     return Refused(
-        Code.UNAVAILABLE, "The store is away; nothing was changed. Try "
-        "again shortly.", retry_after=RETRY_AFTER_SECONDS)
+        Code.UNAVAILABLE,
+        "The store is away; nothing was changed. Try again shortly.",
+        retry_after=RETRY_AFTER_SECONDS,
+    )
 
 
 def _doubtful() -> Refused:
     return Refused(
-        Code.UNAVAILABLE, "The store went away while this was being "
+        Code.UNAVAILABLE,
+        "The store went away while this was being "
         "saved, so it may have happened. Look, or repeat it with the same "
-        "idempotency_key.", retry_after=RETRY_AFTER_SECONDS, in_doubt=True)
+        "idempotency_key.",
+        retry_after=RETRY_AFTER_SECONDS,
+        in_doubt=True,
+    )

@@ -5,13 +5,13 @@ Each duty is a call like any other, put into the next batch.
 
 from typing import Final
 
-from zchat.batch import Call
-from zchat.chat.duty import NoParams, Progress
+from zchat.chat.expiry import delete_expired, expire_members
 from zchat.chat.files import drop_stale
 from zchat.chat.handlers import Handler
 from zchat.chat.heads import Quiet, tell_heads, tell_missed_heads
-from zchat.chat.lifetime import delete_expired, expire_members
+from zchat.chat.jobs import NoParams, Progress
 from zchat.chat.schedule import send_due
+from zchat.engine.batch import Call
 from zchat.model import SECOND
 from zchat.rpc import HEARTBEAT_SECONDS
 
@@ -47,7 +47,8 @@ class Heads:
 
     def __init__(self) -> None:
         self._waiting: tuple[dict[str, int], ...] = tuple(
-            {} for _ in HEAD_SECONDS)
+            {} for _ in HEAD_SECONDS
+        )
 
     def note(self, chat_id: str, now: int) -> None:
         """The chat has a new message."""
@@ -60,7 +61,8 @@ class Heads:
         times = [
             next(iter(waiting.values())) + seconds * SECOND
             for waiting, seconds in zip(self._waiting, HEAD_SECONDS)
-            if waiting]
+            if waiting
+        ]
         return min(times, default=None)
 
     def take(self, now: int) -> list[str]:
@@ -104,7 +106,7 @@ class Task:
         return self._last
 
 
-class Duties:
+class Timers:
     """When the broker does what; times are microseconds."""
 
     def __init__(self, now: int, lifetime: bool) -> None:
@@ -112,11 +114,13 @@ class Duties:
         self.heartbeat = Every(HEARTBEAT_SECONDS, now)
         self._tasks = [
             Task(send_due, DUE_SECONDS, now),
-            Task(drop_stale, STALE_SECONDS, now)]
+            Task(drop_stale, STALE_SECONDS, now),
+        ]
         if lifetime:
             self._tasks += [
                 Task(expire_members, EXPIRY_SECONDS, now),
-                Task(delete_expired, DELETION_SECONDS, now)]
+                Task(delete_expired, DELETION_SECONDS, now),
+            ]
         self._missed = False
 
     def feed_lost(self) -> None:
@@ -135,13 +139,12 @@ class Duties:
 
     def calls(self, now: int) -> list[Call]:
         """What is to be done now."""
-        calls = [
-            call for task in self._tasks if (call := task.call(now))]
+        calls = [call for task in self._tasks if (call := task.call(now))]
         if self._missed:
             self._missed = False
             calls.append(Call(tell_missed_heads, NoParams(), reads=True))
         quiet = self.heads.take(now)
         for start in range(0, len(quiet), HEADS_PAGE):
-            page = Quiet(tuple(quiet[start:start + HEADS_PAGE]))
+            page = Quiet(tuple(quiet[start : start + HEADS_PAGE]))
             calls.append(Call(tell_heads, page, reads=True))
         return calls

@@ -42,8 +42,9 @@ class Stay:
 
     def floor(self, now: int) -> int:
         """Up to where nothing is seen."""
-        expired = [seq for seq, at in self.deliveries
-                   if at + TTL * SECOND <= now]
+        expired = [
+            seq for seq, at in self.deliveries if at + TTL * SECOND <= now
+        ]
         return max([self.first - 1, *expired])
 
 
@@ -71,7 +72,8 @@ class Chat:
         old = self.messages[seq - 1][1] <= now - 30 * DAY * SECOND
         return all(
             seq <= stay.floor(now) or (old and seq > stay.read)
-            for stay in self.stays.values())
+            for stay in self.stays.values()
+        )
 
     def needless_through(self, now: int) -> int:
         through = 0
@@ -109,8 +111,7 @@ class Player:
             one("unread", ack=True)
             for other in self.chats:
                 if one.id in other.stays:
-                    other.stays[one.id].deliver(
-                        other.head, self.world.now)
+                    other.stays[one.id].deliver(other.head, self.world.now)
         elif kind == "leave" and len(chat.stays) > 1:
             one("exit", chat_id=chat.id)
             del chat.stays[one.id]
@@ -133,8 +134,10 @@ class Player:
 
     def _leave_and_return(self, one: Person, chat: Chat) -> None:
         """In one batch with what the broker does by itself."""
-        asked = [Asked(one, "exit", {"chat_id": chat.id}, 1),
-                 Asked(one, "connect", {}, 1)]
+        asked = [
+            Asked(one, "exit", {"chat_id": chat.id}, 1),
+            Asked(one, "connect", {}, 1),
+        ]
         calls = self.world.calls(asked)
         self.world.run([*self.world.timers.calls(self.world.now), *calls])
         assert codes([call.outcome for call in calls]) == ["ok", "ok"]
@@ -143,8 +146,9 @@ class Player:
     def wait(self, seconds: int) -> None:
         """Time goes by; in the end all that is needless is gone."""
         self.world.advance(seconds)
-        needless = [chat.needless_through(self.world.now)
-                    for chat in self.chats]
+        needless = [
+            chat.needless_through(self.world.now) for chat in self.chats
+        ]
         self.look()
         self.world.wait(SETTLED)
         self.look()
@@ -154,9 +158,13 @@ class Player:
     def look(self) -> None:
         """All is as the model says, and only the needless is gone."""
         for chat in self.chats:
-            kept = [seq for seq, in self.world.store.rows(
-                "SELECT seq FROM messages WHERE chat_id = ? ORDER BY seq",
-                chat.id)]
+            kept = [
+                seq
+                for (seq,) in self.world.store.rows(
+                    "SELECT seq FROM messages WHERE chat_id = ? ORDER BY seq",
+                    chat.id,
+                )
+            ]
             gone = chat.head - len(kept)
             assert kept == list(range(gone + 1, chat.head + 1))
             assert gone >= chat.gone
@@ -171,20 +179,26 @@ class Player:
         floor = max(stay.floor(self.world.now), chat.gone)
         page = one("history", chat_id=chat.id, limit=200)
         assert [m.seq for m in page.messages] == list(
-            range(floor + 1, chat.head + 1))
+            range(floor + 1, chat.head + 1)
+        )
         shown = one.chat(chat.id)
         after = max(stay.read, chat.gone, stay.first - 1)
-        unread = [author for author, _ in chat.messages[after:]
-                  if author != one.id]
+        unread = [
+            author for author, _ in chat.messages[after:] if author != one.id
+        ]
         assert (shown.head, shown.read, shown.unread) == (
-            chat.head, stay.read, len(unread))
+            chat.head,
+            stay.read,
+            len(unread),
+        )
 
 
 @contextmanager
 def player() -> Iterator[Player]:
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder, capture_logs():
         world = World(
-            Path(folder), message_ttl_seconds=TTL, history_depth=DEPTH)
+            Path(folder), message_ttl_seconds=TTL, history_depth=DEPTH
+        )
         try:
             yield Player(world)
         finally:
@@ -193,8 +207,11 @@ def player() -> Iterator[Player]:
 
 KINDS = ("send", "send", "send", "read", "read", "ack", "leave", "return")
 WISHES = st.tuples(
-    st.sampled_from(KINDS), st.integers(0, 2), st.integers(0, 1),
-    st.integers(1, 9))
+    st.sampled_from(KINDS),
+    st.integers(0, 2),
+    st.integers(0, 1),
+    st.integers(1, 9),
+)
 WAITS = (1, 10, TTL, 15 * DAY)
 
 
@@ -210,9 +227,13 @@ def play(steps: list[Any]) -> None:
             one.look()
 
 
-@given(st.lists(
-    st.one_of(WISHES, WISHES, st.sampled_from(WAITS), st.just("restart")),
-    min_size=3, max_size=10))
+@given(
+    st.lists(
+        st.one_of(WISHES, WISHES, st.sampled_from(WAITS), st.just("restart")),
+        min_size=3,
+        max_size=10,
+    )
+)
 def test_any_run(steps: list[Any]) -> None:
     play(steps)
 
@@ -227,7 +248,11 @@ def test_long_runs(seed: int) -> None:
             return chance.choice(WAITS)
         if kind == 2:
             return "restart"
-        return (chance.choice(KINDS), chance.randrange(3),
-                chance.randrange(2), 1 + chance.randrange(20))
+        return (
+            chance.choice(KINDS),
+            chance.randrange(3),
+            chance.randrange(2),
+            1 + chance.randrange(20),
+        )
 
     play([step() for _ in range(50)])

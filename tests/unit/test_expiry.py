@@ -3,8 +3,8 @@
 import pytest
 
 from tests.harness import MakeWorld, Person, World, codes, refused
-from zchat.chat import lifetime
-from zchat.chat.lifetime import EXPIRY_PAGE
+from zchat.chat import expiry
+from zchat.chat.expiry import EXPIRY_PAGE
 from zchat.errors import Code
 from zchat.model import DELIVERIES, Delivery
 
@@ -29,8 +29,12 @@ def bob(world: World) -> Person:
 
 def kept(world: World) -> list[str]:
     """The texts that stand in the store."""
-    return [text for text, in world.store.rows(
-        "SELECT text FROM messages ORDER BY chat_id, seq")]
+    return [
+        text
+        for (text,) in world.store.rows(
+            "SELECT text FROM messages ORDER BY chat_id, seq"
+        )
+    ]
 
 
 def read_all(world: World, *people: Person) -> None:
@@ -50,7 +54,8 @@ def test_off_by_default(make_world: MakeWorld) -> None:
 
 
 def test_visible_from_delivery_for_so_long(
-        world: World, ann: Person, bob: Person) -> None:
+    world: World, ann: Person, bob: Person
+) -> None:
     ann("send", text="x")
     world.advance(10)
     read_all(world, bob)
@@ -65,7 +70,8 @@ def test_visible_from_delivery_for_so_long(
 
 
 def test_what_is_not_delivered_stays(
-        world: World, ann: Person, bob: Person) -> None:
+    world: World, ann: Person, bob: Person
+) -> None:
     ann("send", text="x")
     read_all(world, ann)
     world.advance(20 * DAY)
@@ -73,12 +79,14 @@ def test_what_is_not_delivered_stays(
 
     assert kept(world) == ["x"]
     assert bob.chat(world.common).unread == 1
-    assert [m.text for chat in bob("unread", ack=True).chats
-            for m in chat.messages] == ["x"]
+    assert [
+        m.text for chat in bob("unread", ack=True).chats for m in chat.messages
+    ] == ["x"]
 
 
 def test_but_thirty_days_at_the_most(
-        world: World, ann: Person, bob: Person) -> None:
+    world: World, ann: Person, bob: Person
+) -> None:
     ann("send", text="x")
     world.advance(30 * DAY - 100)
     world.wait(70)
@@ -92,7 +100,8 @@ def test_but_thirty_days_at_the_most(
 
 
 def test_deleted_within_a_minute_when_nobody_may_see_it(
-        world: World, ann: Person, bob: Person) -> None:
+    world: World, ann: Person, bob: Person
+) -> None:
     ann("send", text="1")
     read_all(world, ann)
     world.advance(50)
@@ -106,12 +115,14 @@ def test_deleted_within_a_minute_when_nobody_may_see_it(
 
     assert kept(world) == ["2"]
     assert {"event": "expired", "chat_id": world.common, "seq": 1} in [
-        told.body for told in world.told()]
+        told.body for told in world.told()
+    ]
     assert ann.chat(world.common).head == 2
 
 
 def test_seq_goes_on_after_a_deletion(
-        world: World, ann: Person, bob: Person) -> None:
+    world: World, ann: Person, bob: Person
+) -> None:
     for _ in range(3):
         ann("send", text="x")
     read_all(world, ann, bob)
@@ -130,7 +141,8 @@ def test_seq_goes_on_after_a_deletion(
 
 
 def test_unread_counts_stay_right(
-        world: World, ann: Person, bob: Person) -> None:
+    world: World, ann: Person, bob: Person
+) -> None:
     for number in range(5):
         ann("send", text=str(number))
     bob("read", chat_id=world.common, seq=3)
@@ -144,22 +156,33 @@ def test_unread_counts_stay_right(
 
 
 def test_a_deletion_takes_all_traces(
-        world: World, ann: Person, bob: Person) -> None:
-    ann("send", text="secret", idempotency_key="k", files=[
-        world.file(ann, world.common, b"secret")])
+    world: World, ann: Person, bob: Person
+) -> None:
+    ann(
+        "send",
+        text="secret",
+        idempotency_key="k",
+        files=[world.file(ann, world.common, b"secret")],
+    )
     ann("schedule", text="secret", send_at=world.at(1))
     world.wait(2)
     read_all(world, ann, bob)
     world.wait(TTL + 61)
 
-    for table in ("messages", "files", "file_chunks", "scheduled",
-                  "deliveries"):
+    for table in (
+        "messages",
+        "files",
+        "file_chunks",
+        "scheduled",
+        "deliveries",
+    ):
         assert world.store.rows(f"SELECT * FROM {table}") == [], table
     assert ann("send", text="other", idempotency_key="k").seq == 3
 
 
 def test_files_are_gone_when_their_message_is(
-        world: World, ann: Person, bob: Person) -> None:
+    world: World, ann: Person, bob: Person
+) -> None:
     file_id = world.file(ann, world.common, b"data")
     ann("send", text="x", files=[file_id])
     read_all(world, bob)
@@ -171,7 +194,8 @@ def test_files_are_gone_when_their_message_is(
 
 
 def test_evidence_must_be_visible(
-        world: World, ann: Person, bob: Person) -> None:
+    world: World, ann: Person, bob: Person
+) -> None:
     sent = ann("send", text="x")
     read_all(world, bob)
     world.advance(TTL)
@@ -183,7 +207,8 @@ def test_evidence_must_be_visible(
 
 
 def test_a_comment_keeps_what_it_is_on(
-        world: World, ann: Person, bob: Person) -> None:
+    world: World, ann: Person, bob: Person
+) -> None:
     first = ann("send", text="1")
     read_all(world, ann, bob)
     world.wait(50)
@@ -197,7 +222,8 @@ def test_a_comment_keeps_what_it_is_on(
 
 
 def test_what_a_newcomer_sees_is_delivered_at_once(
-        world: World, ann: Person) -> None:
+    world: World, ann: Person
+) -> None:
     ann("send", text="1")
     bob = world.user("bob")
     assert bob.texts(world.common) == ["1"]
@@ -208,12 +234,18 @@ def test_what_a_newcomer_sees_is_delivered_at_once(
 
 
 def test_who_leaves_and_comes_back_in_one_batch(
-        world: World, ann: Person, bob: Person) -> None:
+    world: World, ann: Person, bob: Person
+) -> None:
     """The delivery at the return survives what leaving clears."""
     ann("send", text="1")
-    outcomes = world.batch([
-        bob.asks("exit", chat_id=world.common), bob.asks("connect"),
-        ann.asks("exit", chat_id=world.common), ann.asks("connect")])
+    outcomes = world.batch(
+        [
+            bob.asks("exit", chat_id=world.common),
+            bob.asks("connect"),
+            ann.asks("exit", chat_id=world.common),
+            ann.asks("connect"),
+        ]
+    )
     assert codes(outcomes) == ["ok"] * 4
     world.wait(TTL - 1)
     assert bob.texts(world.common) == ["1"]
@@ -225,15 +257,20 @@ def test_who_leaves_and_comes_back_in_one_batch(
 
 
 def test_what_expires_while_somebody_comes_back(
-        world: World, ann: Person, bob: Person) -> None:
+    world: World, ann: Person, bob: Person
+) -> None:
     """The old membership's end is not the new one's."""
     ann("send", text="1")
     read_all(world, bob)
     world.wait(TTL - 3)
     world.advance(8)
 
-    world.run(world.timers.calls(world.now) + world.calls([
-        bob.asks("exit", chat_id=world.common), bob.asks("connect")]))
+    world.run(
+        world.timers.calls(world.now)
+        + world.calls(
+            [bob.asks("exit", chat_id=world.common), bob.asks("connect")]
+        )
+    )
 
     assert bob.texts(world.common) == ["1"]
     world.wait(TTL + 5)
@@ -241,7 +278,8 @@ def test_what_expires_while_somebody_comes_back(
 
 
 def test_who_leaves_holds_nothing_back(
-        world: World, ann: Person, bob: Person) -> None:
+    world: World, ann: Person, bob: Person
+) -> None:
     ann("send", text="1")
     read_all(world, ann)
     world.wait(TTL + 61)
@@ -253,8 +291,7 @@ def test_who_leaves_holds_nothing_back(
     assert kept(world) == []
 
 
-def test_private_chats_too(
-        world: World, ann: Person, bob: Person) -> None:
+def test_private_chats_too(world: World, ann: Person, bob: Person) -> None:
     private = ann("p2p", user_id=bob.id).chat_id
     ann("send", chat_id=private, text="x")
     for one in (ann, bob):
@@ -270,8 +307,12 @@ def test_more_members_than_a_page(world: World, ann: Person) -> None:
     ann("send", text="x")
     read_all(world, ann, *crowd)
     for seq in range(EXPIRY_PAGE):
-        world.work.put(DELIVERIES, Delivery(
-            world.common, f"00000000-0000-7000-8000-{seq:012x}", 1, 1))
+        world.work.put(
+            DELIVERIES,
+            Delivery(
+                world.common, f"00000000-0000-7000-8000-{seq:012x}", 1, 1
+            ),
+        )
     world.batch([])
     world.store.write(world.work.changes())
     world.store.commit([])
@@ -282,8 +323,7 @@ def test_more_members_than_a_page(world: World, ann: Person) -> None:
     assert kept(world) == []
 
 
-def test_it_outlives_a_restart(
-        world: World, ann: Person, bob: Person) -> None:
+def test_it_outlives_a_restart(world: World, ann: Person, bob: Person) -> None:
     ann("send", text="x")
     read_all(world, ann, bob)
     world.advance(60)
@@ -312,7 +352,8 @@ def test_switched_on_later(make_world: MakeWorld) -> None:
 
 
 def test_a_group_member_who_came_late_holds_nothing_back(
-        world: World, ann: Person, bob: Person) -> None:
+    world: World, ann: Person, bob: Person
+) -> None:
     group = world.group(ann)
     ann("send", chat_id=group, text="1")
     ann("read", chat_id=group, seq=1)
@@ -323,8 +364,9 @@ def test_a_group_member_who_came_late_holds_nothing_back(
 
 
 def test_much_is_deleted_in_pages(
-        world: World, ann: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifetime, "DELETED_MESSAGES", 2)
+    world: World, ann: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expiry, "DELETED_MESSAGES", 2)
     for number in range(5):
         ann("send", text=str(number))
     read_all(world, ann)
@@ -333,5 +375,8 @@ def test_much_is_deleted_in_pages(
     world.wait(TTL + 61)
 
     assert kept(world) == []
-    assert [told.body["seq"] for told in world.told()
-            if told.body["event"] == "expired"] == [2, 4, 5]
+    assert [
+        told.body["seq"]
+        for told in world.told()
+        if told.body["event"] == "expired"
+    ] == [2, 4, 5]

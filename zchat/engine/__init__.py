@@ -1,0 +1,1 @@
+"""What serves the broker's loop: batches, timers, queues, sockets."""
