@@ -3,7 +3,7 @@
 from typing import Final, get_args
 
 from zchat import broker, rpc
-from zchat.chat import expiry, files, rooms, schedule
+from zchat.chat import expiry, files, links, schedule
 from zchat.engine import batch, sockets, timers
 from zchat.gateway.limits import DEFAULT_LIMITS
 from zchat.model import CHUNK_BYTES
@@ -44,8 +44,8 @@ RULES: Final[tuple[tuple[str, str], ...]] = (
     ("scheduled messages that wait, a user", f"{rpc.SCHEDULED_LIMIT}"),
     ("how far ahead one may be scheduled", f"{rpc.SCHEDULE_DAYS} days"),
     ("scheduled messages listed", f"{schedule.LISTED}"),
-    ("live links a group", f"{rooms.LIVE_LINKS}"),
-    ("life of a link, unless `expires_in` says", f"{rooms.LINK_SECONDS} s"),
+    ("live links a group", f"{links.LIVE_LINKS}"),
+    ("life of a link, unless `expires_in` says", f"{links.LINK_SECONDS} s"),
     (
         "life of a message that was never delivered, with `--message-ttl`",
         f"{expiry.UNDELIVERED_SECONDS} s",

@@ -133,7 +133,7 @@ def test_imports_point_one_way(path: Path) -> None:
             ["is pure and imports time"],
         ),
         (
-            "chat/unread.py",
+            "chat/sync.py",
             "def f():\n import random",
             ["is pure and imports random"],
         ),
@@ -148,12 +148,12 @@ def test_imports_point_one_way(path: Path) -> None:
             ["is pure and imports psycopg"],
         ),
         ("client/connection.py", "import zmq, time", []),
-        ("model.py", "from zchat.chat import unread", ["imports zchat.chat"]),
+        ("model.py", "from zchat.chat import sync", ["imports zchat.chat"]),
         ("model.py", "import zchat.rpc", ["imports zchat.rpc"]),
         ("model.py", "from zchat import storage", ["imports zchat.storage"]),
         ("model.py", "from . import storage", ["imports zchat.storage"]),
         (
-            "chat/rooms.py",
+            "chat/groups.py",
             "from ..storage.base import X",
             ["imports zchat.storage"],
         ),
@@ -162,7 +162,7 @@ def test_imports_point_one_way(path: Path) -> None:
             "from ..storage import base",
             ["imports zchat.storage"],
         ),
-        ("chat/rooms.py", "from . import unread", []),
+        ("chat/groups.py", "from . import sync", []),
         (
             "storage/base.py",
             "from zchat.rpc import methods",

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.harness import NOWHERE, Asked, Person, World, codes, refused
-from zchat.chat.rooms import LIVE_LINKS
+from zchat.chat.links import LIVE_LINKS
 from zchat.errors import Code
 from zchat.rpc import MEMBERSHIPS_LIMIT
 from zchat.rpc.topics import chat_topic

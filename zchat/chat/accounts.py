@@ -2,8 +2,8 @@
 
 from typing import Final
 
+from zchat.chat.memberships import enter, refuse_to_return_yet
 from zchat.chat.moderation import quota_of
-from zchat.chat.rooms import enter, refuse_to_return_yet
 from zchat.chat.unit_of_work import StaleRead, UnitOfWork
 from zchat.errors import Code, Refused
 from zchat.model import CHATS, CHUNK_BYTES, USERS, Chat, User, time_text
