@@ -48,6 +48,7 @@ _SHORT: Final = (
 _VARYING: Final = (
     (re.compile(r"\b[0-9a-f]{8}…"), "ID"),
     (re.compile(r"user-[2-9a-z]{6}"), "NAME"),
+    (re.compile(r"\b([a-z]+)-\d{1,5}(?=\")"), r"\1-NUMBER"),
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(?:\+00:00|Z)"), "TIME"),
     (
         re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?|\b\d\d:\d\d(:\d\d)?\b"),
@@ -106,10 +107,16 @@ def comparable(output: str) -> str:
     return output
 
 
+def shape(text: str) -> str:
+    """A page without what depends on what the store held before it."""
+    return re.sub(r"\d+", "N", comparable(text))
+
+
 class Stage:
     """One folder with a shell in it, and at times a server.
 
-    `port` is the first of three free ones. `python` runs zchat.
+    `port` is the first of three free ones. `python` runs zchat. Stages in
+    the same folder share a store and what the clients remember.
     """
 
     def __init__(self, folder: Path, port: int) -> None:
@@ -118,7 +125,7 @@ class Stage:
         self._said = folder / "said"
         self._log = folder / "log"
         self._folder = folder / "here"
-        self._folder.mkdir()
+        self._folder.mkdir(exist_ok=True)
         self._environment = _environment(folder, port)
         self._shell = subprocess.Popen(
             ["bash", "--norc"],
@@ -252,7 +259,7 @@ class Stage:
 def _environment(folder: Path, port: int) -> dict[str, str]:
     """A clean one, in which `zchat` and `python` are those of here."""
     tools = folder / "bin"
-    tools.mkdir()
+    tools.mkdir(exist_ok=True)
     for name, arguments in (("zchat", "-m zchat "), ("python", "")):
         tool = tools / name
         tool.write_text(

@@ -59,6 +59,18 @@ def index_page() -> str:
     return "\n".join(parts)
 
 
+def reading_order() -> list[Path]:
+    """Every page, from the README on, as a newcomer would read them."""
+    return [
+        DOCS.parent / "README.md",
+        *(
+            path
+            for folder, _ in FOLDERS
+            for path in sorted((DOCS / folder).glob("*.md"), key=_place)
+        ),
+    ]
+
+
 def _place(path: Path) -> tuple[int, str]:
     known = path.stem in FIRST
     return (FIRST.index(path.stem) if known else len(FIRST), path.name)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from docs.examples import ROOT, can_run, rerun
+from docs.examples import ROOT, can_run, rerun, shape
+from docs.pages.index import reading_order
 
 AT_ONCE = 3
 """Pages at a time: most of their time they wait for time to pass."""
@@ -47,3 +48,16 @@ def test_the_examples_print_what_the_page_says(
     path: Path, reruns: dict[Path, Future[str]]
 ) -> None:
     assert reruns[path].result() == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.timeout(180)
+def test_the_pages_work_in_reading_order_on_one_store(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    """A newcomer keeps the store and the names of the page before."""
+    pages = [path for path in reading_order() if path in RUNNABLE]
+    assert set(pages) == set(RUNNABLE)
+    port = free_port()
+    for path in pages:
+        text = path.read_text(encoding="utf-8")
+        assert shape(rerun(text, tmp_path, port)) == shape(text), path.name
