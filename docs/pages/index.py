@@ -36,6 +36,7 @@ FIRST: Final = (
     "settings",
     "limits",
     "architecture",
+    "glossary",
     "delivery",
     "safety",
     "performance",
