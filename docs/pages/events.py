@@ -12,9 +12,8 @@ travel, how they are sealed, and how a client misses none stands in
 [protocol.md](protocol.md#events).
 
 An event is a map with its name under `event`, and the fields below. Over HTTP
-the same maps come as JSON from `GET /events`, but for `head` and
-`key_changed`, which the gateway sees to; and `caught_up`, without fields, when
-all that was sent before has come.
+the same maps come as JSON from [`GET /events`](http.md#get-events), but for
+`head` and `key_changed`, which the gateway handles.
 
 """
 PLACES: Final = {

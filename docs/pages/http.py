@@ -3,6 +3,7 @@
 import re
 from typing import Final, NamedTuple
 
+from docs.pages.event_stream import event_stream_section
 from docs.pages.notes import PARAMETERS
 from docs.pages.types import fields_of
 from zchat.rpc.methods import METHODS, TOKEN, Method, Route
@@ -35,14 +36,15 @@ class Own(NamedTuple):
 
     path: str
     meaning: str
+    verb: str = "GET"
 
 
 OWN: Final = (
     Own(
         "/events",
-        "Your events, decrypted, as `text/event-stream`; after a "
-        "break send the last `id` as `Last-Event-ID`.",
+        "Your events, decrypted, as `text/event-stream`; resumes.",
     ),
+    Own("/events/ticket", "A one-time ticket for `GET /events`.", "POST"),
     Own("/openapi.json", "This table for machines, as OpenAPI 3.1."),
     Own("/healthz", "200 while the gateway runs."),
     Own("/readyz", "200 while the broker answers too, else 503."),
@@ -61,6 +63,8 @@ def http_page() -> str:
             for method in METHODS
             for route in method.routes
         )
+        + "\n"
+        + event_stream_section()
     )
 
 
@@ -72,7 +76,7 @@ def endpoints_table(methods: str) -> str:
         for method in METHODS
         for route in method.routes
     ]
-    rows += [f"| `GET {own.path}` | {own.meaning} | |\n" for own in OWN]
+    rows += [f"| `{own.verb} {own.path}` | {own.meaning} | |\n" for own in OWN]
     return "| endpoint | what it does | method |\n|---|---|---|\n" + (
         "".join(rows)
     )

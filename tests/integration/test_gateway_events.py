@@ -1,74 +1,12 @@
 """`GET /events` of the real program: decrypted, in order, resumable."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
 
-import msgspec
 import pytest
 
-from tests.http_server import Client
+from tests.event_stream import Stream
 from tests.program import Program, User, wait_until
 from tests.server import Server
-
-
-class Event(NamedTuple):
-    name: str
-    id: str
-    data: Any
-
-
-class Stream:
-    """One open stream of a user's events."""
-
-    def __init__(
-        self, program: Program, user: User, last_id: str = ""
-    ) -> None:
-        self.client = Client(program.port)
-        resume = f"Last-Event-ID: {last_id}\r\n" if last_id else ""
-        self.client.send(
-            (
-                f"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n{resume}"
-                f"Authorization: Bearer {user.token}\r\n\r\n"
-            ).encode()
-        )
-        self.status, self.headers = self.client.head()
-        assert self.headers["content-type"] == "text/event-stream"
-        self._text = b""
-
-    def event(self) -> Event:
-        while True:
-            while b"\n\n" not in self._text:
-                self._text += self.client.chunk()
-            block, _, self._text = self._text.partition(b"\n\n")
-            fields = dict(
-                line.split(": ", 1) for line in block.decode().split("\n")
-            )
-            if "event" in fields:
-                return Event(
-                    fields["event"],
-                    fields.get("id", ""),
-                    msgspec.json.decode(fields["data"]),
-                )
-
-    def until(self, name: str) -> list[Event]:
-        """The events up to one of that name, which is the last."""
-        found = [self.event()]
-        while found[-1].name != name:
-            found.append(self.event())
-        return found
-
-    def texts(self, count: int) -> list[str]:
-        """The texts of the next so many messages."""
-        return [
-            self.until("message")[-1].data["message"]["text"]
-            for _ in range(count)
-        ]
-
-    def __enter__(self) -> "Stream":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.client.close()
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +51,7 @@ def p2p(program: Program, user: User, other: User) -> str:
 def test_messages_and_notices_come_decrypted(
     program: Program, ann: User, bob: User
 ) -> None:
-    with Stream(program, ann) as stream:
+    with Stream(program.port, ann) as stream:
         stream.until("caught_up")
         send(program, bob, "to all")
         event = stream.until("message")[-1]
@@ -134,7 +72,7 @@ def test_a_stream_goes_on_after_the_last_event_id(
     program: Program, ann: User, bob: User
 ) -> None:
     chat = p2p(program, ann, bob)
-    with Stream(program, ann) as stream:
+    with Stream(program.port, ann) as stream:
         stream.until("caught_up")
         send(program, bob, "seen", chat)
         last_id = stream.until("message")[-1].id
@@ -143,7 +81,7 @@ def test_a_stream_goes_on_after_the_last_event_id(
     carol = program.user()
     new_chat = p2p(program, carol, ann)
     send(program, carol, "from a chat made meanwhile", new_chat)
-    with Stream(program, ann, last_id) as stream:
+    with Stream(program.port, ann, last_id) as stream:
         events = stream.until("caught_up")
         came = [
             event.data["message"]["text"]
@@ -175,14 +113,14 @@ def test_every_id_resumes_where_it_was_given(
     program: Program, ann: User, bob: User
 ) -> None:
     chat = p2p(program, ann, bob)
-    with Stream(program, ann) as stream:
+    with Stream(program.port, ann) as stream:
         ids = [stream.until("caught_up")[-1].id]
         for number in range(4):
             send(program, bob, str(number), chat)
             ids.append(stream.until("message")[-1].id)
     assert len(set(ids)) == 5
     for number, last_id in enumerate(ids):
-        with Stream(program, ann, last_id) as stream:
+        with Stream(program.port, ann, last_id) as stream:
             texts = [
                 event.data["message"]["text"]
                 for event in stream.until("caught_up")
@@ -196,7 +134,7 @@ def test_who_is_no_member_hears_nothing(
 ) -> None:
     stranger = program.user()
     chat = p2p(program, ann, bob)
-    with Stream(program, stranger) as stream:
+    with Stream(program.port, stranger) as stream:
         stream.until("caught_up")
         send(program, ann, "secret", chat)
         send(program, ann, "open")
@@ -212,7 +150,7 @@ def test_one_who_was_removed_hears_no_more(
     program.ask(
         "POST", f"/chats/{chat}/invite", {"user_id": bob.id}, ann.bearer
     )
-    with Stream(program, bob) as stream:
+    with Stream(program.port, bob) as stream:
         stream.until("caught_up")
         send(program, ann, "before", chat)
         assert stream.texts(1) == ["before"]
@@ -228,7 +166,10 @@ def test_one_who_was_removed_hears_no_more(
 def test_two_streams_of_one_user_hear_the_same(
     program: Program, ann: User, bob: User
 ) -> None:
-    with Stream(program, ann) as first, Stream(program, ann) as second:
+    with (
+        Stream(program.port, ann) as first,
+        Stream(program.port, ann) as second,
+    ):
         for stream in (first, second):
             stream.until("caught_up")
         for number in range(20):
@@ -246,6 +187,9 @@ def test_two_streams_of_one_user_hear_the_same(
         ("?user_id=TOKEN", {"Last-Event-ID": "AAAA"}, 400),
         ("?user_id=TOKEN", {"Last-Event-ID": "\xe9"}, 400),
         ("?user_id=TOKEN&last_event_id=!", {}, 400),
+        ("?ticket=", {}, 401),
+        ("?ticket=unknown", {}, 401),
+        ("?user_id=TOKEN&ticket=unknown", {}, 400),
     ],
 )
 def test_a_faulty_stream_is_refused_before_it_begins(
@@ -262,13 +206,79 @@ def test_a_faulty_stream_is_refused_before_it_begins(
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+def test_a_stream_begins_with_where_it_stands(
+    program: Program, ann: User
+) -> None:
+    with Stream(program.port, ann) as stream:
+        first = stream.event()
+        assert first.name == "open"
+        assert first.data["user_id"] == ann.id
+        assert first.data["resumed"] is False
+        ready = program.ask("GET", "/readyz").json
+        assert first.data["epoch"] == ready["epoch"]
+        last_id = stream.until("caught_up")[-1].id
+    with Stream(program.port, ann, last_id) as stream:
+        names = [event.name for event in stream.until("caught_up")]
+        assert names == ["open", "caught_up"]
+    with Stream(program.port, ann, last_id) as stream:
+        assert stream.event().data["resumed"] is True
+
+
+def ticket_of(program: Program, user: User) -> str:
+    answer = program.ask("POST", "/events/ticket", None, user.bearer)
+    assert answer.status == 200
+    assert answer.json["expires_in"] == 30
+    found: str = answer.json["ticket"]
+    assert user.token not in found
+    return found
+
+
+def test_a_ticket_opens_one_stream_of_its_user(
+    program: Program, ann: User, bob: User
+) -> None:
+    ticket = ticket_of(program, ann)
+    with Stream(program.port, query=f"ticket={ticket}") as stream:
+        assert stream.event().data["user_id"] == ann.id
+        last_id = stream.until("caught_up")[-1].id
+    again = program.ask("GET", f"/events?ticket={ticket}")
+    assert (again.status, again.json["code"]) == (401, "unauthorized")
+    send(program, bob, "meanwhile")
+    query = f"ticket={ticket_of(program, ann)}&last_event_id={last_id}"
+    with Stream(program.port, query=query) as stream:
+        assert stream.texts(1) == ["meanwhile"]
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (None, {}, 401),
+        ({"user_id": "nobody"}, {}, 401),
+        ({"bogus": 1}, {"Authorization": "Bearer TOKEN"}, 400),
+        ({"user_id": "other"}, {"Authorization": "Bearer TOKEN"}, 403),
+    ],
+)
+def test_only_a_user_gets_a_ticket(
+    program: Program,
+    ann: User,
+    body: object,
+    headers: dict[str, str],
+    status: int,
+) -> None:
+    named = {
+        name: value.replace("TOKEN", ann.token)
+        for name, value in headers.items()
+    }
+    answer = program.ask("POST", "/events/ticket", body, named)
+    assert answer.status == status
+
+
 def test_a_closed_stream_is_forgotten(program: Program, ann: User) -> None:
     def are_open(count: int) -> bool:
         page = program.ask("GET", "/metrics").body.decode()
         return f"zchat_http_event_streams {count}.0" in page
 
     wait_until(lambda: are_open(0))
-    with Stream(program, ann) as stream:
+    with Stream(program.port, ann) as stream:
         stream.until("caught_up")
         assert are_open(1)
     wait_until(lambda: are_open(0))

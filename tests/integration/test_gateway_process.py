@@ -1,5 +1,6 @@
 """The gateway as a process: its broker, its parent, its signals."""
 
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.event_stream import Stream
 from tests.http_server import Client
-from tests.program import ask, has_status, wait_until
+from tests.program import User, ask, has_status, wait_until
 from tests.server import environment, running
 
 Started = subprocess.Popen[bytes]
@@ -98,6 +100,45 @@ def test_a_stream_of_events_outlives_the_broker(
             wait_until(lambda: has_status(port, "/readyz", 200))
             send("after")
             assert b'"before"' not in stream.until(b'"after"')
+
+
+def test_a_restored_store_resets_streams_and_their_ids(
+    port: int, tmp_path: Path
+) -> None:
+    """Ids of before the restore count messages that are no more."""
+    with gateway(port), running(tmp_path, port) as server:
+        made = ask(port, "POST", "/connect").json
+        user = User(made["token"], made["user_id"])
+
+        def send(text: str) -> None:
+            sent = ask(port, "POST", "/send", {"message": text}, user.bearer)
+            assert sent.status == 200
+
+        send("kept")
+        assert server.stop() == 0
+        copy = tmp_path / "copy.db"
+        shutil.copy(server.store, copy)
+        server.start()
+        with Stream(port, user) as stream:
+            stream.until("caught_up")
+            for number in range(5):
+                send(f"lost {number}")
+            lost = stream.until("message", 5)
+            assert server.stop() == 0
+            copy.replace(server.store)
+            server.start()
+            reset = stream.until("reset")[-1]
+            assert reset.data["epoch"] != ""
+            stream.until("caught_up")
+            for number in range(9):
+                send(f"new {number}")
+            assert stream.texts(9) == [f"new {number}" for number in range(9)]
+        with Stream(port, user, lost[-1].id) as stream:
+            assert stream.event().data["resumed"] is False
+            assert stream.event().data == reset.data
+            stream.until("caught_up")
+            send("after")
+            assert stream.texts(1) == ["after"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

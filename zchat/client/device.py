@@ -76,6 +76,11 @@ class Device:
         return self._session.chats
 
     @property
+    def epoch(self) -> str | None:
+        """The store's epoch; None until it is known."""
+        return self._session.epoch
+
+    @property
     def waiting(self) -> int:
         """How many events wait to be taken."""
         return len(self._queue)

@@ -182,6 +182,11 @@ class Session:
             "read": self._on_read,
         }
 
+    @property
+    def epoch(self) -> str | None:
+        """The store's epoch as it was last told; None until then."""
+        return self._epoch
+
     def cursors(self) -> dict[str, int]:
         """The seq up to which each chat was delivered, to be saved."""
         return self._left | {
@@ -215,8 +220,7 @@ class Session:
     def synced(self, sync: results.Sync) -> list[Command]:
         """The answer to AskSync."""
         self._syncing = False
-        if self._epoch is None:
-            self._epoch = sync.epoch
+        self._epoch = sync.epoch
         if self._gaps is None:
             self._gaps = sync.gaps
         self._keep_key(self._inbox_keys, sync.inbox_key)

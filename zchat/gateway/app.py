@@ -57,6 +57,7 @@ class Gateway:
             ("/metrics", self._measure),
         ):
             self.router.add("GET", path, serve)
+        self.router.add("POST", "/events/ticket", self._streams.ticket)
 
     def handle(self, request: Request) -> Response | Awaitable[Response]:
         """Serve one request."""

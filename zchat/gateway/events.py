@@ -1,9 +1,19 @@
-"""The caller's events as `text/event-stream`, decrypted and resumable."""
+"""The caller's events as `text/event-stream`, decrypted and resumable.
+
+A stream is a device (zchat/client/device.py) whose events are written out
+as they are delivered: each message once and in order, whatever was lost
+on the way. Each event's id is the place that the stream has reached in
+every chat, together with the store's epoch, so a client resumes with the
+id alone. An id of another epoch counts messages that are no more: then,
+and whenever the epoch changes under an open stream, the client is told to
+forget what it has (`reset`) and the stream begins again at the heads.
+"""
 
 import asyncio
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import AsyncGenerator, Iterable, Mapping
+import time
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from secrets import token_urlsafe
 from typing import Final
 
 import msgspec
@@ -18,84 +28,41 @@ from zchat.client.session import (
     Session,
 )
 from zchat.errors import Code, Refused
-from zchat.gateway.binding import Binding, Call
+from zchat.gateway.binding import Binding, Call, json_answer
 from zchat.gateway.calls import Caller
+from zchat.gateway.event_ids import Places, cursors_of
 from zchat.gateway.messages import Request, Response
 from zchat.gateway.router import Values
+from zchat.gateway.stream_text import (
+    Heartbeat,
+    Open,
+    Reset,
+    event_text,
+    opening_text,
+    own_text,
+)
+from zchat.gateway.tickets import Tickets
 from zchat.rpc import HEARTBEAT_SECONDS
 from zchat.rpc.methods import METHOD_BY_NAME, TOKEN, Route
 
 EVENT_STREAM: Final = "text/event-stream"
 _SILENCE_SECONDS: Final = 15.0
-_BEGIN: Final = b"retry: 2000\n\n"
-_STILL_HERE: Final = b": still here\n\n"
 _LAST_ID: Final = "last_event_id"
-_ROUTE: Final = Route("GET", "/events", {"user_id": TOKEN})
-
-# A place takes 11 bytes, so an id stays below the limit on a header.
-_CHAT_BYTES: Final = 6
-_SEQ_BYTES: Final = 5
-_PLACE_BYTES: Final = _CHAT_BYTES + _SEQ_BYTES
-_MOST_PLACES: Final = 1000
+_TICKET: Final = "ticket"
+_EVENTS: Final = Route("GET", "/events", {"user_id": TOKEN})
+_EVENTS_TICKET: Final = Route("POST", "/events/ticket", {"user_id": TOKEN})
 
 
-class Places:
-    """How far a stream has come in each chat; its text is the event id.
+class Beginning(msgspec.Struct, frozen=True):
+    """Where a stream begins: the epoch, and the cursors to resume from.
 
-    Of a chat's id the last bytes stand for it: they are random, and a
-    user's chats are few.
+    `cursors` None begins at the heads. `is_reset`: the client came with
+    an id of another epoch.
     """
 
-    def __init__(self, seq_by_chat: Mapping[str, int]) -> None:
-        self._bytes = bytearray()
-        self._offset_of: dict[bytes, int] = {}
-        for chat_id, seq in seq_by_chat.items():
-            self.move(chat_id, seq)
-
-    def move(self, chat_id: str, seq: int) -> None:
-        """The chat's events have been sent up to `seq`."""
-        short = _short(chat_id)
-        offset = self._offset_of.setdefault(short, len(self._bytes))
-        self._bytes[offset : offset + _PLACE_BYTES] = short + seq.to_bytes(
-            _SEQ_BYTES, "big"
-        )
-
-    def add(self, chat_id: str) -> None:
-        """The chat was told of; a place that it has is kept."""
-        if _short(chat_id) not in self._offset_of:
-            self.move(chat_id, 0)
-
-    @property
-    def text(self) -> str:
-        """The id of the last event sent; empty when it would be too long."""
-        if len(self._offset_of) > _MOST_PLACES:
-            return ""
-        return urlsafe_b64encode(self._bytes).decode("ascii")
-
-
-def cursors_of(text: str, chat_ids: Iterable[str]) -> dict[str, int]:
-    """The cursors in an event id, of those chats; raises ValueError.
-
-    Chats that are not in it came later: they have no cursor.
-    """
-    data = urlsafe_b64decode(text.encode("ascii"))
-    if not data or len(data) % _PLACE_BYTES:
-        raise ValueError("not an event id")
-    seq_by_short = {
-        data[start : start + _CHAT_BYTES]: int.from_bytes(
-            data[start + _CHAT_BYTES : start + _PLACE_BYTES], "big"
-        )
-        for start in range(0, len(data), _PLACE_BYTES)
-    }
-    return {
-        chat_id: seq_by_short[_short(chat_id)]
-        for chat_id in chat_ids
-        if _short(chat_id) in seq_by_short
-    }
-
-
-def _short(chat_id: str) -> bytes:
-    return bytes.fromhex(chat_id.replace("-", ""))[-_CHAT_BYTES:]
+    epoch: str
+    cursors: dict[str, int] | None = None
+    is_reset: bool = False
 
 
 class EventStreams:
@@ -109,23 +76,29 @@ class EventStreams:
         self._caller = caller
         self._link = link
         self._limit = limit
-        self._binding = Binding(METHOD_BY_NAME["sync"], _ROUTE)
+        self._tickets = Tickets(time.monotonic, lambda: token_urlsafe(24))
+        self._sync = Binding(METHOD_BY_NAME["sync"], _EVENTS)
+        self._status = Binding(METHOD_BY_NAME["status"], _EVENTS_TICKET)
         self.heartbeat_seconds: float = HEARTBEAT_SECONDS
         self.open = 0
 
+    async def ticket(self, request: Request, values: Values) -> Response:
+        """Give a ticket for one stream of the caller."""
+        call = self._status.call(request, values)
+        _refuse_unknown(call)
+        await self._caller.check_claim(call)
+        status = await self._caller.ask("status", call.wire(), may_repeat=True)
+        ticket = self._tickets.issue(status["user"]["id"], str(call.token))
+        return json_answer(ticket)
+
     async def serve(self, request: Request, values: Values) -> Response:
         """Begin a stream now, or where an earlier one broke off."""
-        call = self._binding.call(request, values)
+        call = self._sync.call(request, values)
         header = request.headers.get(b"last-event-id")
         given = call.params.pop(_LAST_ID, None)
         last_id = header.decode("latin-1") if header else given
-        if call.params:
-            name = next(iter(call.params))
-            raise Refused(
-                Code.BAD_REQUEST,
-                f"{name} is unknown here; leave it out.",
-                field=name,
-            )
+        self._redeem_ticket(call)
+        _refuse_unknown(call)
         await self._caller.check_claim(call)
         user_id = await self._caller.user_id(call.token)
         chunks = self._stream(call, user_id, last_id)
@@ -137,11 +110,28 @@ class EventStreams:
             chunks=chunks,
         )
 
-    async def _cursors(self, call: Call, last_id: object) -> dict[str, int]:
+    def _redeem_ticket(self, call: Call) -> None:
+        """Let a ticket stand for the token."""
+        ticket = call.params.pop(_TICKET, None)
+        if ticket is None:
+            return
+        if call.token is not None:
+            raise Refused(
+                Code.BAD_REQUEST,
+                "A ticket and a token were given. Give one of them.",
+                field=_TICKET,
+            )
+        call.token = self._tickets.redeem(str(ticket))
+
+    async def _beginning(self, call: Call, last_id: object) -> Beginning:
+        """Where the store and an event id say that a stream begins."""
         sync = await self._caller.ask("sync", call.wire(), may_repeat=True)
+        epoch = sync["epoch"]
+        if not last_id:
+            return Beginning(epoch)
         try:
-            return cursors_of(
-                str(last_id), [chat["id"] for chat in sync["chats"]]
+            cursors = cursors_of(
+                str(last_id), epoch, [chat["id"] for chat in sync["chats"]]
             )
         except ValueError:
             raise Refused(
@@ -149,6 +139,7 @@ class EventStreams:
                 "Last-Event-ID must be an id that this stream gave.",
                 field="Last-Event-ID",
             ) from None
+        return Beginning(epoch, cursors, is_reset=cursors is None)
 
     async def _stream(
         self, call: Call, user_id: str, last_id: object
@@ -167,41 +158,69 @@ class EventStreams:
             )
         self.open += 1
         try:
-            cursors = await self._cursors(call, last_id) if last_id else None
+            beginning = await self._beginning(call, last_id)
             yield b""
-            async with aclosing(
-                self._events(str(call.token), user_id, cursors)
-            ) as events:
-                async for chunk in events:
-                    yield chunk
+            epoch, cursors = beginning.epoch, beginning.cursors
+            yield opening_text(
+                Open(user_id, epoch, resumed=cursors is not None),
+                beginning.is_reset,
+            )
+            while epoch:
+                device = Device(
+                    self._link,
+                    str(call.token),
+                    Session(user_id, self.heartbeat_seconds, cursors=cursors),
+                )
+                events = _events(device, epoch, cursors)
+                async with aclosing(events):
+                    async for chunk in events:
+                        yield chunk
+                epoch = _epoch_after(device, epoch)
+                cursors = None
+                if epoch:
+                    yield own_text(Reset(epoch))
         finally:
             self.open -= 1
 
-    async def _events(
-        self, token: str, user_id: str, cursors: dict[str, int] | None
-    ) -> AsyncGenerator[bytes, None]:
-        places = None if cursors is None else Places(cursors)
-        device = Device(
-            self._link,
-            token,
-            Session(user_id, self.heartbeat_seconds, cursors=cursors),
+
+def _refuse_unknown(call: Call) -> None:
+    for name in call.params:
+        raise Refused(
+            Code.BAD_REQUEST,
+            f"Unknown parameter `{name}`. Leave it out.",
+            field=name,
         )
-        try:
-            yield _BEGIN
-            while True:
-                event = await _next_event(device)
-                if event is None:
-                    yield _STILL_HERE
-                    continue
-                if isinstance(event, CaughtUp):
-                    places = Places(device.cursors())
-                elif places is not None:
-                    _follow(places, event)
-                yield event_text(event, places.text if places else "")
-        except Refused:
-            return
-        finally:
-            device.close()
+
+
+def _epoch_after(device: Device, epoch: str) -> str:
+    """The epoch to begin again in; empty if the stream is over."""
+    if device.epoch in (None, epoch):
+        return ""
+    return str(device.epoch)
+
+
+async def _events(
+    device: Device, epoch: str, cursors: dict[str, int] | None
+) -> AsyncGenerator[bytes, None]:
+    """What a device delivers, until it fails or the epoch changes."""
+    places = None if cursors is None else Places(epoch, cursors)
+    try:
+        while True:
+            event = await _next_event(device)
+            if device.epoch not in (None, epoch):
+                return
+            if event is None:
+                yield own_text(Heartbeat(epoch))
+                continue
+            if isinstance(event, CaughtUp):
+                places = Places(epoch, device.cursors())
+            elif places is not None:
+                _follow(places, event)
+            yield event_text(event, places.text if places else "")
+    except Refused:
+        return
+    finally:
+        device.close()
 
 
 def _follow(places: Places, event: Event) -> None:
@@ -220,27 +239,3 @@ async def _next_event(device: Device) -> Event | None:
             return await device.next_event()
     except TimeoutError:
         return None
-
-
-def event_text(event: Event, id: str) -> bytes:
-    """One event on the stream; `id` is where to resume, if known."""
-    match event:
-        case MessageEvent(chat_id, message):
-            name = "message"
-            data = {
-                "event": name,
-                "chat_id": chat_id,
-                "seq": message.seq,
-                "message": message,
-            }
-        case Notice(name, chat_id, fields):
-            data = {"event": name, "chat_id": chat_id, **fields}
-        case _:
-            name = "caught_up"
-            data = {"event": name}
-    head = b"id: %b\n" % id.encode() if id else b""
-    return b"event: %b\n%bdata: %b\n\n" % (
-        name.encode(),
-        head,
-        msgspec.json.encode(data),
-    )

@@ -149,6 +149,7 @@ METHODS: tuple[Method, ...] = (
         params.Sync,
         results.Sync,
         reads=True,
+        routes=(Route("GET", "/sync", _USER),),
     ),
     Method(
         "p2p",

@@ -1,0 +1,94 @@
+"""The text of the event stream: what `GET /events` writes.
+
+The events of chats and inboxes travel as they are (docs/reference/
+events.md); the four here are about the stream itself.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from zchat.client.session import CaughtUp, Event, MessageEvent, Notice
+
+RETRY_MILLISECONDS: Final = 2000
+_NAME: Final = "event"
+
+
+class Open(msgspec.Struct, frozen=True, tag="open", tag_field=_NAME):
+    """The first event: whose stream it is, and where it begins.
+
+    `resumed` true: after the event whose id was given, with all that
+    came since. False: now, at the newest message of every chat.
+    """
+
+    user_id: str
+    epoch: str
+    resumed: bool
+
+
+class CaughtUpText(
+    msgspec.Struct, frozen=True, tag="caught_up", tag_field=_NAME
+):
+    """All that was sent before the stream began, or was interrupted, came.
+
+    What follows comes as it happens. Its `id` is the first that can be
+    resumed from where `open` was not `resumed`.
+    """
+
+
+class Reset(msgspec.Struct, frozen=True, tag="reset", tag_field=_NAME):
+    """The store was restored: forget what you have, and saved ids too.
+
+    The stream goes on at the newest message of every chat.
+    """
+
+    epoch: str
+
+
+class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat", tag_field=_NAME):
+    """Nothing happened for 15 seconds, and the stream is alive."""
+
+    epoch: str
+
+
+STREAM_EVENTS: Final = (Open, CaughtUpText, Reset, Heartbeat)
+"""The events that only the stream has."""
+
+
+def opening_text(opening: Open, is_reset: bool) -> bytes:
+    """How a stream begins; with `is_reset` the given id is of no use."""
+    text = b"retry: %d\n\n" % RETRY_MILLISECONDS + own_text(opening)
+    return text + own_text(Reset(opening.epoch)) if is_reset else text
+
+
+def own_text(
+    event: Open | CaughtUpText | Reset | Heartbeat, id: str = ""
+) -> bytes:
+    """An event of the stream itself."""
+    return _text(str(event.__struct_config__.tag), event, id)
+
+
+def event_text(event: Event, id: str) -> bytes:
+    """One event of the caller's; `id` is where to resume, if known."""
+    match event:
+        case MessageEvent(chat_id, message):
+            name = "message"
+            data: Mapping[str, Any] = {
+                "chat_id": chat_id,
+                "seq": message.seq,
+                "message": message,
+            }
+        case Notice(name, chat_id, fields):
+            data = {"chat_id": chat_id, **fields}
+        case CaughtUp():
+            return own_text(CaughtUpText(), id)
+    return _text(name, {_NAME: name, **data}, id)
+
+
+def _text(name: str, data: object, id: str) -> bytes:
+    return b"event: %b\n%bdata: %b\n\n" % (
+        name.encode(),
+        b"id: %b\n" % id.encode() if id else b"",
+        msgspec.json.encode(data),
+    )
