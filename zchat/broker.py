@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ from zchat.chat.unit_of_work import Facts, UnitOfWork
 from zchat.config import Settings
 from zchat.engine import sockets
 from zchat.engine.batch import Batches, Call
+from zchat.engine.curve import Keyring, ZapHandler
 from zchat.engine.deferred import Deferred, Pending
 from zchat.engine.entropy import SystemEntropy
 from zchat.engine.fd_limit import DescriptorLimit
@@ -308,8 +310,9 @@ def serve(settings: Settings) -> int:
     """
     with ExitStack() as stack:
         try:
-            broker = _open(settings, stack)
-            child = None if settings.no_http else GatewayProcess(settings)
+            keyring = _keyring(settings)
+            broker = _open(settings, keyring, stack)
+            child = _gateway(settings, keyring)
         except (ConfigError, StoreUnusable) as error:
             print(f"zchat: {error}", file=sys.stderr, flush=True)
             return _WRONG_START
@@ -342,7 +345,31 @@ def _calm_collector() -> None:
     gc.set_threshold(COLLECT_OBJECTS, 20, 50)
 
 
-def _open(settings: Settings, stack: ExitStack) -> Broker:
+def _keyring(settings: Settings) -> Keyring | None:
+    if settings.curve_keys is None:
+        return None
+    try:
+        return Keyring(Path(settings.curve_keys), settings.curve_any)
+    except OSError as error:
+        raise ConfigError(
+            f"--curve-keys: {error.filename} cannot be read: "
+            f"{error.strerror}; `zchat keygen {settings.curve_keys}` makes it"
+        ) from None
+
+
+def _gateway(
+    settings: Settings, keyring: Keyring | None
+) -> GatewayProcess | None:
+    if settings.no_http:
+        return None
+    return GatewayProcess(
+        settings, None if keyring is None else keyring.issue()
+    )
+
+
+def _open(
+    settings: Settings, keyring: Keyring | None, stack: ExitStack
+) -> Broker:
     """Everything a broker needs; the stack gives it back in order."""
     entropy = SystemEntropy()
     store = open_store(
@@ -354,9 +381,13 @@ def _open(settings: Settings, stack: ExitStack) -> Broker:
     stack.callback(store.close)
     ctx = sockets.context()
     stack.callback(ctx.term)
-    rpc = sockets.rpc_socket(ctx, settings.rpc)
+    secret = None
+    if keyring is not None:
+        secret = keyring.secret
+        stack.callback(ZapHandler(ctx, keyring.allows).close)
+    rpc = sockets.rpc_socket(ctx, settings.rpc, secret)
     stack.callback(rpc.close)
-    events = sockets.events_socket(ctx, settings.events)
+    events = sockets.events_socket(ctx, settings.events, secret)
     stack.callback(events.close)
     rules = settings.rules()
     work = UnitOfWork(

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -190,3 +191,36 @@ def migrate(sqlite_file: str, url: str) -> None:
         click.echo(f"zchat: {error}", err=True)
         sys.exit(STATUS_WRONG_SETTING)
     click.echo("Everything is there. Start with --store and this URL.")
+
+
+@main.command("keygen")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("clients", metavar="[CLIENT]...", nargs=-1)
+def keygen(folder: Path, clients: tuple[str, ...]) -> None:
+    """Make CURVE keys in DIR: the server's, and one for each CLIENT.
+
+    Run it again with other names to let in more clients; the running
+    server notices. A client is shut out by removing its file from
+    DIR/clients.
+    """
+    from zchat.errors import ZchatError
+    from zchat.operator.keygen import make_keys
+
+    try:
+        written = make_keys(folder, clients)
+    except ZchatError as error:
+        click.echo(f"zchat: {error}", err=True)
+        sys.exit(STATUS_WRONG_SETTING)
+    for path in written:
+        click.echo(path)
+    click.echo(f"\nStart the server with --curve-keys {folder}")
+    if clients:
+        name = clients[0]
+        click.echo(
+            f"Give {name}: {folder}/server.key and "
+            f"{folder}/clients/{name}.key_secret\n"
+            "Connect with --server-key server.key "
+            f"--client-key {name}.key_secret"
+        )
+    else:
+        click.echo(f"Let clients in with: zchat keygen {folder} NAME")

@@ -25,8 +25,16 @@ from zchat.options import (
 CONFIG_FILE: Final = "zchat.toml"
 HTTP_SOCKET: Final = "ZCHAT_HTTP_SOCKET"
 """Tells a gateway the descriptor that its parent listens on."""
+GATEWAY_KEYS: Final = "ZCHAT_GATEWAY_KEYS"
+"""Tells a gateway the three CURVE keys that its parent made for it."""
 OTHER_VARIABLES: Final = frozenset(
-    {HTTP_SOCKET, "ZCHAT_CONFIG", "ZCHAT_SERVER", "ZCHAT_PROFILE"}
+    {
+        HTTP_SOCKET,
+        GATEWAY_KEYS,
+        "ZCHAT_CONFIG",
+        "ZCHAT_SERVER",
+        "ZCHAT_PROFILE",
+    }
 )
 """Variables of zchat that are no setting of the server."""
 
@@ -44,6 +52,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     events: str
     no_http: bool
     insecure: bool
+    curve_keys: str | None
+    curve_any: bool
+    server_key: str | None
+    client_key: str | None
     allow_origin: tuple[str, ...]
     store: str
     durability: Literal["full", "normal"]
@@ -109,6 +121,7 @@ def load(
     }
     fill_endpoints(command, values)
     check_distinct(command, values)
+    check_keys(values)
     check_reach(command, values, given)
     return msgspec.convert(values, Settings)
 
@@ -265,6 +278,19 @@ def check_distinct(command: str, values: Mapping[str, Any]) -> None:
             )
 
 
+def check_keys(values: Mapping[str, Any]) -> None:
+    """Refuse options about keys that mean nothing alone."""
+    for name, other in (
+        ("curve_any", "curve_keys"),
+        ("client_key", "server_key"),
+    ):
+        if values[name] and not values[other]:
+            raise ConfigError(
+                f"--{name.replace('_', '-')} means nothing without "
+                f"--{other.replace('_', '-')}; give both"
+            )
+
+
 def check_reach(
     command: str,
     values: Mapping[str, Any],
@@ -274,14 +300,22 @@ def check_reach(
     if values["insecure"]:
         return
     for name, endpoint in binds(command, values).items():
-        if is_loopback(endpoint):
+        setting, flags = _ENCRYPTED_BY[name]
+        if is_loopback(endpoint) or values.get(setting):
             continue
         place = given.get(name) or given["host"]
         raise ConfigError(
             f"{place.origin} lets other machines connect ({endpoint}) and "
-            "nothing is encrypted; listen on 127.0.0.1, or give --insecure "
-            "if you trust that network"
+            f"nothing is encrypted; give {flags}, or --insecure if you "
+            "trust that network"
         )
+
+
+_ENCRYPTED_BY: Final = {
+    "host": ("tls_cert", "--tls-cert and --tls-key"),
+    "rpc": ("curve_keys", "--curve-keys"),
+    "events": ("curve_keys", "--curve-keys"),
+}
 
 
 def is_loopback(endpoint: str) -> bool:

@@ -213,6 +213,15 @@ def parse_store(raw: object) -> str:
     return f"postgresql://{rest}"
 
 
+def parse_file(raw: object) -> str | None:
+    """A file or folder; `off` for none."""
+    if raw is False or raw == "off":
+        return None
+    if not isinstance(raw, str) or not raw or "\0" in raw:
+        raise ValueError(f"must be a path, not {shortened(raw)}")
+    return os.path.expanduser(raw)
+
+
 def parse_origins(raw: object) -> tuple[str, ...]:
     """Web origins: a list, or text with commas between them."""
     if isinstance(raw, str):
@@ -239,7 +248,9 @@ def parse_origin(raw: object) -> str:
 
 SWITCH: Final = Kind("on, off", parse_switch)
 ENDPOINT: Final = Kind("tcp://HOST:PORT, ipc://PATH", parse_endpoint)
+PATH: Final = Kind("a path, off", parse_file)
 SERVE: Final = ("serve",)
+GATEWAY: Final = ("gateway",)
 
 OPTIONS: Final = (
     Option(
@@ -290,6 +301,37 @@ OPTIONS: Final = (
         bare=True,
         meaning="Listen where other machines can connect, though nothing "
         "is encrypted.",
+    ),
+    Option(
+        name="curve-keys",
+        placeholder="DIR",
+        kind=PATH,
+        commands=SERVE,
+        meaning="Encrypt RPC and events with the keys in this folder "
+        "(`zchat keygen` makes it), and let in the keys of its clients/.",
+    ),
+    Option(
+        name="curve-any",
+        kind=SWITCH,
+        default=False,
+        bare=True,
+        commands=SERVE,
+        meaning="Let in every client's key: --curve-keys only encrypts.",
+    ),
+    Option(
+        name="server-key",
+        placeholder="FILE",
+        kind=PATH,
+        commands=GATEWAY,
+        meaning="Public key of an encrypted broker: its server.key.",
+    ),
+    Option(
+        name="client-key",
+        placeholder="FILE",
+        kind=PATH,
+        commands=GATEWAY,
+        meaning="This gateway's own key, whose public half is in the "
+        "broker's clients/.",
     ),
     Option(
         name="allow-origin",

@@ -169,10 +169,11 @@ class TestPages:
             if anchor:
                 assert anchor in anchors(linked), target
 
-    def test_decisions_are_numbered_without_holes(self) -> None:
+    def test_every_decision_has_a_number_of_its_own(self) -> None:
         paths = sorted((DOCS / "decisions").glob("*.md"))
-        for number, path in enumerate(paths, 1):
-            assert path.name.startswith(f"{number:04}-")
+        numbers = [int(path.name[:4]) for path in paths]
+        assert numbers == sorted(set(numbers))
+        for number, path in zip(numbers, paths, strict=True):
             assert path.read_text(encoding="utf-8").startswith(f"# {number}. ")
 
     @pytest.mark.parametrize(

@@ -16,12 +16,28 @@ import zchat
 SOURCE = Path(zchat.__file__).parent
 
 ARROWS = {
-    "cli": {"broker", "gateway", "client.console", "client", "config", "logs"},
+    "cli": {
+        "broker",
+        "gateway",
+        "client.console",
+        "client",
+        "operator",
+        "config",
+        "logs",
+    },
     "broker": {"engine"},
-    "engine": {"chat", "storage", "rpc", "config", "logs"},
+    "engine": {
+        "chat",
+        "storage",
+        "rpc",
+        "config",
+        "logs",
+        "certificates",
+    },
+    "operator": {"client", "storage", "config", "certificates"},
     "gateway": {"client", "config", "logs"},
     "client.console": {"client"},
-    "client": {"client.session", "rpc"},
+    "client": {"client.session", "rpc", "certificates"},
     "client.session": {"rpc"},
     "chat": {"rpc", "model", "queries"},
     "storage": {"model", "queries"},
@@ -32,6 +48,7 @@ ARROWS = {
     "options": set(),
     "logs": set(),
     "errors": set(),
+    "certificates": set(),
 }
 """A room to those it imports; what they import, it may import too."""
 

@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from zchat.certificates import CurveKeys
 from zchat.client import files
 from zchat.client.addresses import DEFAULT_SERVER, rpc_endpoints
 from zchat.client.connection import ANSWER_SECONDS, IN_FLIGHT, Link, NoAnswer
@@ -63,20 +64,23 @@ class Client(Methods):
         connect_seconds: float = ANSWER_SECONDS,
         on_up: Callable[[], None] = lambda: None,
         on_down: Callable[[], None] = lambda: None,
+        keys: CurveKeys | None = None,
     ) -> Self:
         """Come in: as a new user, or with its token as one from before.
 
         `server` is one or several of HOST, HOST:PORT, tcp:// and ipc://,
         with commas between. `cursors` (from `cursors()`) and `start` say
         where the events begin. `on_up` and `on_down` are called when a
-        connection comes and breaks. Raises Refused; NoAnswer where no
-        server does within `connect_seconds`.
+        connection comes and breaks. A server with CURVE wants `keys`
+        (curve.load_keys). Raises Refused; NoAnswer where no server
+        answers within `connect_seconds`, or none shakes hands.
         """
         link = Link(
             rpc_endpoints(server),
             answer_seconds=answer_seconds,
             on_up=on_up,
             on_down=on_down,
+            keys=keys,
         )
         asked = {"token": token, "name": None if token else name}
         try:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
+from zchat.certificates import CurveKeys
 from zchat.client import aio
 from zchat.client.addresses import DEFAULT_SERVER
 from zchat.client.connection import ANSWER_SECONDS, NoAnswer
@@ -95,6 +96,7 @@ class Client:
         start: Start = Start.HEAD,
         answer_seconds: float = ANSWER_SECONDS,
         connect_seconds: float = ANSWER_SECONDS,
+        keys: CurveKeys | None = None,
     ) -> Self:
         """Come in: as `aio.Client.connect`."""
         loop = _Loop()
@@ -110,6 +112,7 @@ class Client:
                         start=start,
                         answer_seconds=answer_seconds,
                         connect_seconds=connect_seconds,
+                        keys=keys,
                     )
                 ),
             )

@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 import msgspec
 import zmq
 
+from zchat.certificates import CurveKeys
 from zchat.errors import Code, Refused, ZchatError
 from zchat.rpc import REQUEST_BYTES, codec, topics
 
@@ -40,6 +41,10 @@ _DOWN: Final = (
     | zmq.Event.HANDSHAKE_FAILED_AUTH
 )
 _MONITORED: Final = struct.Struct("=Hi")
+_OTHER_MECHANISM: Final = 0x11000002
+"""ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH of zmq.h."""
+_UNEXPLAINED_LIMIT: Final = 5
+"""A server that stops breaks off a handshake as well, but not so often."""
 _OPTIONS: Final = {
     zmq.LINGER: 0,
     zmq.SNDHWM: 0,
@@ -83,11 +88,49 @@ def backoff_seconds(attempt: int) -> float:
     return random.uniform(ceiling / 2, ceiling)
 
 
+def handshake_failure(
+    event: int, value: int, keys: CurveKeys | None
+) -> tuple[str, bool]:
+    """Why hands were not shaken, and whether the server said so.
+
+    Empty where the end had nothing to do with a handshake. A server
+    drops what it cannot decrypt without a word.
+    """
+    if event == zmq.Event.HANDSHAKE_FAILED_AUTH:
+        if value == 400:
+            return (
+                "The server does not know this client's key. "
+                "Its operator must add the key to `clients/`.",
+                True,
+            )
+        return "The server cannot check keys now. Tell its operator.", True
+    if event == zmq.Event.HANDSHAKE_FAILED_PROTOCOL:
+        if value == _OTHER_MECHANISM and keys is None:
+            return (
+                "The server accepts encrypted connections only. "
+                "Give its --server-key, and your --client-key.",
+                True,
+            )
+        return (
+            "The server's connections are not encrypted. "
+            "Leave --server-key out.",
+            True,
+        )
+    if event == zmq.Event.HANDSHAKE_FAILED_NO_DETAIL and keys is not None:
+        return (
+            "The server broke off the encrypted handshake. "
+            "Check that --server-key is this server's.",
+            False,
+        )
+    return "", False
+
+
 class ZmqSocket:
     """One ZeroMQ socket with one connection, watched on the loop.
 
     `readable` is called when messages may wait, `up` once the peer has
-    shaken hands, `down` once when it has gone or did not come.
+    shaken hands, `down` once when it has gone or did not come; `ended`
+    is then libzmq's event and its value. With `keys` it is encrypted.
     """
 
     def __init__(
@@ -97,11 +140,13 @@ class ZmqSocket:
         readable: Callable[[], None],
         up: Callable[[], None],
         down: Callable[[], None],
+        keys: CurveKeys | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._up = up
         self._down = down
         self._check_due = False
+        self.ended: tuple[int, int] = (0, 0)
         self.readable = readable
         self.paused = False
         self.closed = False
@@ -109,6 +154,10 @@ class ZmqSocket:
         for option, value in _OPTIONS.items():
             self.socket.setsockopt(option, value)
         self.socket.setsockopt(zmq.RCVHWM, _RECEIVE_HIGH_WATER)
+        if keys is not None:
+            self.socket.setsockopt(zmq.CURVE_SERVERKEY, keys.server)
+            self.socket.setsockopt(zmq.CURVE_PUBLICKEY, keys.public)
+            self.socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret)
         self._monitor: zmq.Socket[bytes] = self.socket.get_monitor_socket(
             _UP | _DOWN
         )
@@ -150,10 +199,11 @@ class ZmqSocket:
                 frames = self._monitor.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return
-            event, _ = _MONITORED.unpack(frames[0])
+            event, value = _MONITORED.unpack(frames[0])
             if event & _UP:
                 self._up()
             elif event & _DOWN:
+                self.ended = (event, value)
                 self._down()
                 return
 
@@ -209,9 +259,12 @@ class Link:
         in_flight: int = IN_FLIGHT,
         on_up: Callable[[], None] = lambda: None,
         on_down: Callable[[], None] = lambda: None,
+        keys: CurveKeys | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._endpoints = tuple(endpoints)
+        self.keys = keys
+        self._refusals = 0
         self._answer_seconds = answer_seconds
         self._silence_seconds = silence_seconds
         self._in_flight = in_flight
@@ -303,6 +356,7 @@ class Link:
                 self._drain,
                 self._came_up,
                 self._lost,
+                self.keys,
             )
         except zmq.ZMQError as error:
             _log.warning("cannot connect to %s: %s", self.endpoint, error)
@@ -315,6 +369,7 @@ class Link:
 
     def _came_up(self) -> None:
         self.up = True
+        self._refusals = 0
         self._attempt = 0
         self._heard = self._loop.time()
         for waiting in list(self._waiting.values()):
@@ -342,9 +397,24 @@ class Link:
             "request may have taken effect.",
             sent=True,
         )
+        self._note_refusal(*plug.ended)
         self._retry_later()
         if was_up:
             self._on_down()
+
+    def _note_refusal(self, event: int, value: int) -> None:
+        """Fail what waits once every server has refused to shake hands.
+
+        It goes on trying: keys may be given to a running server.
+        """
+        reason, explained = handshake_failure(event, value, self.keys)
+        if not reason:
+            return
+        self._refusals += 1
+        tries = 1 if explained else _UNEXPLAINED_LIMIT
+        if self._refusals >= tries * len(self._endpoints):
+            self._refusals = 0
+            self._fail(list(self._waiting), reason)
 
     def _send(self, waiting: _Waiting) -> None:
         plug = self._socket
@@ -439,10 +509,13 @@ class Subscriber:
         received: Callable[[bytes, bytes], None],
         up: Callable[[], None],
         down: Callable[[], None],
+        keys: CurveKeys | None = None,
     ) -> None:
         self._received = received
         self._barriers: dict[bytes, Callable[[], None]] = {}
-        self._socket = ZmqSocket(zmq.SUB, endpoint, self._drain, up, down)
+        self._socket = ZmqSocket(
+            zmq.SUB, endpoint, self._drain, up, down, keys
+        )
 
     def subscribe(
         self, wanted: Iterable[bytes], live: Callable[[], None]

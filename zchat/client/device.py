@@ -140,6 +140,7 @@ class Device:
                 self._published,
                 self._came_up,
                 self._went_down,
+                self._link.keys,
             )
             if self._paused:
                 self._subscriber.pause()

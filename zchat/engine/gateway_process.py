@@ -9,7 +9,8 @@ from typing import Final
 
 import structlog
 
-from zchat.config import HTTP_SOCKET, Settings, arguments
+from zchat.certificates import CurveKeys
+from zchat.config import GATEWAY_KEYS, HTTP_SOCKET, Settings, arguments
 from zchat.errors import ConfigError
 
 FIRST_PAUSE_SECONDS: Final = 0.5
@@ -27,10 +28,14 @@ class GatewayProcess:
     The pause doubles while it keeps dying soon. The child sees the end
     of its standard input when this process is gone, and stops. The
     listening socket is this process's, so connections wait in it while
-    there is no child. Raises ConfigError where the address is taken.
+    there is no child. `keys` are its own for an encrypted broker.
+    Raises ConfigError where the address is taken.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, keys: CurveKeys | None = None
+    ) -> None:
+        self._keys = keys
         self._listener = _listening(settings.host, settings.port)
         self._command = [
             sys.executable,
@@ -64,7 +69,7 @@ class GatewayProcess:
                 self._command,
                 stdin=subprocess.PIPE,
                 pass_fds=(listener,),
-                env=os.environ | {HTTP_SOCKET: str(listener)},
+                env=os.environ | self._told(listener),
             )
         except OSError as error:
             log.error(
@@ -73,6 +78,13 @@ class GatewayProcess:
             self._put_off(now)
             return
         log.info("gateway_started", pid=self._process.pid)
+
+    def _told(self, listener: int) -> dict[str, str]:
+        """What no command line may show, or can."""
+        told = {HTTP_SOCKET: str(listener)}
+        if self._keys is not None:
+            told[GATEWAY_KEYS] = b" ".join(self._keys).decode()
+        return told
 
     def _ended(self, status: int, now: float) -> None:
         """Note that it died, and when to start another."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import zmq
 
+from zchat.engine.curve import encrypt
 from zchat.errors import ConfigError
 from zchat.rpc import REQUEST_BYTES, TOPIC_LIMIT_BYTES
 
@@ -23,6 +24,8 @@ NOBLOCK: Final = int(zmq.NOBLOCK)
 MORE: Final = int(zmq.SNDMORE | zmq.NOBLOCK)
 _HEARTBEAT_MILLISECONDS: Final = 10_000
 _ENVELOPE_BYTES: Final = 1_024
+_HANDSHAKE_BYTES: Final = 1_024
+"""CURVE's INITIATE has 257 bytes and the peer's metadata."""
 
 
 def context() -> "zmq.Context[zmq.Socket[bytes]]":
@@ -51,21 +54,35 @@ def _guard(socket: "zmq.Socket[bytes]") -> None:
         socket.setsockopt(option, value)
 
 
-def rpc_socket(ctx: "zmq.Context[Any]", endpoint: str) -> Any:
-    """The bound ROUTER; an answer to nobody is an error, not silence."""
+def rpc_socket(
+    ctx: "zmq.Context[Any]", endpoint: str, secret: bytes | None = None
+) -> Any:
+    """The bound ROUTER; an answer to nobody is an error, not silence.
+
+    With the server's CURVE secret it is encrypted (curve.py).
+    """
     socket = ctx.socket(zmq.ROUTER)
     _guard(socket)
+    if secret is not None:
+        encrypt(socket, secret)
     socket.setsockopt(zmq.MAXMSGSIZE, REQUEST_BYTES + _ENVELOPE_BYTES)
     socket.setsockopt(zmq.SNDHWM, ANSWERS_WAITING)
     socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
     return _bound(socket, endpoint)
 
 
-def events_socket(ctx: "zmq.Context[Any]", endpoint: str) -> Any:
+def events_socket(
+    ctx: "zmq.Context[Any]", endpoint: str, secret: bytes | None = None
+) -> Any:
     """The bound XPUB; what subscribers send is small."""
     socket = ctx.socket(zmq.XPUB)
     _guard(socket)
-    socket.setsockopt(zmq.MAXMSGSIZE, TOPIC_LIMIT_BYTES)
+    if secret is not None:
+        encrypt(socket, secret)
+    socket.setsockopt(
+        zmq.MAXMSGSIZE,
+        TOPIC_LIMIT_BYTES if secret is None else _HANDSHAKE_BYTES,
+    )
     socket.setsockopt(zmq.SNDHWM, EVENTS_WAITING)
     return _bound(socket, endpoint)
 

@@ -13,9 +13,11 @@ import structlog
 import uvloop
 import zmq
 
+from zchat.certificates import CurveKeys
 from zchat.client.connection import Link
-from zchat.config import HTTP_SOCKET, Settings
-from zchat.errors import Refused
+from zchat.client.curve import load_keys
+from zchat.config import GATEWAY_KEYS, HTTP_SOCKET, Settings
+from zchat.errors import ConfigError, Refused
 from zchat.gateway.app import Gateway
 from zchat.gateway.limits import Limits
 from zchat.gateway.messages import Request
@@ -36,6 +38,7 @@ _MOST_STREAMS: Final = 1000
 _SOCKETS_A_STREAM: Final = 3
 _DESCRIPTORS_A_STREAM: Final = 6
 _CANNOT_LISTEN: Final = 1
+_WRONG_START: Final = 2
 
 log = structlog.get_logger()
 
@@ -53,6 +56,11 @@ async def _serve(settings: Settings) -> int:
     stopped = asyncio.Event()
     _stop_with_signals(stopped)
     _stop_with_parent(stopped)
+    try:
+        keys = _keys(settings)
+    except ConfigError as error:
+        print(f"zchat: {error}", file=sys.stderr, flush=True)
+        return _WRONG_START
     allowed = _claim_descriptors()
     zmq.Context.instance().set(
         zmq.MAX_SOCKETS, _SOCKETS_A_STREAM * (allowed.streams + 50)
@@ -63,6 +71,7 @@ async def _serve(settings: Settings) -> int:
         answer_seconds=ANSWER_SECONDS,
         in_flight=_IN_FLIGHT,
         on_up=greeter.greet,
+        keys=keys,
     )
     gateway = greeter.gateway = Gateway(link, allowed.streams)
     server = HttpServer(
@@ -86,6 +95,14 @@ async def _serve(settings: Settings) -> int:
         link.close()
     log.info("stopped")
     return 0
+
+
+def _keys(settings: Settings) -> CurveKeys | None:
+    """The keys of an encrypted broker: a parent's, or from files."""
+    told = os.environ.pop(GATEWAY_KEYS, None)
+    if told is not None:
+        return CurveKeys(*told.encode().split(b" "))
+    return load_keys(settings.server_key, settings.client_key)
 
 
 async def _listens(server: HttpServer, settings: Settings) -> bool:

@@ -37,6 +37,7 @@ from zchat.client.console.text import (
     json_line,
     message_line,
 )
+from zchat.client.curve import load_keys
 from zchat.client.session import CaughtUp, MessageEvent, Start
 from zchat.errors import Code, ConfigError, Refused, ZchatError
 
@@ -55,6 +56,8 @@ class Options(Struct, frozen=True):
     config_dir: Path
     name: str | None
     timeout: float
+    server_key: Path | None = None
+    client_key: Path | None = None
 
 
 _SHARED: Final = (
@@ -81,6 +84,20 @@ _SHARED: Final = (
         "[default: zchat in $XDG_CONFIG_HOME or ~/.config]",
     ),
     click.option("--name", help="Your name, if you are new on this server."),
+    click.option(
+        "--server-key",
+        envvar="ZCHAT_SERVER_KEY",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="The public key of an encrypted server.",
+    ),
+    click.option(
+        "--client-key",
+        envvar="ZCHAT_CLIENT_KEY",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="Your secret key, if the server lets in known keys only.",
+    ),
     click.option(
         "--timeout",
         type=click.FloatRange(min=0.1),
@@ -110,6 +127,8 @@ def console(
         config_dir: Path | None,
         name: str | None,
         timeout: float,
+        server_key: Path | None,
+        client_key: Path | None,
         **rest: Any,
     ) -> None:
         options = Options(
@@ -118,6 +137,8 @@ def console(
             config_dir or default_folder(os.environ),
             name,
             timeout,
+            server_key,
+            client_key,
         )
         sys.exit(exit_status(partial(work, options, **rest)))
 
@@ -196,6 +217,7 @@ async def entered(
         start=Start.UNREAD if resume else Start.HEAD,
         answer_seconds=answer_seconds or options.timeout,
         connect_seconds=options.timeout,
+        keys=load_keys(options.server_key, options.client_key),
         on_up=on_up,
         on_down=on_down,
     )
