@@ -49,6 +49,40 @@ def complaint(method: str, **given: Any) -> Refused:
     return unreadable(pack([0, 1, method, given])).refused
 
 
+ID = "abcdef00-0000-7000-8000-00000000000a"
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "given", "read"),
+    [
+        ("history", "chat_id", ID.upper(), ID),
+        ("history", "chat_id", ID, ID),
+        ("send", "files", [ID, ID.upper()], [ID, ID]),
+        ("send", "comment_on", None, None),
+        ("report", "message_id", ID.upper(), ID),
+        ("upload", "sha256", "AB" * 32, "ab" * 32),
+        ("upload", "name", "A.TXT", "A.TXT"),
+        ("join", "link", "ABC", "ABC"),
+    ],
+)
+def test_ids_and_hashes_are_read_in_any_case(
+    method: str, name: str, given: object, read: object
+) -> None:
+    least: dict[str, dict[str, object]] = {
+        "history": {"chat_id": ID},
+        "send": {"text": "x"},
+        "report": {"user_id": ID, "reason": "x"},
+        "upload": {"chat_id": ID, "name": "x", "size": 1, "sha256": "0" * 64},
+        "join": {"link": "x"},
+    }
+
+    request = decode_request(
+        encode_request(1, method, least[method] | {name: given})
+    )
+
+    assert getattr(request.params, name) == read
+
+
 class TestRequests:
     def test_there_and_back(self) -> None:
         request = decode_request(

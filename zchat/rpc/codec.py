@@ -12,7 +12,7 @@ from msgspec import inspect
 
 from zchat.errors import Code, Refused
 from zchat.rpc.methods import METHODS, TOKEN, Method
-from zchat.rpc.params import Params
+from zchat.rpc.params import LOWER, Params
 from zchat.rpc.validation_messages import complaint
 
 REQUEST: Final = 0
@@ -118,6 +118,9 @@ class _Reader:
             for field in params.fields
             if isinstance(field.type, inspect.DateTimeType)
         )
+        self._lower = tuple(
+            field.name for field in params.fields if _any_case(field.type)
+        )
 
     def read(self, body: msgspec.Raw) -> tuple[object, Params]:
         """The token and the parameters; raises Refused."""
@@ -127,6 +130,8 @@ class _Reader:
             raise complaint(str(error)) from None
         except _ERRORS:
             raise _bad("A value of the parameters cannot be read.") from None
+        for name in self._lower:
+            _to_lower(given, name)
         for name in self._moments:
             _refuse_timestamp(body, name)
         if b"\x00" in bytes(body):
@@ -135,6 +140,29 @@ class _Reader:
         if self._names_token:
             given = msgspec.structs.replace(given, token=token)
         return token, given
+
+
+def _any_case(kind: inspect.Type) -> bool:
+    """Whether a field holds ids, or other text that has no case."""
+    if isinstance(kind, inspect.Metadata):
+        return LOWER in (kind.extra or {}) or _any_case(kind.type)
+    if isinstance(kind, inspect.UnionType):
+        return any(map(_any_case, kind.types))
+    return isinstance(kind, inspect.ListType) and _any_case(kind.item_type)
+
+
+def _to_lower(given: Params, name: str) -> None:
+    """Ids are kept in lower case, however they were sent."""
+    value: str | list[str] | None = getattr(given, name)
+    if value is None:
+        return
+    lower = (
+        value.lower()
+        if isinstance(value, str)
+        else [one.lower() for one in value]
+    )
+    if lower != value:
+        msgspec.structs.force_setattr(given, name, lower)
 
 
 def _refuse_timestamp(body: msgspec.Raw, name: str) -> None:

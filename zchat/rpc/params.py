@@ -18,7 +18,14 @@ ID_PATTERN: Final = (
 SHA256_PATTERN: Final = r"^[0-9a-fA-F]{64}$(?!\n)"
 STATE_PATTERN: Final = "^(pending|sent|failed|cancelled)$"
 
-Id = Annotated[str, Meta(pattern=ID_PATTERN, description="A UUID string.")]
+LOWER: Final = "lower"
+"""Marks text that is read without regard to case, as lower-case."""
+_ANY_CASE: Final = {LOWER: True}
+
+Id = Annotated[
+    str,
+    Meta(pattern=ID_PATTERN, description="A UUID string.", extra=_ANY_CASE),
+]
 Name = Annotated[str, Meta(min_length=1, max_length=32)]
 ChatName = Annotated[str, Meta(min_length=1, max_length=64)]
 FileName = Annotated[str, Meta(min_length=1, max_length=255)]
@@ -38,7 +45,7 @@ Reason = Annotated[str, Meta(min_length=1, max_length=500)]
 Moment = Annotated[
     datetime, Meta(tz=True, description="RFC 3339, with an offset.")
 ]
-Sha256 = Annotated[str, Meta(pattern=SHA256_PATTERN)]
+Sha256 = Annotated[str, Meta(pattern=SHA256_PATTERN, extra=_ANY_CASE)]
 LinkText = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
