@@ -83,59 +83,69 @@ class ChatThrough(msgspec.Struct, frozen=True, gc=False):
     seq: int
 
 
+QUERIES: list[Query[Any]] = []
+STATEMENTS: list[Statement] = []
+"""All there are, for the stores to look up their SQL."""
+
+
+def _query(name: str, row: type[Answer]) -> Query[Answer]:
+    query = Query(name, row)
+    QUERIES.append(query)
+    return query
+
+
+def _statement(name: str) -> Statement:
+    statement = Statement(name)
+    STATEMENTS.append(statement)
+    return statement
+
+
 # Messages: seq > floor is visible to the asker.
-MESSAGES_BEFORE = Query("messages_before", AuthoredMessage)
-MESSAGES_AFTER = Query("messages_after", AuthoredMessage)
-UNREAD_AFTER = Query("unread_after", AuthoredMessage)
-COMMENTS_ON = Query("comments_on", AuthoredMessage)
-COUNT_OWN = Query("count_own", Count)
-EXPIRED_FOR = Query("expired_for", Through)
+MESSAGES_BEFORE = _query("messages_before", AuthoredMessage)
+MESSAGES_AFTER = _query("messages_after", AuthoredMessage)
+UNREAD_AFTER = _query("unread_after", AuthoredMessage)
+COMMENTS_ON = _query("comments_on", AuthoredMessage)
+COUNT_OWN = _query("count_own", Count)
+EXPIRED_FOR = _query("expired_for", Through)
 # Chats and members
-CHATS_OF_USER = Query("chats_of_user", Found)
-RECENT_CHATS = Query("recent_chats", Found)
-COUNT_CHATS = Query("count_chats", Count)
-COUNT_CHATS_OF_USER = Query("count_chats_of_user", Count)
-MEMBERS_PAGE = Query("members_page", Named)
-SHARED_CHATS = Query("shared_chats", Count)
-NEXT_OWNER = Query("next_owner", Found)
+CHATS_OF_USER = _query("chats_of_user", Found)
+RECENT_CHATS = _query("recent_chats", Found)
+COUNT_CHATS = _query("count_chats", Count)
+COUNT_CHATS_OF_USER = _query("count_chats_of_user", Count)
+MEMBERS_PAGE = _query("members_page", Named)
+SHARED_CHATS = _query("shared_chats", Count)
+NEXT_OWNER = _query("next_owner", Found)
 # Moderation
-COUNT_REPORTERS = Query("count_reporters", Count)
+COUNT_REPORTERS = _query("count_reporters", Count)
 # Schedule
-SCHEDULED_OF = Query("scheduled_of", Scheduled)
-COUNT_PENDING = Query("count_pending", Count)
-DUE = Query("due", Scheduled)
+SCHEDULED_OF = _query("scheduled_of", Scheduled)
+COUNT_PENDING = _query("count_pending", Count)
+DUE = _query("due", Scheduled)
 # Files
-COUNT_UPLOADS = Query("count_uploads", Count)
-STALE_UPLOADS = Query("stale_uploads", StoredFile)
-CHUNKS_OF = Query("chunks_of", FileChunk)
+COUNT_UPLOADS = _query("count_uploads", Count)
+STALE_UPLOADS = _query("stale_uploads", StoredFile)
+CHUNKS_OF = _query("chunks_of", FileChunk)
 # Rooms
-LINKS_OF = Query("links_of", Link)
-JOIN_REQUESTS_OF = Query("join_requests_of", JoinRequest)
+LINKS_OF = _query("links_of", Link)
+JOIN_REQUESTS_OF = _query("join_requests_of", JoinRequest)
 # Lifetime
-EXPIRED_MEMBERS = Query("expired_members", MemberThrough)
-EXPIRED_CHATS = Query("expired_chats", ChatThrough)
+EXPIRED_MEMBERS = _query("expired_members", MemberThrough)
+EXPIRED_CHATS = _query("expired_chats", ChatThrough)
 
-START_LIFETIME = Statement("start_lifetime")
-FORGET_DELIVERIES = Statement("forget_deliveries")
-DELETE_MESSAGE_CHUNKS = Statement("delete_message_chunks")
-DELETE_MESSAGE_FILES = Statement("delete_message_files")
-DELETE_MESSAGE_SCHEDULES = Statement("delete_message_schedules")
-DELETE_MESSAGES = Statement("delete_messages")
-DELETE_CHUNKS_OF_FILE = Statement("delete_chunks_of_file")
-DELETE_CHAT_CHUNKS = Statement("delete_chat_chunks")
-DELETE_CHAT_FILES = Statement("delete_chat_files")
-DELETE_CHAT_MESSAGES = Statement("delete_chat_messages")
-DELETE_CHAT_LINKS = Statement("delete_chat_links")
-DELETE_CHAT_REQUESTS = Statement("delete_chat_requests")
-DELETE_CHAT_DELIVERIES = Statement("delete_chat_deliveries")
-DELETE_MEMBER_DELIVERIES = Statement("delete_member_deliveries")
-
-QUERIES: tuple[Query[Any], ...] = tuple(
-    value for value in list(globals().values()) if isinstance(value, Query)
-)
-STATEMENTS: tuple[Statement, ...] = tuple(
-    value for value in list(globals().values()) if isinstance(value, Statement)
-)
+START_LIFETIME = _statement("start_lifetime")
+FORGET_DELIVERIES = _statement("forget_deliveries")
+DELETE_MESSAGE_CHUNKS = _statement("delete_message_chunks")
+DELETE_MESSAGE_FILES = _statement("delete_message_files")
+DELETE_MESSAGE_SCHEDULES = _statement("delete_message_schedules")
+DELETE_MESSAGES = _statement("delete_messages")
+DELETE_CHUNKS_OF_FILE = _statement("delete_chunks_of_file")
+DELETE_CHAT_CHUNKS = _statement("delete_chat_chunks")
+DELETE_CHAT_FILES = _statement("delete_chat_files")
+DELETE_CHAT_MESSAGES = _statement("delete_chat_messages")
+DELETE_CHAT_LINKS = _statement("delete_chat_links")
+DELETE_CHAT_REQUESTS = _statement("delete_chat_requests")
+DELETE_CHAT_DELIVERIES = _statement("delete_chat_deliveries")
+DELETE_MEMBER_DELIVERIES = _statement("delete_member_deliveries")
 
 PRIMARY = -1
 
