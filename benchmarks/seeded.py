@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from zchat.chat.unit_of_work import Changes, TableState
+from zchat.chat.table_state import Changes, TableState
 from zchat.engine.entropy import SystemEntropy
 from zchat.model import (
     CHATS,

@@ -14,10 +14,11 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import pytest
 
+from zchat.chat.environment import Facts
 from zchat.chat.expiry import start
-from zchat.chat.handlers import HANDLERS
+from zchat.chat.handlers import handler_of
 from zchat.chat.jobs import NoParams
-from zchat.chat.unit_of_work import Facts, UnitOfWork
+from zchat.chat.unit_of_work import UnitOfWork
 from zchat.engine.batch import Batches, Call
 from zchat.engine.timers import Timers
 from zchat.errors import Code, Refused
@@ -365,14 +366,15 @@ def _request(
     try:
         request = decode_request(encode_request(1, method, params))
     except Unreadable as unreadable:
-        call = Call(HANDLERS["hello"], None)
+        call = Call(handler_of("hello", True), None)
         call.end(unreadable.refused)
         return call
     known = request.method
+    reads = known.only_reads(request.params)
     return Call(
-        HANDLERS[known.name],
+        handler_of(known.name, reads),
         request.params,
-        reads=known.only_reads(request.params),
+        reads=reads,
         needs_token=known.needs_token,
         token=request.token if known.takes_token else None,
         origin=origin,

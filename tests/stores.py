@@ -7,7 +7,7 @@ from itertools import count
 from typing import Any
 from uuid import uuid4
 
-from zchat.chat.unit_of_work import Changes, TableState
+from zchat.chat.table_state import Changes, TableState
 from zchat.model import (
     CHATS,
     COMPLAINTS,

@@ -20,10 +20,11 @@ import structlog
 import zmq
 
 from zchat import __version__
+from zchat.chat.environment import Facts
 from zchat.chat.expiry import start
-from zchat.chat.handlers import HANDLERS
+from zchat.chat.handlers import handler_of
 from zchat.chat.jobs import NoParams
-from zchat.chat.unit_of_work import Facts, UnitOfWork
+from zchat.chat.unit_of_work import UnitOfWork
 from zchat.config import Settings
 from zchat.engine import sockets
 from zchat.engine.batch import Batches, Call
@@ -284,18 +285,19 @@ def _pending(frames: list[bytes]) -> Pending:
             )
         request = decode_request(body)
     except Unreadable as unreadable:
-        call = Call(HANDLERS["hello"], None, origin=envelope[0])
+        call = Call(handler_of("hello", True), None, origin=envelope[0])
         call.end(unreadable.refused)
         return Pending(envelope, unreadable.id, "", call)
     method = request.method
+    reads = method.only_reads(request.params)
     return Pending(
         envelope,
         request.id,
         method.name,
         Call(
-            HANDLERS[method.name],
+            handler_of(method.name, reads),
             request.params,
-            reads=method.only_reads(request.params),
+            reads=reads,
             needs_token=method.needs_token,
             token=request.token if method.takes_token else None,
             origin=envelope[0],

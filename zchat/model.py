@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -101,10 +101,10 @@ class Chat(msgspec.Struct, frozen=True, gc=False):
 
 
 class Member(msgspec.Struct, frozen=True, gc=False):
-    """A user in a chat.
+    """A user in a chat; `read_seq` is the read position.
 
-    Visible are the messages from `first_seq` on that come after
-    `expired_through` (message-ttl); `read_seq` is the read position.
+    What the member may see depends on the chat as well: see
+    `Membership`.
     """
 
     chat_id: str
@@ -114,10 +114,35 @@ class Member(msgspec.Struct, frozen=True, gc=False):
     read_seq: int
     expired_through: int = 0
 
+
+class Membership(NamedTuple):
+    """A chat and a user's membership in it: what is visible of it.
+
+    Visible are the messages from `first_seq` on that come after what
+    has expired for the member (`expired_through`, message-ttl) and
+    after what was deleted from the chat (`purged_seq`).
+    """
+
+    chat: Chat
+    member: Member
+
     @property
     def visible_after(self) -> int:
-        """The seq after which this member sees messages."""
-        return max(self.first_seq - 1, self.expired_through)
+        """The seq after which the member sees messages.
+
+        Where messages expire, more may have done so than is noted yet:
+        see `chat.expiry.visible_after`.
+        """
+        chat, member = self
+        return max(
+            member.first_seq - 1, member.expired_through, chat.purged_seq
+        )
+
+    @property
+    def unread_after(self) -> int:
+        """The seq after which messages are unread."""
+        chat, member = self
+        return max(member.first_seq - 1, member.read_seq, chat.purged_seq)
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):

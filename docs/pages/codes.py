@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from zchat import chat
-from zchat.chat.handlers import HANDLERS
+from zchat.chat.handlers import handler_of
 from zchat.errors import Code
 from zchat.rpc.methods import Method
 
@@ -76,7 +76,7 @@ def _function(node: ast.AST, names: dict[str, str]) -> Function:
 
 def codes_of(method: Method) -> list[Code]:
     """The codes of a method, in the order of the enum."""
-    handler = HANDLERS[method.name]
+    handler = handler_of(method.name, method.reads)
     found = set(ALWAYS)
     if method.takes_token:
         found.add(Code.UNAUTHORIZED)

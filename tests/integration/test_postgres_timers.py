@@ -21,11 +21,12 @@ from tests.stores import (
     user,
     write,
 )
+from zchat.chat.environment import Facts
 from zchat.chat.expiry import delete_expired, expire_members
 from zchat.chat.files import drop_stale
 from zchat.chat.jobs import NoParams
 from zchat.chat.schedule import send_due
-from zchat.chat.unit_of_work import Facts, UnitOfWork
+from zchat.chat.unit_of_work import UnitOfWork
 from zchat.engine.batch import Batches, Call
 from zchat.engine.entropy import SystemEntropy
 from zchat.model import CHATS, COMMON, SECOND, Delivery, Rules, first_id_at

@@ -8,7 +8,8 @@ import pytest
 
 from tests.harness import Asked, Person, World, codes, refused
 from zchat.chat.jobs import NoParams
-from zchat.chat.unit_of_work import UnitOfWork
+from zchat.chat.phases import Writing
+from zchat.chat.subjects import Subject
 from zchat.engine.batch import REPEATS, Call
 from zchat.errors import (
     Code,
@@ -203,14 +204,14 @@ class TestOvertaken:
     ) -> None:
         ran = []
 
-        async def late(work: UnitOfWork, caller: None, p: NoParams) -> None:
-            await work.turn()
-            work.require_fresh("it")
+        async def late(work: Writing, caller: None, p: NoParams) -> None:
+            turn = await work.turn()
+            turn.require_fresh(Subject.MEMBERS, "it")
             ran.append("late")
 
-        async def first(work: UnitOfWork, caller: None, p: NoParams) -> None:
-            await work.turn()
-            work.invalidate("it")
+        async def first(work: Writing, caller: None, p: NoParams) -> None:
+            turn = await work.turn()
+            turn.invalidate(Subject.MEMBERS, "it")
             ran.append("first")
 
         world.run(
@@ -224,45 +225,59 @@ class TestOvertaken:
         assert ran == ["first", "first", "late"]
 
 
-async def breaks_down(work: UnitOfWork, caller: Any, p: Any) -> None:
+async def breaks_down(work: Writing, caller: Any, p: Any) -> None:
     """A rule of ours that fails after it changed something."""
     await work.load(CHATS, work.common_id)
-    await work.turn()
-    work.change(CHATS, work.chat(work.common_id), name="broken")
+    turn = await work.turn()
+    turn.change(CHATS, turn.chat(turn.common_id), name="broken")
     raise KeyError("a fault of ours")
 
 
-async def breaks_down_early(work: UnitOfWork, caller: Any, p: Any) -> None:
+async def breaks_down_early(work: Writing, caller: Any, p: Any) -> None:
     await work.load(CHATS, work.common_id)
     raise ZeroDivisionError
 
 
-async def breaks_the_flush(work: UnitOfWork, caller: Any, p: Any) -> None:
-    await work.turn()
-    work.put(
+async def breaks_the_flush(work: Writing, caller: Any, p: Any) -> None:
+    turn = await work.turn()
+    turn.put(
         MESSAGES,
         Message("id", work.common_id, 10**30, "x", 1, "", None, 0, None, None),
     )
 
 
-async def breaks_a_constraint(work: UnitOfWork, caller: Any, p: Any) -> None:
-    await work.turn()
+async def breaks_a_constraint(work: Writing, caller: Any, p: Any) -> None:
+    turn = await work.turn()
     for name in ("a", "b"):
-        work.put(
+        turn.put(
             MESSAGES,
             Message(name, work.common_id, 77, "x", 1, "", None, 0, None, None),
         )
 
 
-async def waits_after_its_turn(work: UnitOfWork, caller: Any, p: Any) -> None:
+async def waits_after_its_turn(work: Writing, caller: Any, p: Any) -> None:
     await work.turn()
     await work.ask(COUNT_CHATS)
 
 
-async def reads_but_waits_for_a_turn(
-    work: UnitOfWork, caller: Any, p: Any
-) -> None:
+async def reads_but_wants_a_turn(work: Any, caller: Any, p: Any) -> None:
     await work.turn()
+
+
+async def reads_but_changes(work: Any, caller: Any, p: Any) -> None:
+    await work.load(CHATS, work.common_id)
+    work.change(CHATS, work.chat(work.common_id), name="broken")
+
+
+async def changes_before_its_turn(work: Any, caller: Any, p: Any) -> None:
+    await work.load(CHATS, work.common_id)
+    work.change(CHATS, work.chat(work.common_id), name="broken")
+    await work.turn()
+
+
+async def forgets_to_wait_for_its_turn(work: Any, caller: Any, p: Any) -> None:
+    await work.load(CHATS, work.common_id)
+    work.turn().change(CHATS, work.chat(work.common_id), name="broken")
 
 
 class TestPoison:
@@ -275,7 +290,10 @@ class TestPoison:
             (breaks_the_flush, False, "internal"),
             (breaks_a_constraint, False, "unavailable"),
             (waits_after_its_turn, False, "internal"),
-            (reads_but_waits_for_a_turn, True, "internal"),
+            (reads_but_wants_a_turn, True, "internal"),
+            (reads_but_changes, True, "internal"),
+            (changes_before_its_turn, False, "internal"),
+            (forgets_to_wait_for_its_turn, False, "internal"),
         ],
     )
     def test_it_harms_none(
@@ -435,14 +453,11 @@ class TestStoreFails:
 
 class TestMemory:
     def sizes(self, world: World) -> list[int]:
+        """How much of each table is in memory, by each of its keys."""
         return [
             len(known)
-            for state in world.work.changes().tables
-            for known in (
-                (state.rows, *state.keys)
-                if isinstance(state.rows, dict)
-                else ()
-            )
+            for state in world.work._states.values()
+            for known in (state.rows, *state.keys)
         ]
 
     def grows_by(self, world: World, act: Callable[[], None]) -> int:

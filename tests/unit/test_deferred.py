@@ -1,6 +1,6 @@
 """Requests that were overtaken wait, and others are not held up."""
 
-from zchat.chat.handlers import HANDLERS
+from zchat.chat.handlers import handler_of
 from zchat.engine.batch import Call
 from zchat.engine.deferred import WAITING_REQUESTS, Deferred, Pending
 from zchat.errors import Code, Refused
@@ -8,7 +8,10 @@ from zchat.errors import Code, Refused
 
 def request(origin: bytes, id: int) -> Pending:
     return Pending(
-        [origin], id, "hello", Call(HANDLERS["hello"], None, origin=origin)
+        [origin],
+        id,
+        "hello",
+        Call(handler_of("hello", True), None, origin=origin),
     )
 
 

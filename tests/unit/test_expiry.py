@@ -5,6 +5,9 @@ import pytest
 from tests.harness import MakeWorld, Person, World, codes, refused
 from zchat.chat import expiry
 from zchat.chat.expiry import EXPIRY_PAGE
+from zchat.chat.jobs import NoParams
+from zchat.chat.phases import Writing
+from zchat.engine.batch import Call
 from zchat.errors import Code
 from zchat.model import DELIVERIES, Delivery
 
@@ -306,17 +309,18 @@ def test_more_members_than_a_page(world: World, ann: Person) -> None:
     crowd = [world.user() for _ in range(20)]
     ann("send", text="x")
     read_all(world, ann, *crowd)
-    for seq in range(EXPIRY_PAGE):
-        world.work.put(
-            DELIVERIES,
-            Delivery(
-                world.common, f"00000000-0000-7000-8000-{seq:012x}", 1, 1
-            ),
-        )
-    world.batch([])
-    world.store.write(world.work.changes())
-    world.store.commit([])
-    world.work.settle()
+
+    async def crowd_in(work: Writing, caller: None, params: NoParams) -> None:
+        turn = await work.turn()
+        for seq in range(EXPIRY_PAGE):
+            turn.put(
+                DELIVERIES,
+                Delivery(
+                    world.common, f"00000000-0000-7000-8000-{seq:012x}", 1, 1
+                ),
+            )
+
+    world.run([Call(crowd_in, NoParams())])
 
     world.wait(TTL + 61)
 

@@ -1,12 +1,15 @@
 """The table of methods, and what keeps to it."""
 
 import re
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 import pytest
 
 from tests.harness import NOWHERE, Asked, MakeWorld, Person, World
-from zchat.chat.handlers import HANDLERS
+from zchat.chat.phases import Reading, Writing
+from zchat.chat.rules import READING, WRITING, reads, writes
+from zchat.errors import Refused
 from zchat.rpc.methods import (
     EVENT_BY_NAME,
     EVENTS,
@@ -53,8 +56,45 @@ by_name = pytest.mark.parametrize(
 
 
 def test_each_method_has_a_rule() -> None:
-    assert set(HANDLERS) == set(METHOD_BY_NAME)
-    assert len(METHODS) == len(METHOD_BY_NAME) == 33
+    reading = {m.name for m in METHODS if m.reads or m.changes_if}
+    writing = {m.name for m in METHODS if not m.reads}
+
+    assert set(READING) == reading
+    assert set(WRITING) == writing
+    assert len(METHODS) == len(METHOD_BY_NAME)
+
+
+@by_name
+def test_its_rule_takes_and_gives_what_the_row_says(method: Method) -> None:
+    for bound, phase in ((READING, Reading), (WRITING, Writing)):
+        rule = bound.get(method.name)
+        if rule is None:
+            continue
+        hints = get_type_hints(rule)
+        assert hints["work"] is phase
+        assert hints["params"] is method.params
+        given = get_args(hints["return"]) or (hints["return"],)
+        assert method.result in given
+        assert set(given) <= {method.result, Refused}
+
+
+@pytest.mark.parametrize(
+    ("bind", "method", "wrong"),
+    [
+        (reads, "send", "not a method that reads"),
+        (writes, "sync", "only reads"),
+        (reads, "sync", "two rules"),
+        (writes, "send", "two rules"),
+    ],
+)
+def test_a_rule_is_bound_as_the_row_says_and_once(
+    bind: Any, method: str, wrong: str
+) -> None:
+    async def rule(work: Any, caller_id: str, params: Any) -> None:
+        """Would answer the method."""
+
+    with pytest.raises(ValueError, match=wrong):
+        bind(method)(rule)
 
 
 def test_the_names_that_stay() -> None:
@@ -115,10 +155,14 @@ def test_without_a_token(world: World, method: Method) -> None:
 
 def test_what_only_reads_changes_nothing(world: World) -> None:
     ann, bob = world.users("ann bob")
-    world.group(ann, bob)
+    group = world.group(ann, bob)
     sent = bob("send", text="x")
+    file_id = world.file(ann, group, b"x")
+    link = ann("invite_link", chat_id=group).link
+    world.user("eve")("join", link=link)
     world.told()
     before = list(world.store._connection.iterdump())
+    tried = set()
 
     for method, params in (
         ("hello", {}),
@@ -130,12 +174,18 @@ def test_what_only_reads_changes_nothing(world: World) -> None:
         ("comments", {"message_id": sent.id}),
         ("scheduled", {}),
         ("users", {"chat_id": world.common}),
+        ("download", {"file_id": file_id}),
+        ("invite_links", {"chat_id": group}),
+        ("join_requests", {"chat_id": group}),
     ):
+        tried.add(method)
         assert METHOD_BY_NAME[method].only_reads(
             METHOD_BY_NAME[method].params(**params)
         )
-        world.batch([ann.asks(method, **params)])
+        (outcome,) = world.batch([ann.asks(method, **params)])
+        assert not isinstance(outcome, Refused)
 
+    assert tried == set(READING)
     assert list(world.store._connection.iterdump()) == before
     assert world.told() == []
 

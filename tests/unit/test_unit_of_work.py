@@ -7,17 +7,12 @@ from typing import Any
 import pytest
 
 from tests.harness import NOWHERE, START, CountedEntropy
-from zchat.chat.unit_of_work import (
-    MEMORY_ROWS,
-    Facts,
-    Question,
-    Several,
-    StaleRead,
-    TableState,
-    UnitOfWork,
-    Want,
-    gather,
-)
+from zchat.chat.awaitables import Question, Several, TurnWait, Want, gather
+from zchat.chat.environment import Facts
+from zchat.chat.phases import StaleRead, Turn
+from zchat.chat.subjects import Counted, Subject
+from zchat.chat.table_state import MEMORY_ROWS, TableState
+from zchat.chat.unit_of_work import UnitOfWork
 from zchat.model import CHATS, GROUP, USERS, Chat, Rules, User
 from zchat.queries import COUNT_CHATS, PRIMARY, Count, QueryCall
 
@@ -161,32 +156,51 @@ def work() -> UnitOfWork:
     )
 
 
-def test_a_touched_subject_is_not_relied_on(work: UnitOfWork) -> None:
-    work.require_fresh("members", "x")
-    work.invalidate("members", "x")
+def turn_of(work: UnitOfWork) -> Turn:
+    """The turn that a rule of this unit of work gets."""
+    waiting = work.writing.turn().__await__()
+    assert isinstance(next(waiting), TurnWait)
+    with pytest.raises(StopIteration) as end:
+        next(waiting)
+    turn: Turn = end.value.value
+    return turn
 
-    work.require_fresh("members", "y")
+
+def test_an_invalidated_subject_is_not_fresh(work: UnitOfWork) -> None:
+    turn = turn_of(work)
+    turn.require_fresh(Subject.MEMBERS, "x")
+    turn.invalidate(Subject.MEMBERS, "x")
+
+    turn.require_fresh(Subject.MEMBERS, "y")
+    turn.require_fresh(Subject.CHATS_OF, "x")
     with pytest.raises(StaleRead):
-        work.require_fresh("members", "x")
+        turn.require_fresh(Subject.MEMBERS, "x")
     work.settle()
-    work.require_fresh("members", "x")
+    turn.require_fresh(Subject.MEMBERS, "x")
 
 
-def test_tallies_last_as_long_as_the_batch(work: UnitOfWork) -> None:
-    work.adjust_count(1, "links", "x")
-    work.adjust_count(1, "links", "x")
-    work.adjust_count(-1, "links", "y")
-    assert [work.count_adjustment("links", x) for x in "xyz"] == [2, -1, 0]
+def test_count_adjustments_last_as_long_as_the_batch(
+    work: UnitOfWork,
+) -> None:
+    turn = turn_of(work)
+    turn.adjust_count(1, Counted.LINKS, "x")
+    turn.adjust_count(1, Counted.LINKS, "x")
+    turn.adjust_count(-1, Counted.LINKS, "y")
+    assert [turn.count_adjustment(Counted.LINKS, x) for x in "xyz"] == [
+        2,
+        -1,
+        0,
+    ]
 
     work.settle()
 
-    assert work.count_adjustment("links", "x") == 0
+    assert turn.count_adjustment(Counted.LINKS, "x") == 0
 
 
 def test_a_row_that_was_not_loaded_is_a_fault(work: UnitOfWork) -> None:
     with pytest.raises(KeyError):
-        work.get(USERS, "x")
-    assert work.find(USERS, "x") is None
+        work.reading.get(USERS, "x")
+    assert work.reading.find(USERS, "x") is None
 
 
 def step(rule: Coroutine[Any, Any, Any]) -> Any:
@@ -194,13 +208,13 @@ def step(rule: Coroutine[Any, Any, Any]) -> Any:
 
 
 def test_what_is_known_is_not_waited_for(work: UnitOfWork) -> None:
-    work.put(USERS, ANN)
+    turn_of(work).put(USERS, ANN)
 
     async def rule() -> list[Any]:
-        await work.load_all(USERS, [ANN.id])
+        await work.reading.load_all(USERS, [ANN.id])
         return [
-            await work.load(USERS, ANN.id),
-            await work.load_unique(USERS, BY_NAME, "ann"),
+            await work.reading.load(USERS, ANN.id),
+            await work.reading.load_unique(USERS, BY_NAME, "ann"),
         ]
 
     with pytest.raises(StopIteration) as end:
@@ -209,9 +223,9 @@ def test_what_is_known_is_not_waited_for(work: UnitOfWork) -> None:
 
 
 def test_only_the_unknown_is_wanted(work: UnitOfWork) -> None:
-    work.put(USERS, ANN)
+    turn_of(work).put(USERS, ANN)
 
-    want = step(work.load_all(USERS, [ANN.id, "x"]))
+    want = step(work.reading.load_all(USERS, [ANN.id, "x"]))
 
     assert isinstance(want, Want)
     assert want.entries == [(USERS, PRIMARY, "x")]
@@ -229,7 +243,7 @@ def test_parts_load_at_the_same_time(work: UnitOfWork) -> None:
     async def part(n: int, again: int) -> list[int]:
         found = []
         for _ in range(again):
-            (count,) = await work.ask(COUNT_CHATS, n=n)
+            (count,) = await work.reading.ask(COUNT_CHATS, n=n)
             found.append(count.count)
         return found
 
@@ -250,7 +264,7 @@ def test_a_part_that_fails_ends_all(work: UnitOfWork) -> None:
         raise ValueError
 
     async def other() -> None:
-        await work.ask(COUNT_CHATS)
+        await work.reading.ask(COUNT_CHATS)
 
     with pytest.raises(ValueError):  # noqa: PT011
         asyncio.run(gather([other(), fails(), other()]))

@@ -4,7 +4,8 @@ from typing import Final
 
 from zchat.chat.memberships import enter, refuse_to_return_yet
 from zchat.chat.moderation import quota_of
-from zchat.chat.unit_of_work import StaleRead, UnitOfWork
+from zchat.chat.phases import Reading, StaleRead, Turn, Writing
+from zchat.chat.rules import reads, writes
 from zchat.errors import Code, Refused
 from zchat.model import CHATS, CHUNK_BYTES, USERS, Chat, User, time_text
 from zchat.queries import COUNT_CHATS, COUNT_CHATS_OF_USER
@@ -15,16 +16,19 @@ from zchat.rpc import (
     PROTOCOL,
     REQUEST_BYTES,
     SCHEDULED_LIMIT,
-    params,
     results,
+)
+from zchat.rpc import (
+    params as given,
 )
 from zchat.rpc.credentials import token_hash
 
 BY_NAME: Final = 1
 
 
+@reads("hello")
 async def hello(
-    work: UnitOfWork, caller_id: str | None, p: params.Hello
+    work: Reading, caller_id: str | None, params: given.Hello
 ) -> results.Hello:
     """Who answers, where the events are, and the limits."""
     rules = work.rules
@@ -49,69 +53,70 @@ async def hello(
     )
 
 
+@writes("connect")
 async def connect(
-    work: UnitOfWork, caller_id: str | None, p: params.Connect
+    work: Writing, caller_id: str | None, params: given.Connect
 ) -> results.Connected:
     """Make a user in the common chat, or come back as one."""
     if caller_id is not None:
-        return await _come_back(work, caller_id, p.token)
-    name = p.name
+        return await _come_back(work, caller_id, params.token)
+    name = params.name
     if name is None:
         name = f"user-{work.entropy.word()}"
     _check_name(name)
     await work.load_unique(USERS, BY_NAME, name.casefold())
     await work.load(CHATS, work.common_id)
-    await work.turn()
-    if work.get_unique(USERS, BY_NAME, name.casefold()) is not None:
-        if p.name is None:
+    turn = await work.turn()
+    if turn.get_unique(USERS, BY_NAME, name.casefold()) is not None:
+        if params.name is None:
             raise StaleRead
         raise _name_taken()
-    token = work.entropy.token()
+    token = turn.entropy.token()
     digest = token_hash(token)
     assert digest is not None
-    user = work.put(
+    user = turn.put(
         USERS,
         User(
-            id=work.entropy.id(work.now),
+            id=turn.entropy.id(turn.now),
             token_hash=digest,
             name=name,
             name_key=name.casefold(),
-            created=work.now,
+            created=turn.now,
             inbox_number=1,
-            inbox_secret=work.entropy.secret(32),
+            inbox_secret=turn.entropy.secret(32),
         ),
     )
-    work.note("user_made", user_id=user.id)
-    _enter_common(work, work.chat(work.common_id), user)
+    turn.note("user_made", user_id=user.id)
+    _enter_common(turn, turn.chat(turn.common_id), user)
     return results.Connected(
         token=token,
         user_id=user.id,
         name=user.name,
-        chat_default=work.common_id,
+        chat_default=turn.common_id,
     )
 
 
 async def _come_back(
-    work: UnitOfWork, caller_id: str, token: str
+    work: Writing, caller_id: str, token: str
 ) -> results.Connected:
     await work.load_membership(work.common_id, caller_id)
-    await work.turn()
-    user = work.user(caller_id)
-    if work.membership(work.common_id, caller_id) is None:
-        refuse_to_return_yet(work, work.common_id, caller_id)
-        _enter_common(work, work.chat(work.common_id), user)
+    turn = await work.turn()
+    user = turn.user(caller_id)
+    if turn.membership(turn.common_id, caller_id) is None:
+        refuse_to_return_yet(turn, turn.common_id, caller_id)
+        _enter_common(turn, turn.chat(turn.common_id), user)
     return results.Connected(
         token=token,
         user_id=user.id,
         name=user.name,
-        chat_default=work.common_id,
+        chat_default=turn.common_id,
     )
 
 
-def _enter_common(work: UnitOfWork, chat: Chat, user: User) -> None:
+def _enter_common(turn: Turn, chat: Chat, user: User) -> None:
     """A newcomer sees the last `history_depth` messages before it."""
-    first = max(1, chat.head - work.rules.history_depth + 1)
-    enter(work, chat, user, first_seq=first)
+    first = max(1, chat.head - turn.rules.history_depth + 1)
+    enter(turn, chat, user, first_seq=first)
 
 
 def _check_name(name: str) -> None:
@@ -130,27 +135,29 @@ def _name_taken() -> Refused:
     )
 
 
+@writes("rename")
 async def rename(
-    work: UnitOfWork, caller_id: str, p: params.Rename
+    work: Writing, caller_id: str, params: given.Rename
 ) -> results.NewName:
     """Change the caller's name; unique without regard to case."""
-    _check_name(p.name)
-    await work.load_unique(USERS, BY_NAME, p.name.casefold())
-    await work.turn()
-    holder = work.get_unique(USERS, BY_NAME, p.name.casefold())
+    _check_name(params.name)
+    await work.load_unique(USERS, BY_NAME, params.name.casefold())
+    turn = await work.turn()
+    holder = turn.get_unique(USERS, BY_NAME, params.name.casefold())
     if holder is not None and holder.id != caller_id:
         raise _name_taken()
-    user = work.user(caller_id)
-    if user.name != p.name:
-        user = work.change(
-            USERS, user, name=p.name, name_key=p.name.casefold()
+    user = turn.user(caller_id)
+    if user.name != params.name:
+        user = turn.change(
+            USERS, user, name=params.name, name_key=params.name.casefold()
         )
-        work.tell_user(user, "renamed", name=user.name)
+        turn.tell_user(user, "renamed", name=user.name)
     return results.NewName(name=user.name)
 
 
+@reads("status")
 async def status(
-    work: UnitOfWork, caller_id: str, p: params.Status
+    work: Reading, caller_id: str, params: given.Status
 ) -> results.Status:
     """The server's state and the caller's."""
     chats = await work.ask(COUNT_CHATS)

@@ -1,8 +1,8 @@
 """The chats of a user: listing them, private chats, members, leaving."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from zchat.chat.awaitables import gather
 from zchat.chat.errors import no_chat
 from zchat.chat.expiry import visible_after
 from zchat.chat.memberships import (
@@ -17,7 +17,9 @@ from zchat.chat.memberships import (
 )
 from zchat.chat.messages import PAGE_TEXT, newest, shown
 from zchat.chat.moderation import refuse_banned
-from zchat.chat.unit_of_work import UnitOfWork, gather
+from zchat.chat.phases import Reading, Writing
+from zchat.chat.rules import reads, writes
+from zchat.chat.subjects import Subject
 from zchat.chat.visibility import acquaintance, load_acquaintance
 from zchat.errors import Code, Refused
 from zchat.model import (
@@ -26,8 +28,7 @@ from zchat.model import (
     MEMBERS,
     P2P,
     USERS,
-    Chat,
-    Member,
+    Membership,
 )
 from zchat.queries import (
     CHATS_OF_USER,
@@ -39,26 +40,21 @@ from zchat.rpc import (
     AUTHORS_LIMIT,
     CHATS_MESSAGES,
     PAGE_LIMIT,
-    params,
     results,
+)
+from zchat.rpc import (
+    params as given,
 )
 
 EVERY_CHAT = 1_000_000
 
 
-class Place(NamedTuple):
-    """A chat and the caller's membership in it."""
-
-    chat: Chat
-    member: Member
-
-
 async def places_of(
-    work: UnitOfWork,
+    work: Reading,
     user_id: str,
     after: str | None = None,
     limit: int = EVERY_CHAT,
-) -> list[Place]:
+) -> list[Membership]:
     """The user's chats, the common one first, then by id."""
     others = await work.ask(
         CHATS_OF_USER,
@@ -73,13 +69,13 @@ async def places_of(
     await work.load_all(CHATS, ids)
     await work.load_all(MEMBERS, [(chat_id, user_id) for chat_id in ids])
     found = [work.membership(chat_id, user_id) for chat_id in ids]
-    return [Place(*place) for place in found if place][:limit]
+    return [place for place in found if place][:limit]
 
 
-async def unread_count(work: UnitOfWork, place: Place) -> int:
+async def unread_count(work: Reading, place: Membership) -> int:
     """How many messages of others came after the read position."""
     chat, member = place
-    after = max(member.read_seq, chat.purged_seq, member.first_seq - 1)
+    after = place.unread_after
     if chat.head <= after:
         return 0
     own = await work.ask(
@@ -88,25 +84,24 @@ async def unread_count(work: UnitOfWork, place: Place) -> int:
     return max(0, chat.head - after - own[0].count)
 
 
+@reads("chats")
 async def chats(
-    work: UnitOfWork, caller_id: str, p: params.Chats
+    work: Reading, caller_id: str, params: given.Chats
 ) -> results.Chats:
     """The caller's chats with their newest messages, or one of them."""
-    depth = work.rules.history_depth if p.depth is None else p.depth
-    if p.chat_id is not None:
-        chat_id = p.chat_id.lower()
+    depth = work.rules.history_depth if params.depth is None else params.depth
+    if params.chat_id is not None:
+        chat_id = params.chat_id
         await work.load_membership(chat_id, caller_id)
         found = work.membership(chat_id, caller_id)
         if found is None:
             raise no_chat()
-        return results.Chats(
-            history=await _shown_chat(work, Place(*found), depth)
-        )
+        return results.Chats(history=await _shown_chat(work, found, depth))
     places = await places_of(
         work,
         caller_id,
-        p.after and p.after.lower(),
-        min(p.limit or PAGE_LIMIT, CHATS_MESSAGES // max(depth, 1)),
+        params.after,
+        min(params.limit or PAGE_LIMIT, CHATS_MESSAGES // max(depth, 1)),
     )
     page = await gather([_shown_chat(work, place, depth) for place in places])
     return results.Chats(chats=page[: _fitting_chats(page)])
@@ -123,10 +118,10 @@ def _fitting_chats(found: Sequence[results.Chat]) -> int:
 
 
 async def _shown_chat(
-    work: UnitOfWork, place: Place, depth: int
+    work: Reading, place: Membership, depth: int
 ) -> results.Chat:
     chat, member = place
-    floor = max(await visible_after(work, member), chat.purged_seq)
+    floor = await visible_after(work, place)
     messages = await newest(work, chat.id, floor, depth)
     people = await work.ask(
         MEMBERS_PAGE, chat_id=chat.id, after=NIL_ID, limit=AUTHORS_LIMIT
@@ -146,11 +141,12 @@ async def _shown_chat(
     )
 
 
+@writes("p2p")
 async def p2p(
-    work: UnitOfWork, caller_id: str, p: params.P2P
+    work: Writing, caller_id: str, params: given.P2P
 ) -> results.ChatId:
     """The one private chat of the caller and the other."""
-    other_id = p.user_id.lower()
+    other_id = params.user_id
     if other_id == caller_id:
         raise Refused(
             Code.BAD_REQUEST,
@@ -164,58 +160,60 @@ async def p2p(
         await work.load_all(
             MEMBERS, [(chat.id, caller_id), (chat.id, other_id)]
         )
-    await work.turn()
-    acquaintance(work, caller_id, other_id, shared)
-    chat = work.get_unique(CHATS, BY_PAIR, pair)
+    turn = await work.turn()
+    acquaintance(turn, caller_id, other_id, shared)
+    chat = turn.get_unique(CHATS, BY_PAIR, pair)
     if chat is None:
-        refuse_banned(work, work.user(caller_id))
-        chat = new_chat(work, P2P, "", None, pair)
+        refuse_banned(turn, turn.user(caller_id))
+        chat = new_chat(turn, P2P, "", None, pair)
     else:
         for user_id in (caller_id, other_id):
-            refuse_to_return_yet(work, chat.id, user_id)
+            refuse_to_return_yet(turn, chat.id, user_id)
     for user_id in (caller_id, other_id):
-        if not work.is_member(chat.id, user_id):
-            chat = enter(work, chat, work.user(user_id), first_seq=1)
+        if not turn.is_member(chat.id, user_id):
+            chat = enter(turn, chat, turn.user(user_id), first_seq=1)
     return results.ChatId(chat_id=chat.id)
 
 
+@writes("exit")
 async def exit_chat(
-    work: UnitOfWork, caller_id: str, p: params.Exit
+    work: Writing, caller_id: str, params: given.Exit
 ) -> results.Empty:
     """Leave a chat; an owner hands it to the longest-standing member."""
-    chat_id = p.chat_id.lower()
+    chat_id = params.chat_id
     await work.load_membership(chat_id, caller_id)
     chat = work.get(CHATS, chat_id)
     heirs = []
     if chat is not None and chat.kind == GROUP:
         heirs = await work.ask(NEXT_OWNER, chat_id=chat_id, user_id=caller_id)
         await work.load_all(USERS, [heir.id for heir in heirs])
-    await work.turn()
-    found = work.membership(chat_id, caller_id)
+    turn = await work.turn()
+    found = turn.membership(chat_id, caller_id)
     if found is None:
         raise no_chat()
     chat, member = found
     if chat.owner_id == caller_id:
-        work.require_fresh("members", chat_id)
+        turn.require_fresh(Subject.MEMBERS, chat_id)
         if heirs:
-            chat = work.change(CHATS, chat, owner_id=heirs[0].id)
-    leave(work, chat, member, work.user(caller_id))
+            chat = turn.change(CHATS, chat, owner_id=heirs[0].id)
+    leave(turn, chat, member, turn.user(caller_id))
     return results.Empty()
 
 
+@reads("users")
 async def users(
-    work: UnitOfWork, caller_id: str, p: params.Users
+    work: Reading, caller_id: str, params: given.Users
 ) -> results.Users:
     """A page of a chat's members by user id."""
-    chat_id = p.chat_id.lower()
+    chat_id = params.chat_id
     await work.load_membership(chat_id, caller_id)
     if work.membership(chat_id, caller_id) is None:
         raise no_chat()
     found = await work.ask(
         MEMBERS_PAGE,
         chat_id=chat_id,
-        after=(p.after or NIL_ID).lower(),
-        limit=p.limit or PAGE_LIMIT,
+        after=params.after or NIL_ID,
+        limit=params.limit or PAGE_LIMIT,
     )
     return results.Users(
         users=[results.Person(id=user.id, name=user.name) for user in found]

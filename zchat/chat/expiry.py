@@ -7,7 +7,8 @@ What nobody may see any longer is deleted (mission.md, "Lifetime").
 from typing import Final
 
 from zchat.chat.jobs import NoParams, Progress
-from zchat.chat.unit_of_work import UnitOfWork
+from zchat.chat.phases import Reading, Turn, View, Writing
+from zchat.chat.subjects import Subject
 from zchat.model import (
     CHATS,
     DELIVERIES,
@@ -15,7 +16,7 @@ from zchat.model import (
     SECOND,
     Chat,
     Delivery,
-    Member,
+    Membership,
     first_id_at,
 )
 from zchat.queries import (
@@ -36,41 +37,40 @@ DELETED_CHATS: Final = 50
 DELETED_MESSAGES: Final = 2_000
 
 
-def begin_delivery(
-    work: UnitOfWork, chat_id: str, user_id: str, seq: int
-) -> None:
+def begin_delivery(turn: Turn, chat_id: str, user_id: str, seq: int) -> None:
     """All up to `seq` is delivered to the member now."""
-    if work.rules.message_ttl_seconds is not None and seq:
-        work.put(DELIVERIES, Delivery(chat_id, user_id, seq, work.now))
+    if turn.rules.message_ttl_seconds is not None and seq:
+        turn.put(DELIVERIES, Delivery(chat_id, user_id, seq, turn.now))
 
 
-def _expired_before(work: UnitOfWork) -> int | None:
+def _expired_before(view: View) -> int | None:
     """What was delivered at or before this time is expired."""
-    if work.rules.message_ttl_seconds is None:
+    if view.rules.message_ttl_seconds is None:
         return None
-    return work.now - work.rules.message_ttl_seconds * SECOND
+    return view.now - view.rules.message_ttl_seconds * SECOND
 
 
-async def visible_after(work: UnitOfWork, member: Member) -> int:
+async def visible_after(work: Reading, membership: Membership) -> int:
     """The seq after which the member sees messages at this moment."""
+    member = membership.member
     at = _expired_before(work)
     if at is None:
-        return member.visible_after
+        return membership.visible_after
     expired = await work.ask(
         EXPIRED_FOR, chat_id=member.chat_id, user_id=member.user_id, at=at
     )
-    return max(member.visible_after, expired[0].seq or 0)
+    return max(membership.visible_after, expired[0].seq or 0)
 
 
-async def start(work: UnitOfWork, caller_id: None, p: NoParams) -> None:
+async def start(work: Writing, caller_id: None, params: NoParams) -> None:
     """At the start: what was read before counts as delivered now."""
-    await work.turn()
-    if work.rules.message_ttl_seconds is not None:
-        work.run(START_LIFETIME, at=work.now)
+    turn = await work.turn()
+    if turn.rules.message_ttl_seconds is not None:
+        turn.run(START_LIFETIME, at=turn.now)
 
 
 async def expire_members(
-    work: UnitOfWork, caller_id: None, p: NoParams
+    work: Writing, caller_id: None, params: NoParams
 ) -> Progress:
     """Note for a page of members up to where they see nothing more."""
     at = _expired_before(work)
@@ -80,12 +80,12 @@ async def expire_members(
     await work.load_all(
         MEMBERS, [(found.chat_id, found.user_id) for found in expired]
     )
-    await work.turn()
+    turn = await work.turn()
     for found in expired:
-        member = work.get(MEMBERS, (found.chat_id, found.user_id))
+        member = turn.get(MEMBERS, (found.chat_id, found.user_id))
         if member is not None and found.seq > member.expired_through:
-            work.change(MEMBERS, member, expired_through=found.seq)
-        work.run(
+            turn.change(MEMBERS, member, expired_through=found.seq)
+        turn.run(
             FORGET_DELIVERIES,
             chat_id=found.chat_id,
             user_id=found.user_id,
@@ -95,7 +95,7 @@ async def expire_members(
 
 
 async def delete_expired(
-    work: UnitOfWork, caller_id: None, p: NoParams
+    work: Writing, caller_id: None, params: NoParams
 ) -> Progress:
     """Delete what no member of a chat may see any longer, in pages.
 
@@ -110,31 +110,31 @@ async def delete_expired(
             EXPIRED_CHATS, limit=DELETED_CHATS, aged_id=aged_id
         )
         await work.load_all(CHATS, [found.chat_id for found in expired])
-    await work.turn()
+    turn = await work.turn()
     more = len(expired) == DELETED_CHATS
     for found in expired:
-        chat = work.get(CHATS, found.chat_id)
+        chat = turn.get(CHATS, found.chat_id)
         if (
             chat is None
             or found.seq <= chat.purged_seq
-            or work.is_stale("members", chat.id)
+            or turn.is_stale(Subject.MEMBERS, chat.id)
         ):
             continue
         seq = min(found.seq, chat.purged_seq + DELETED_MESSAGES)
         more = more or seq < found.seq
-        _delete_through(work, chat, seq)
+        _delete_through(turn, chat, seq)
     return Progress(more=more)
 
 
-def _delete_through(work: UnitOfWork, chat: Chat, seq: int) -> None:
+def _delete_through(turn: Turn, chat: Chat, seq: int) -> None:
     """The chat's messages up to a seq are gone, with what hung on them."""
-    work.invalidate("messages gone", chat.id)
+    turn.invalidate(Subject.MESSAGES_GONE, chat.id)
     for statement in (
         DELETE_MESSAGE_CHUNKS,
         DELETE_MESSAGE_FILES,
         DELETE_MESSAGE_SCHEDULES,
         DELETE_MESSAGES,
     ):
-        work.run(statement, chat_id=chat.id, seq=seq)
-    chat = work.change(CHATS, chat, purged_seq=seq)
-    work.tell_chat(chat, "expired", seq=seq)
+        turn.run(statement, chat_id=chat.id, seq=seq)
+    chat = turn.change(CHATS, chat, purged_seq=seq)
+    turn.tell_chat(chat, "expired", seq=seq)

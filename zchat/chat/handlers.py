@@ -1,9 +1,4 @@
-"""Which rule answers which method."""
-
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
-
-from msgspec import Struct
+"""The rules of all methods, bound: what the broker looks up."""
 
 from zchat.chat import (
     accounts,
@@ -17,45 +12,23 @@ from zchat.chat import (
     schedule,
     sync,
 )
-from zchat.chat.unit_of_work import UnitOfWork
-from zchat.errors import Refused
+from zchat.chat.rules import READING, WRITING, Rule
 
-Handler = Callable[
-    [UnitOfWork, Any, Any], Coroutine[Any, Any, Struct | Refused | None]
-]
+SUBJECTS = (
+    accounts,
+    chats,
+    files,
+    groups,
+    links,
+    messages,
+    moderation,
+    reading,
+    schedule,
+    sync,
+)
+"""Each module binds its rules when it is imported."""
 
-HANDLERS: Final[dict[str, Handler]] = {
-    "hello": accounts.hello,
-    "connect": accounts.connect,
-    "status": accounts.status,
-    "send": messages.send,
-    "comment": messages.comment,
-    "chats": chats.chats,
-    "history": messages.history,
-    "comments": messages.comments,
-    "unread": reading.unread,
-    "read": reading.read,
-    "sync": sync.sync,
-    "p2p": chats.p2p,
-    "exit": chats.exit_chat,
-    "report": moderation.report,
-    "users": chats.users,
-    "rename": accounts.rename,
-    "schedule": schedule.schedule,
-    "scheduled": schedule.scheduled,
-    "cancel": schedule.cancel,
-    "upload": files.upload,
-    "upload_chunk": files.upload_chunk,
-    "download": files.download,
-    "create_chat": groups.create_chat,
-    "rename_chat": groups.rename_chat,
-    "invite": groups.invite,
-    "remove": groups.remove,
-    "invite_link": links.invite_link,
-    "invite_links": links.invite_links,
-    "revoke_link": links.revoke_link,
-    "join": links.join,
-    "join_requests": links.join_requests,
-    "approve": links.approve,
-    "deny": links.deny,
-}
+
+def handler_of(method: str, reads: bool) -> Rule:
+    """The rule that answers the method when it reads, or writes."""
+    return READING[method] if reads else WRITING[method]

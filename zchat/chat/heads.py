@@ -3,7 +3,7 @@
 from typing import Final, NamedTuple
 
 from zchat.chat.jobs import NoParams
-from zchat.chat.unit_of_work import UnitOfWork
+from zchat.chat.phases import Reading
 from zchat.model import CHATS, SECOND, first_id_at
 from zchat.queries import RECENT_CHATS
 
@@ -16,17 +16,17 @@ class Quiet(NamedTuple):
     chat_ids: tuple[str, ...]
 
 
-async def tell_heads(work: UnitOfWork, caller_id: None, p: Quiet) -> None:
+async def tell_heads(work: Reading, caller_id: None, params: Quiet) -> None:
     """Tell each chat's head, so that even a lost last message shows."""
-    await work.load_all(CHATS, p.chat_ids)
-    for chat_id in p.chat_ids:
+    await work.load_all(CHATS, params.chat_ids)
+    for chat_id in params.chat_ids:
         chat = work.get(CHATS, chat_id)
         if chat is not None:
             work.tell_head(chat)
 
 
 async def tell_missed_heads(
-    work: UnitOfWork, caller_id: None, p: NoParams
+    work: Reading, caller_id: None, params: NoParams
 ) -> None:
     """Tell the heads of all chats that lately had messages.
 

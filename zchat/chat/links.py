@@ -10,7 +10,9 @@ from zchat.chat.memberships import (
     refuse_to_return_yet,
     require_room,
 )
-from zchat.chat.unit_of_work import UnitOfWork
+from zchat.chat.phases import Reading, View, Writing
+from zchat.chat.rules import reads, writes
+from zchat.chat.subjects import Counted
 from zchat.errors import Code, Refused
 from zchat.model import (
     CHATS,
@@ -28,7 +30,8 @@ from zchat.queries import (
     JOIN_REQUESTS_OF,
     LINKS_OF,
 )
-from zchat.rpc import PAGE_LIMIT, params, results
+from zchat.rpc import PAGE_LIMIT, results
+from zchat.rpc import params as given
 from zchat.rpc.credentials import link_hash
 
 BY_HASH: Final = 0
@@ -40,34 +43,35 @@ LINK_SECONDS: Final = 86_400
 LIVE_LINKS: Final = 100
 
 
+@writes("invite_link")
 async def invite_link(
-    work: UnitOfWork, caller_id: str, p: params.InviteLink
+    work: Writing, caller_id: str, params: given.InviteLink
 ) -> results.NewLink:
     """Make a link into the caller's group; it is shown once."""
-    chat_id = p.chat_id.lower()
+    chat_id = params.chat_id
     await work.load_membership(chat_id, caller_id)
     live = await work.ask(
         LINKS_OF, chat_id=chat_id, at=work.now, limit=LIVE_LINKS
     )
-    await work.turn()
-    owned(work, chat_id, caller_id)
-    if len(live) + work.count_adjustment("links", chat_id) >= LIVE_LINKS:
+    turn = await work.turn()
+    owned(turn, chat_id, caller_id)
+    if len(live) + turn.count_adjustment(Counted.LINKS, chat_id) >= LIVE_LINKS:
         raise Refused(
             Code.CONFLICT,
             f"This group has {LIVE_LINKS} live links; revoke one first.",
         )
-    work.adjust_count(1, "links", chat_id)
-    text = work.entropy.token()
-    lasts = LINK_SECONDS if p.expires_in is None else p.expires_in
-    link = work.put(
+    turn.adjust_count(1, Counted.LINKS, chat_id)
+    text = turn.entropy.token()
+    lasts = LINK_SECONDS if params.expires_in is None else params.expires_in
+    link = turn.put(
         LINKS,
         Link(
-            id=work.entropy.id(work.now),
+            id=turn.entropy.id(turn.now),
             link_hash=link_hash(text),
             chat_id=chat_id,
-            created=work.now,
-            expires_at=work.now + lasts * SECOND,
-            max_uses=p.max_uses,
+            created=turn.now,
+            expires_at=turn.now + lasts * SECOND,
+            max_uses=params.max_uses,
             uses=0,
             revoked_at=None,
         ),
@@ -77,11 +81,12 @@ async def invite_link(
     )
 
 
+@reads("invite_links")
 async def invite_links(
-    work: UnitOfWork, caller_id: str, p: params.OneChat
+    work: Reading, caller_id: str, params: given.OneChat
 ) -> results.Links:
     """The live links of the caller's group, newest first."""
-    chat_id = p.chat_id.lower()
+    chat_id = params.chat_id
     await work.load_membership(chat_id, caller_id)
     owned(work, chat_id, caller_id)
     found = await work.ask(
@@ -107,89 +112,94 @@ def _dead_link() -> Refused:
     )
 
 
-def _is_alive(work: UnitOfWork, link: Link) -> bool:
+def _is_alive(view: View, link: Link) -> bool:
     return (
         link.revoked_at is None
-        and link.expires_at > work.now
+        and link.expires_at > view.now
         and link.uses != link.max_uses
     )
 
 
-def _alive(work: UnitOfWork, link: Link | None) -> Link:
-    if link is None or not _is_alive(work, link):
+def _alive(view: View, link: Link | None) -> Link:
+    if link is None or not _is_alive(view, link):
         raise _dead_link()
     return link
 
 
+@writes("revoke_link")
 async def revoke_link(
-    work: UnitOfWork, caller_id: str, p: params.OneLink
+    work: Writing, caller_id: str, params: given.OneLink
 ) -> results.Empty:
     """Make a link useless, named by itself or by its id."""
-    digest = link_hash(p.link)
+    digest = link_hash(params.link)
     link = await work.load_unique(LINKS, BY_HASH, digest)
     if link is None:
-        link = (
-            await work.load(LINKS, p.link.lower()) if _is_id(p.link) else None
-        )
+        link_id = _as_id(params.link)
+        link = await work.load(LINKS, link_id) if link_id else None
     if link is None:
         raise _dead_link()
     await work.load_membership(link.chat_id, caller_id)
-    await work.turn()
-    found = work.membership(link.chat_id, caller_id)
-    now = work.get(LINKS, link.id)
+    turn = await work.turn()
+    found = turn.membership(link.chat_id, caller_id)
+    now = turn.get(LINKS, link.id)
     if found is None or found[0].owner_id != caller_id or now is None:
         raise _dead_link()
     if now.revoked_at is None:
-        if _is_alive(work, now):
-            work.adjust_count(-1, "links", now.chat_id)
-        work.change(LINKS, now, revoked_at=work.now)
+        if _is_alive(turn, now):
+            turn.adjust_count(-1, Counted.LINKS, now.chat_id)
+        turn.change(LINKS, now, revoked_at=turn.now)
     return results.Empty()
 
 
-def _is_id(text: str) -> bool:
-    return (
+def _as_id(text: str) -> str | None:
+    """The text as the id of a link, if it can be one."""
+    if (
         len(text) == len(NIL_ID)
         and text.count("-") == 4
         and not text.strip("-0123456789abcdefABCDEF")
-    )
+    ):
+        return text.lower()
+    return None
 
 
+@writes("join")
 async def join(
-    work: UnitOfWork, caller_id: str, p: params.OneLink
+    work: Writing, caller_id: str, params: given.OneLink
 ) -> results.Joined:
     """Present a link; the owner is told and decides."""
-    link = await work.load_unique(LINKS, BY_HASH, link_hash(p.link))
+    link = await work.load_unique(LINKS, BY_HASH, link_hash(params.link))
     link = _alive(work, link)
     await work.load_membership(link.chat_id, caller_id)
     await work.load(JOIN_REQUESTS, (link.chat_id, caller_id))
     chat = work.get(CHATS, link.chat_id)
     if chat is not None and chat.owner_id is not None:
         await work.load(USERS, chat.owner_id)
-    await work.turn()
-    chat = work.get(CHATS, link.chat_id)
-    link = _alive(work, work.get(LINKS, link.id))
+    turn = await work.turn()
+    chat = turn.get(CHATS, link.chat_id)
+    link = _alive(turn, turn.get(LINKS, link.id))
     if chat is None:
         raise _dead_link()
-    if work.is_member(chat.id, caller_id):
+    if turn.is_member(chat.id, caller_id):
         return results.Joined(state="member", chat_id=chat.id)
-    if work.get(JOIN_REQUESTS, (chat.id, caller_id)) is None:
-        work.put(
-            JOIN_REQUESTS, JoinRequest(chat.id, caller_id, link.id, work.now)
+    if turn.get(JOIN_REQUESTS, (chat.id, caller_id)) is None:
+        turn.put(
+            JOIN_REQUESTS, JoinRequest(chat.id, caller_id, link.id, turn.now)
         )
-        work.tell_user(
-            work.user(chat.owner_id or ""),
+        turn.tell_user(
+            turn.user(chat.owner_id or ""),
             "join_requested",
             chat_id=chat.id,
-            user=person(work.user(caller_id)),
+            user=person(turn.user(caller_id)),
         )
     return results.Joined(state="pending")
 
 
+@reads("join_requests")
 async def join_requests(
-    work: UnitOfWork, caller_id: str, p: params.OneChat
+    work: Reading, caller_id: str, params: given.OneChat
 ) -> results.JoinRequests:
     """Who waits to come into the caller's group, longest first."""
-    chat_id = p.chat_id.lower()
+    chat_id = params.chat_id
     await work.load_membership(chat_id, caller_id)
     owned(work, chat_id, caller_id)
     waiting = await work.ask(
@@ -210,10 +220,10 @@ async def join_requests(
 
 
 async def _load_request(
-    work: UnitOfWork, caller_id: str, p: params.ChatAndUser
+    work: Reading, caller_id: str, params: given.ChatAndUser
 ) -> None:
     """What approving and denying need."""
-    chat_id, user_id = p.chat_id.lower(), p.user_id.lower()
+    chat_id, user_id = params.chat_id, params.user_id
     await work.load_membership(chat_id, caller_id)
     await work.load_all(MEMBERS, [(chat_id, user_id)])
     await work.load(USERS, user_id)
@@ -223,52 +233,54 @@ async def _load_request(
 
 
 def _waiting(
-    work: UnitOfWork, caller_id: str, p: params.ChatAndUser
+    view: View, caller_id: str, params: given.ChatAndUser
 ) -> tuple[Chat, JoinRequest, Link | None]:
     """The caller's group, who waits, and the link it came by."""
-    chat_id, user_id = p.chat_id.lower(), p.user_id.lower()
-    chat = owned(work, chat_id, caller_id)
-    request = work.get(JOIN_REQUESTS, (chat_id, user_id))
+    chat_id, user_id = params.chat_id, params.user_id
+    chat = owned(view, chat_id, caller_id)
+    request = view.get(JOIN_REQUESTS, (chat_id, user_id))
     if request is None:
         raise Refused(Code.NOT_FOUND, "This user does not wait to come in.")
-    return chat, request, work.find(LINKS, request.link_id)
+    return chat, request, view.find(LINKS, request.link_id)
 
 
+@writes("approve")
 async def approve(
-    work: UnitOfWork, caller_id: str, p: params.ChatAndUser
+    work: Writing, caller_id: str, params: given.ChatAndUser
 ) -> results.Empty:
     """Let somebody in who waits; this is what uses the link."""
-    await _load_request(work, caller_id, p)
-    memberships = await load_memberships(work, p.user_id.lower())
-    await work.turn()
-    chat, request, link = _waiting(work, caller_id, p)
+    await _load_request(work, caller_id, params)
+    memberships = await load_memberships(work, params.user_id)
+    turn = await work.turn()
+    chat, request, link = _waiting(turn, caller_id, params)
     if link is None or link.uses == link.max_uses:
         raise Refused(
             Code.CONFLICT,
             "The link that this user came by is used up; "
             "`invite` lets the user in all the same.",
         )
-    refuse_to_return_yet(work, chat.id, request.user_id)
-    require_room(work, request.user_id, memberships)
-    work.change(LINKS, link, uses=link.uses + 1)
-    user = work.user(request.user_id)
-    admit(work, chat, user)
-    work.tell_user(
+    refuse_to_return_yet(turn, chat.id, request.user_id)
+    require_room(turn, request.user_id, memberships)
+    turn.change(LINKS, link, uses=link.uses + 1)
+    user = turn.user(request.user_id)
+    admit(turn, chat, user)
+    turn.tell_user(
         user, "join_decided", chat_id=chat.id, link_id=link.id, approved=True
     )
     return results.Empty()
 
 
+@writes("deny")
 async def deny(
-    work: UnitOfWork, caller_id: str, p: params.ChatAndUser
+    work: Writing, caller_id: str, params: given.ChatAndUser
 ) -> results.Empty:
     """Turn somebody away who waits."""
-    await _load_request(work, caller_id, p)
-    await work.turn()
-    _, request, _ = _waiting(work, caller_id, p)
-    work.delete(JOIN_REQUESTS, request)
-    work.tell_user(
-        work.user(request.user_id),
+    await _load_request(work, caller_id, params)
+    turn = await work.turn()
+    _, request, _ = _waiting(turn, caller_id, params)
+    turn.delete(JOIN_REQUESTS, request)
+    turn.tell_user(
+        turn.user(request.user_id),
         "join_decided",
         chat_id=None,
         link_id=request.link_id,

@@ -3,7 +3,8 @@
 from typing import Final
 
 from zchat.chat.expiry import begin_delivery
-from zchat.chat.unit_of_work import UnitOfWork
+from zchat.chat.phases import Reading, Turn
+from zchat.chat.subjects import Counted, Subject
 from zchat.errors import Code, Refused
 from zchat.model import (
     CHATS,
@@ -47,7 +48,7 @@ def partner_id(chat: Chat, user_id: str) -> str:
     return other if one == user_id else one
 
 
-async def name_for(work: UnitOfWork, chat: Chat, user_id: str) -> str:
+async def name_for(work: Reading, chat: Chat, user_id: str) -> str:
     """The chat's name as this user sees it: a private chat has the
     other's."""
     if chat.kind != P2P:
@@ -61,81 +62,81 @@ def person(user: User) -> dict[str, str]:
     return {"id": user.id, "name": user.name}
 
 
-def enter(work: UnitOfWork, chat: Chat, user: User, first_seq: int) -> Chat:
+def enter(turn: Turn, chat: Chat, user: User, first_seq: int) -> Chat:
     """The user becomes a member; nothing from before is unread.
 
     A group's key changes, lest a newcomer who recorded the events of
     before can open them now.
     """
-    work.invalidate("members", chat.id)
-    work.invalidate("chats of", user.id)
+    turn.invalidate(Subject.MEMBERS, chat.id)
+    turn.invalidate(Subject.CHATS_OF, user.id)
     if chat.kind == GROUP and chat.size:
-        chat = _change_key(work, chat)
-    work.put(
+        chat = _change_key(turn, chat)
+    turn.put(
         MEMBERS,
         Member(
             chat_id=chat.id,
             user_id=user.id,
-            joined=work.now,
+            joined=turn.now,
             first_seq=first_seq,
             read_seq=chat.head,
         ),
     )
-    begin_delivery(work, chat.id, user.id, chat.head)
-    chat = work.change(CHATS, chat, size=chat.size + 1)
-    work.tell_chat(chat, "member_joined", user=person(user))
+    begin_delivery(turn, chat.id, user.id, chat.head)
+    chat = turn.change(CHATS, chat, size=chat.size + 1)
+    turn.tell_chat(chat, "member_joined", user=person(user))
     name = chat.name
     if chat.kind == P2P:
-        name = work.user(partner_id(chat, user.id)).name
-    work.tell_user(
+        name = turn.user(partner_id(chat, user.id)).name
+    turn.tell_user(
         user, "chat_added", chat_id=chat.id, name=name, kind=chat.kind
     )
     return chat
 
 
-def _change_key(work: UnitOfWork, chat: Chat) -> Chat:
+def _change_key(turn: Turn, chat: Chat) -> Chat:
     """Who holds the old key learns that there is another; no more."""
-    work.tell_chat(chat, "key_changed")
-    return work.change(
+    turn.tell_chat(chat, "key_changed")
+    return turn.change(
         CHATS,
         chat,
         key_number=chat.key_number + 1,
-        key_secret=work.entropy.secret(SECRET_BYTES),
+        key_secret=turn.entropy.secret(SECRET_BYTES),
     )
 
 
-def refuse_to_return_yet(work: UnitOfWork, chat_id: str, user_id: str) -> None:
+def refuse_to_return_yet(turn: Turn, chat_id: str, user_id: str) -> None:
     """Who left in this batch comes back in the next.
 
     What a leaver leaves behind is cleared when the batch is flushed.
     """
-    work.require_fresh("left", chat_id, user_id)
+    turn.require_fresh(Subject.LEFT, chat_id, user_id)
 
 
-def leave(work: UnitOfWork, chat: Chat, member: Member, user: User) -> None:
+def leave(turn: Turn, chat: Chat, member: Member, user: User) -> None:
     """The user is no member any more, and cannot read what follows."""
-    work.invalidate("members", chat.id)
-    work.invalidate("chats of", user.id)
-    work.invalidate("left", chat.id, user.id)
-    work.delete(MEMBERS, member)
-    work.run(DELETE_MEMBER_DELIVERIES, chat_id=chat.id, user_id=user.id)
-    work.tell_user(user, "chat_removed", chat_id=chat.id)
-    chat = work.change(CHATS, chat, size=chat.size - 1)
+    turn.invalidate(Subject.MEMBERS, chat.id)
+    turn.invalidate(Subject.CHATS_OF, user.id)
+    turn.invalidate(Subject.LEFT, chat.id, user.id)
+    turn.delete(MEMBERS, member)
+    turn.run(DELETE_MEMBER_DELIVERIES, chat_id=chat.id, user_id=user.id)
+    turn.tell_user(user, "chat_removed", chat_id=chat.id)
+    chat = turn.change(CHATS, chat, size=chat.size - 1)
     if chat.kind == COMMON:
-        work.tell_chat(chat, "member_left", user=person(user))
+        turn.tell_chat(chat, "member_left", user=person(user))
     elif chat.size:
-        chat = _change_key(work, chat)
-        work.tell_chat(chat, "member_left", user=person(user))
+        chat = _change_key(turn, chat)
+        turn.tell_chat(chat, "member_left", user=person(user))
     else:
-        _delete_chat(work, chat)
+        _delete_chat(turn, chat)
 
 
-def _delete_chat(work: UnitOfWork, chat: Chat) -> None:
+def _delete_chat(turn: Turn, chat: Chat) -> None:
     """A private chat that everybody left."""
-    work.note("chat_deleted", chat_id=chat.id)
-    work.invalidate("messages gone", chat.id)
-    work.delete(CHATS, chat)
-    work.run(DELETE_MESSAGE_SCHEDULES, chat_id=chat.id, seq=chat.head)
+    turn.note("chat_deleted", chat_id=chat.id)
+    turn.invalidate(Subject.MESSAGES_GONE, chat.id)
+    turn.delete(CHATS, chat)
+    turn.run(DELETE_MESSAGE_SCHEDULES, chat_id=chat.id, seq=chat.head)
     for statement in (
         DELETE_CHAT_CHUNKS,
         DELETE_CHAT_FILES,
@@ -144,47 +145,47 @@ def _delete_chat(work: UnitOfWork, chat: Chat) -> None:
         DELETE_CHAT_REQUESTS,
         DELETE_CHAT_DELIVERIES,
     ):
-        work.run(statement, chat_id=chat.id)
+        turn.run(statement, chat_id=chat.id)
 
 
 def new_chat(
-    work: UnitOfWork,
+    turn: Turn,
     kind: str,
     name: str,
     owner_id: str | None,
     pair: str | None,
 ) -> Chat:
     """A chat without members."""
-    chat = work.put(
+    chat = turn.put(
         CHATS,
         Chat(
-            id=work.entropy.id(work.now),
+            id=turn.entropy.id(turn.now),
             kind=kind,
             name=name,
             owner_id=owner_id,
             pair=pair,
-            created=work.now,
+            created=turn.now,
             head=0,
             purged_seq=0,
             size=0,
             key_number=1,
-            key_secret=work.entropy.secret(SECRET_BYTES),
+            key_secret=turn.entropy.secret(SECRET_BYTES),
         ),
     )
-    work.note("chat_made", chat_id=chat.id, kind=kind)
+    turn.note("chat_made", chat_id=chat.id, kind=kind)
     return chat
 
 
-async def load_memberships(work: UnitOfWork, user_id: str) -> int:
+async def load_memberships(work: Reading, user_id: str) -> int:
     """In how many chats the user is."""
     (found,) = await work.ask(COUNT_CHATS_OF_USER, user_id=user_id)
     return found.count
 
 
-def require_room(work: UnitOfWork, user_id: str, memberships: int) -> None:
+def require_room(turn: Turn, user_id: str, memberships: int) -> None:
     """Refuse one group too many: each costs at every `sync`."""
     if (
-        memberships + work.count_adjustment("groups of", user_id)
+        memberships + turn.count_adjustment(Counted.GROUPS, user_id)
         >= MEMBERSHIPS_LIMIT
     ):
         raise Refused(
@@ -192,4 +193,4 @@ def require_room(work: UnitOfWork, user_id: str, memberships: int) -> None:
             f"One user may be in {MEMBERSHIPS_LIMIT} chats; leave one first.",
             limit=MEMBERSHIPS_LIMIT,
         )
-    work.adjust_count(1, "groups of", user_id)
+    turn.adjust_count(1, Counted.GROUPS, user_id)

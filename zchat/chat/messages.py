@@ -8,7 +8,9 @@ import msgspec
 from zchat.chat.errors import no_chat, no_message
 from zchat.chat.expiry import visible_after
 from zchat.chat.moderation import refuse_banned, spend_quota
-from zchat.chat.unit_of_work import UnitOfWork
+from zchat.chat.phases import Reading, Turn, View, Writing
+from zchat.chat.rules import reads, writes
+from zchat.chat.subjects import Counted, Subject
 from zchat.errors import Code, Refused
 from zchat.model import (
     CHATS,
@@ -18,7 +20,7 @@ from zchat.model import (
     MESSAGES,
     AuthoredMessage,
     Chat,
-    Member,
+    Membership,
     Message,
     StoredFile,
     Table,
@@ -26,7 +28,8 @@ from zchat.model import (
     time_text,
 )
 from zchat.queries import COMMENTS_ON, MESSAGES_AFTER, MESSAGES_BEFORE
-from zchat.rpc import PAGE_LIMIT, params, results
+from zchat.rpc import PAGE_LIMIT, results
+from zchat.rpc import params as given
 from zchat.rpc.filetypes import file_type
 
 BY_KEY: Final = 0
@@ -47,25 +50,27 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     scheduled_id: str | None = None
 
 
+@writes("send")
 async def send(
-    work: UnitOfWork, caller_id: str, p: params.Send
+    work: Writing, caller_id: str, params: given.Send
 ) -> results.Sent:
     """Send a message to a chat; by default the common one."""
-    draft = draft_of(work, caller_id, p)
+    draft = draft_of(work, caller_id, params)
     await load_draft(work, draft)
-    await work.turn()
-    return deliver(work, draft)
+    turn = await work.turn()
+    return deliver(turn, draft)
 
 
+@writes("comment")
 async def comment(
-    work: UnitOfWork, caller_id: str, p: params.Comment
+    work: Writing, caller_id: str, params: given.Comment
 ) -> results.Sent:
     """Put a message on another one of the same chat."""
-    target_id = p.message_id.lower()
+    target_id = params.message_id
     earlier = None
-    if p.idempotency_key is not None:
+    if params.idempotency_key is not None:
         earlier = await work.load_unique(
-            MESSAGES, BY_KEY, (caller_id, p.idempotency_key)
+            MESSAGES, BY_KEY, (caller_id, params.idempotency_key)
         )
     repeats = earlier is not None and earlier.is_comment_on == target_id
     beside = earlier if repeats else await work.load(MESSAGES, target_id)
@@ -74,32 +79,32 @@ async def comment(
     draft = Draft(
         author_id=caller_id,
         chat_id=beside.chat_id,
-        text=p.text,
+        text=params.text,
         comment_on=target_id,
-        key=p.idempotency_key,
+        key=params.idempotency_key,
     )
     await load_draft(work, draft)
-    await work.turn()
-    if not repeats and not work.is_member(draft.chat_id, caller_id):
+    turn = await work.turn()
+    if not repeats and not turn.is_member(draft.chat_id, caller_id):
         raise no_message()
-    return deliver(work, draft)
+    return deliver(turn, draft)
 
 
 def draft_of(
-    work: UnitOfWork, caller_id: str, p: params.Send | params.Schedule
+    view: View, caller_id: str, params: given.Send | given.Schedule
 ) -> Draft:
     """The draft that the parameters of `send` or `schedule` describe."""
     return Draft(
         author_id=caller_id,
-        chat_id=p.chat_id.lower() if p.chat_id else work.common_id,
-        text=p.text,
-        comment_on=p.comment_on.lower() if p.comment_on else None,
-        file_ids=tuple(i.lower() for i in p.files) if p.files else (),
-        key=p.idempotency_key,
+        chat_id=params.chat_id or view.common_id,
+        text=params.text,
+        comment_on=params.comment_on,
+        file_ids=tuple(params.files or ()),
+        key=params.idempotency_key,
     )
 
 
-async def load_draft(work: UnitOfWork, draft: Draft) -> None:
+async def load_draft(work: Reading, draft: Draft) -> None:
     """Load what `deliver` looks at."""
     await work.load_each(rows_of(draft))
     if draft.key is not None:
@@ -118,20 +123,20 @@ def rows_of(draft: Draft) -> list[tuple[Table[Any], Any]]:
     return rows
 
 
-def deliver(work: UnitOfWork, draft: Draft) -> results.Sent:
+def deliver(turn: Turn, draft: Draft) -> results.Sent:
     """Check and append a loaded draft, or answer its repeat."""
     if draft.key is not None:
-        earlier = work.get_unique(
+        earlier = turn.get_unique(
             MESSAGES, BY_KEY, (draft.author_id, draft.key)
         )
         if earlier is not None:
-            work.require_fresh("messages gone", earlier.chat_id)
+            turn.require_fresh(Subject.MESSAGES_GONE, earlier.chat_id)
             return _repeated(earlier, draft)
-    author = work.user(draft.author_id)
-    chat, target, files = check_draft(work, author, draft)
+    author = turn.user(draft.author_id)
+    chat, target, files = check_draft(turn, author, draft)
     if chat.kind == COMMON:
-        spend_quota(work, author)
-    return _append(work, chat, author, draft, target, files)
+        spend_quota(turn, author)
+    return _append(turn, chat, author, draft, target, files)
 
 
 def _repeated(earlier: Message, draft: Draft) -> results.Sent:
@@ -162,49 +167,47 @@ def other_content() -> Refused:
 
 
 def check_draft(
-    work: UnitOfWork, author: User, draft: Draft
+    view: View, author: User, draft: Draft
 ) -> tuple[Chat, Message | None, list[StoredFile]]:
     """Whether the author may send this now; changes nothing."""
-    found = work.membership(draft.chat_id, author.id)
+    found = view.membership(draft.chat_id, author.id)
     if found is None:
         raise no_chat()
-    chat, member = found
-    refuse_banned(work, author)
-    if len(draft.text) > work.rules.max_text:
+    refuse_banned(view, author)
+    if len(draft.text) > view.rules.max_text:
         raise Refused(
             Code.TOO_LARGE,
             f"The text has {len(draft.text)} characters; "
-            f"{work.rules.max_text} are allowed.",
-            limit=work.rules.max_text,
+            f"{view.rules.max_text} are allowed.",
+            limit=view.rules.max_text,
             field="text",
         )
     return (
-        chat,
-        _target(work, member, draft.comment_on),
-        [_attachable(work, draft, id) for id in draft.file_ids],
+        found.chat,
+        _target(view, found, draft.comment_on),
+        [_attachable(view, draft, id) for id in draft.file_ids],
     )
 
 
 def _target(
-    work: UnitOfWork, member: Member, message_id: str | None
+    view: View, place: Membership, message_id: str | None
 ) -> Message | None:
-    """The message commented on; it must be visible to the member."""
+    """The message commented on; it must be visible to its author."""
     if message_id is None:
         return None
-    floor = max(member.visible_after, work.chat(member.chat_id).purged_seq)
-    target = work.get(MESSAGES, message_id)
+    target = view.get(MESSAGES, message_id)
     if (
         target is None
-        or target.chat_id != member.chat_id
-        or target.seq <= floor
+        or target.chat_id != place.chat.id
+        or target.seq <= place.visible_after
     ):
         raise no_message()
     return target
 
 
-def _attachable(work: UnitOfWork, draft: Draft, file_id: str) -> StoredFile:
+def _attachable(view: View, draft: Draft, file_id: str) -> StoredFile:
     """A complete file of the author's that is on no message yet."""
-    file = work.get(FILES, file_id)
+    file = view.get(FILES, file_id)
     if (
         file is None
         or file.chat_id != draft.chat_id
@@ -229,7 +232,7 @@ def _attachable(work: UnitOfWork, draft: Draft, file_id: str) -> StoredFile:
 
 
 def _append(
-    work: UnitOfWork,
+    turn: Turn,
     chat: Chat,
     author: User,
     draft: Draft,
@@ -238,7 +241,7 @@ def _append(
 ) -> results.Sent:
     """The message takes the chat's next seq."""
     seq = chat.head + 1
-    message_id = work.entropy.id(work.now)
+    message_id = turn.entropy.id(turn.now)
     infos = [
         {
             "file_id": file.id,
@@ -249,34 +252,34 @@ def _append(
         }
         for file in files
     ]
-    work.put(
+    turn.put(
         MESSAGES,
         Message(
-            message_id,
-            chat.id,
-            seq,
-            author.id,
-            work.now,
-            draft.text,
-            draft.comment_on,
-            0,
-            msgspec.json.encode(infos).decode() if infos else None,
-            draft.key,
+            id=message_id,
+            chat_id=chat.id,
+            seq=seq,
+            author_id=author.id,
+            created=turn.now,
+            text=draft.text,
+            is_comment_on=draft.comment_on,
+            comments=0,
+            files=msgspec.json.encode(infos).decode() if infos else None,
+            idempotency_key=draft.key,
         ),
     )
-    chat = work.change(CHATS, chat, head=seq)
+    chat = turn.change(CHATS, chat, head=seq)
     for file in files:
-        work.adjust_count(-1, "uploads", author.id)
-        work.change(FILES, file, message_id=message_id, scheduled_id=None)
+        turn.adjust_count(-1, Counted.UPLOADS, author.id)
+        turn.change(FILES, file, message_id=message_id, scheduled_id=None)
     if target is not None:
-        work.change(MESSAGES, target, comments=target.comments + 1)
-    work.tell_message(
+        turn.change(MESSAGES, target, comments=target.comments + 1)
+    turn.tell_message(
         chat,
         seq,
         {
             "id": message_id,
             "seq": seq,
-            "created": work.now_text,
+            "created": turn.now_text,
             "author": {"id": author.id, "name": author.name},
             "text": draft.text,
             "is_comment_on": draft.comment_on,
@@ -285,7 +288,7 @@ def _append(
         },
     )
     return results.Sent(
-        id=message_id, seq=seq, chat_id=chat.id, created=work.now_text
+        id=message_id, seq=seq, chat_id=chat.id, created=turn.now_text
     )
 
 
@@ -308,26 +311,32 @@ def shown(message: AuthoredMessage) -> results.Message:
     )
 
 
+@reads("history")
 async def history(
-    work: UnitOfWork, caller_id: str, p: params.History
+    work: Reading, caller_id: str, params: given.History
 ) -> results.History:
     """A page of a chat's messages: before, after, around, or newest."""
-    if sum(x is not None for x in (p.before, p.after, p.around)) > 1:
+    if (
+        sum(
+            x is not None for x in (params.before, params.after, params.around)
+        )
+        > 1
+    ):
         raise Refused(
             Code.BAD_REQUEST,
             "Give one of before, after and around.",
             field="before",
         )
-    chat_id = p.chat_id.lower()
+    chat_id = params.chat_id
     await work.load_membership(chat_id, caller_id)
     found = work.membership(chat_id, caller_id)
     if found is None:
         raise no_chat()
-    chat, member = found
-    floor = max(await visible_after(work, member), chat.purged_seq)
-    limit = p.limit or work.rules.history_depth or 20
-    rows = await _page(work, chat_id, floor, p, limit)
-    last = rows[-1].seq if rows else min(_pivot(p), chat.head)
+    chat = found.chat
+    floor = await visible_after(work, found)
+    limit = params.limit or work.rules.history_depth or 20
+    rows = await _page(work, chat_id, floor, params, limit)
+    last = rows[-1].seq if rows else min(_pivot(params), chat.head)
     first = rows[0].seq if rows else last + 1
     return results.History(
         messages=[shown(row) for row in rows],
@@ -337,37 +346,37 @@ async def history(
     )
 
 
-def _pivot(p: params.History) -> int:
+def _pivot(params: given.History) -> int:
     """Where an empty page stands."""
-    if p.after is not None:
-        return p.after
-    if p.before is not None:
-        return max(0, p.before - 1)
+    if params.after is not None:
+        return params.after
+    if params.before is not None:
+        return max(0, params.before - 1)
     return NEWEST
 
 
 async def _page(
-    work: UnitOfWork, chat_id: str, floor: int, p: params.History, limit: int
+    work: Reading, chat_id: str, floor: int, params: given.History, limit: int
 ) -> Sequence[AuthoredMessage]:
     """The rows of a page, oldest first."""
-    if p.after is not None:
+    if params.after is not None:
         rows = await work.ask(
             MESSAGES_AFTER,
             chat_id=chat_id,
-            after=max(p.after, floor),
+            after=max(params.after, floor),
             limit=limit,
         )
         return rows[: fitting(rows)]
-    if p.around is not None:
-        older = await newest(work, chat_id, floor, limit // 2, p.around)
+    if params.around is not None:
+        older = await newest(work, chat_id, floor, limit // 2, params.around)
         newer = await work.ask(
             MESSAGES_AFTER,
             chat_id=chat_id,
-            after=max(p.around - 1, floor),
+            after=max(params.around - 1, floor),
             limit=limit - len(older),
         )
         return [*reversed(older), *newer[: fitting(newer)]]
-    before = NEWEST if p.before is None else p.before
+    before = NEWEST if params.before is None else params.before
     return (await newest(work, chat_id, floor, limit, before))[::-1]
 
 
@@ -386,7 +395,7 @@ def fitting(rows: Sequence[AuthoredMessage]) -> int:
 
 
 async def newest(
-    work: UnitOfWork,
+    work: Reading,
     chat_id: str,
     floor: int,
     limit: int,
@@ -403,25 +412,26 @@ async def newest(
     return rows[: fitting(rows)]
 
 
+@reads("comments")
 async def comments(
-    work: UnitOfWork, caller_id: str, p: params.Comments
+    work: Reading, caller_id: str, params: given.Comments
 ) -> results.Messages:
     """The comments on a message, oldest first."""
-    target: Any = await work.load(MESSAGES, p.message_id.lower())
+    target: Any = await work.load(MESSAGES, params.message_id)
     if target is None:
         raise no_message()
     await work.load_membership(target.chat_id, caller_id)
     found = work.membership(target.chat_id, caller_id)
     if found is None:
         raise no_message()
-    floor = max(await visible_after(work, found[1]), found[0].purged_seq)
+    floor = await visible_after(work, found)
     if target.seq <= floor:
         raise no_message()
     rows = await work.ask(
         COMMENTS_ON,
         message_id=target.id,
-        after=max(p.after or 0, floor),
-        limit=p.limit or PAGE_LIMIT,
+        after=max(params.after or 0, floor),
+        limit=params.limit or PAGE_LIMIT,
     )
     return results.Messages(
         messages=[shown(row) for row in rows[: fitting(rows)]]

@@ -4,7 +4,9 @@ from typing import Final
 
 from zchat.chat.errors import no_message, no_user
 from zchat.chat.expiry import visible_after
-from zchat.chat.unit_of_work import UnitOfWork
+from zchat.chat.phases import Reading, Turn, View, Writing
+from zchat.chat.rules import writes
+from zchat.chat.subjects import Counted
 from zchat.chat.visibility import acquaintance, load_acquaintance
 from zchat.errors import Code, Refused
 from zchat.model import (
@@ -18,14 +20,15 @@ from zchat.model import (
     time_text,
 )
 from zchat.queries import COUNT_REPORTERS
-from zchat.rpc import params, results
+from zchat.rpc import params as given
+from zchat.rpc import results
 
 BY_ROUND: Final = 0
 
 
-def refuse_banned(work: UnitOfWork, user: User) -> None:
+def refuse_banned(view: View, user: User) -> None:
     """Refuse what a ban forbids; it ends by itself."""
-    if user.banned_until is not None and user.banned_until > work.now:
+    if user.banned_until is not None and user.banned_until > view.now:
         until = time_text(user.banned_until)
         raise Refused(
             Code.BANNED,
@@ -34,29 +37,29 @@ def refuse_banned(work: UnitOfWork, user: User) -> None:
         )
 
 
-def _quota_used(work: UnitOfWork, user: User) -> int:
+def _quota_used(view: View, user: User) -> int:
     """How much of the present period's quota is used."""
-    period = work.rules.rate_period_seconds * SECOND
-    if user.quota_started is None or work.now >= user.quota_started + period:
+    period = view.rules.rate_period_seconds * SECOND
+    if user.quota_started is None or view.now >= user.quota_started + period:
         return 0
     return user.quota_used
 
 
-def spend_quota(work: UnitOfWork, user: User) -> None:
+def spend_quota(turn: Turn, user: User) -> None:
     """Count a message to the common chat, or refuse it.
 
     The period begins with the first message in it; when it has ended
     the count starts again from zero (mission.md, "Rate limit").
     """
-    limit = work.rules.rate_limit
+    limit = turn.rules.rate_limit
     if limit is None:
         return
-    used = _quota_used(work, user)
-    started = user.quota_started if used else work.now
+    used = _quota_used(turn, user)
+    started = user.quota_started if used else turn.now
     if used >= limit:
         assert started is not None
-        ends = started + work.rules.rate_period_seconds * SECOND
-        seconds = -(-(ends - work.now) // SECOND)
+        ends = started + turn.rules.rate_period_seconds * SECOND
+        seconds = -(-(ends - turn.now) // SECOND)
         raise Refused(
             Code.RATE_LIMITED,
             f"You may send {limit} messages to the "
@@ -65,16 +68,16 @@ def spend_quota(work: UnitOfWork, user: User) -> None:
             limit=limit,
             remaining=0,
         )
-    work.change(USERS, user, quota_started=started, quota_used=used + 1)
+    turn.change(USERS, user, quota_started=started, quota_used=used + 1)
 
 
-def quota_of(work: UnitOfWork, user: User) -> results.Quota | None:
+def quota_of(view: View, user: User) -> results.Quota | None:
     """The quota as `status` shows it; None where there is no limit."""
-    limit = work.rules.rate_limit
+    limit = view.rules.rate_limit
     if limit is None:
         return None
-    period = work.rules.rate_period_seconds
-    used = _quota_used(work, user)
+    period = view.rules.rate_period_seconds
+    used = _quota_used(view, user)
     resets_at = None
     if used and user.quota_started is not None:
         resets_at = time_text(user.quota_started + period * SECOND)
@@ -86,23 +89,24 @@ def quota_of(work: UnitOfWork, user: User) -> results.Quota | None:
     )
 
 
-def _round_of(work: UnitOfWork, user: User) -> int:
+def _round_of(view: View, user: User) -> int:
     """The round that complaints count for; a ban's end begins the next."""
-    ended = user.banned_until is not None and user.banned_until <= work.now
+    ended = user.banned_until is not None and user.banned_until <= view.now
     return user.warnings_round + ended
 
 
+@writes("report")
 async def report(
-    work: UnitOfWork, caller_id: str, p: params.Report
+    work: Writing, caller_id: str, params: given.Report
 ) -> results.ReportId:
     """Complain about a user; enough distinct reporters make a ban."""
-    offender_id = p.user_id.lower()
+    offender_id = params.user_id
     if offender_id == caller_id:
         raise Refused(
             Code.BAD_REQUEST, "You cannot report yourself.", field="user_id"
         )
     shared = await load_acquaintance(work, caller_id, offender_id)
-    message = await _evidence(work, caller_id, p.message_id)
+    message = await _evidence(work, caller_id, params.message_id)
     offender = work.get(USERS, offender_id)
     if offender is None:
         raise no_user()
@@ -112,66 +116,65 @@ async def report(
     reporters = await work.ask(
         COUNT_REPORTERS, offender_id=offender_id, round=round
     )
-    await work.turn()
+    turn = await work.turn()
     if message is None or message.author_id != offender_id:
-        acquaintance(work, caller_id, offender_id, shared)
+        acquaintance(turn, caller_id, offender_id, shared)
         if message is not None:
             raise Refused(
                 Code.BAD_REQUEST,
                 "This message is by somebody else than the user you report.",
                 field="message_id",
             )
-    if work.get_unique(COMPLAINTS, BY_ROUND, subject) is not None:
+    if turn.get_unique(COMPLAINTS, BY_ROUND, subject) is not None:
         raise Refused(Code.CONFLICT, "You have reported this user already.")
-    work.adjust_count(1, "complaints", offender_id)
-    complaint = work.put(
+    turn.adjust_count(1, Counted.COMPLAINTS, offender_id)
+    complaint = turn.put(
         COMPLAINTS,
         Complaint(
-            id=work.entropy.id(work.now),
+            id=turn.entropy.id(turn.now),
             offender_id=offender_id,
             round=round,
             reporter_id=caller_id,
-            reason=p.reason,
+            reason=params.reason,
             message_id=message.id if message else None,
             evidence=message.text if message else None,
-            created=work.now,
+            created=turn.now,
         ),
     )
     _judge(
-        work,
-        work.user(offender_id),
+        turn,
+        turn.user(offender_id),
         round,
-        reporters[0].count + work.count_adjustment("complaints", offender_id),
+        reporters[0].count
+        + turn.count_adjustment(Counted.COMPLAINTS, offender_id),
     )
     return results.ReportId(id=complaint.id)
 
 
 async def _evidence(
-    work: UnitOfWork, caller_id: str, message_id: str | None
+    work: Reading, caller_id: str, message_id: str | None
 ) -> Message | None:
     """The message that is reported; the caller must see it."""
     if message_id is None:
         return None
-    message = await work.load(MESSAGES, message_id.lower())
+    message = await work.load(MESSAGES, message_id)
     if message is None:
         raise no_message()
     await work.load_membership(message.chat_id, caller_id)
     found = work.membership(message.chat_id, caller_id)
-    if found is None or message.seq <= await visible_after(work, found[1]):
+    if found is None or message.seq <= await visible_after(work, found):
         raise no_message()
     return message
 
 
-def _judge(
-    work: UnitOfWork, offender: User, round: int, reporters: int
-) -> None:
+def _judge(turn: Turn, offender: User, round: int, reporters: int) -> None:
     """Ban the offender where this complaint was the one too many."""
     if round != offender.warnings_round:
-        offender = work.change(
+        offender = turn.change(
             USERS, offender, warnings_round=round, banned_until=None
         )
-    if offender.banned_until is None and reporters >= work.rules.max_warnings:
-        until = work.now + work.rules.ban_seconds * SECOND
-        offender = work.change(USERS, offender, banned_until=until)
-        work.note("user_banned", user_id=offender.id, until=time_text(until))
-        work.tell_user(offender, "banned", until=time_text(until))
+    if offender.banned_until is None and reporters >= turn.rules.max_warnings:
+        until = turn.now + turn.rules.ban_seconds * SECOND
+        offender = turn.change(USERS, offender, banned_until=until)
+        turn.note("user_banned", user_id=offender.id, until=time_text(until))
+        turn.tell_user(offender, "banned", until=time_text(until))

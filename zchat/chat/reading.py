@@ -1,46 +1,52 @@
 """Read positions, and what came after them."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from zchat.chat.chats import Place, places_of, unread_count
+from zchat.chat.chats import places_of, unread_count
 from zchat.chat.errors import no_chat
 from zchat.chat.expiry import begin_delivery
 from zchat.chat.memberships import name_for
 from zchat.chat.messages import fitting, shown
-from zchat.chat.unit_of_work import UnitOfWork
+from zchat.chat.phases import Reading, Turn, Writing
+from zchat.chat.rules import reads, writes
+from zchat.chat.subjects import Subject
 from zchat.model import (
     MEMBERS,
     AuthoredMessage,
     Chat,
     Member,
+    Membership,
 )
 from zchat.queries import UNREAD_AFTER
-from zchat.rpc import PAGE_LIMIT, params, results
+from zchat.rpc import PAGE_LIMIT, results
+from zchat.rpc import params as given
 
 
+@writes("read")
 async def read(
-    work: UnitOfWork, caller_id: str, p: params.Read
+    work: Writing, caller_id: str, params: given.Read
 ) -> results.ReadPosition:
     """Move the read position forward; the other devices are told."""
-    chat_id = p.chat_id.lower()
+    chat_id = params.chat_id
     await work.load_membership(chat_id, caller_id)
-    await work.turn()
-    found = work.membership(chat_id, caller_id)
+    turn = await work.turn()
+    found = turn.membership(chat_id, caller_id)
     if found is None:
         raise no_chat()
-    return results.ReadPosition(seq=_move(work, Place(*found), p.seq).read_seq)
+    return results.ReadPosition(seq=_move(turn, found, params.seq).read_seq)
 
 
-def _move(work: UnitOfWork, place: Place, seq: int) -> Member:
+def _move(turn: Turn, place: Membership, seq: int) -> Member:
     """The read position goes to `seq` at most, and never back."""
     chat, member = place
     seq = min(seq, chat.head)
     if seq <= member.read_seq:
         return member
-    work.invalidate("unread", member.user_id)
-    begin_delivery(work, chat.id, member.user_id, seq)
-    work.tell_user(work.user(member.user_id), "read", chat_id=chat.id, seq=seq)
-    return work.change(MEMBERS, member, read_seq=seq)
+    turn.invalidate(Subject.UNREAD, member.user_id)
+    begin_delivery(turn, chat.id, member.user_id, seq)
+    turn.tell_user(turn.user(member.user_id), "read", chat_id=chat.id, seq=seq)
+    return turn.change(MEMBERS, member, read_seq=seq)
 
 
 class _Came(NamedTuple):
@@ -52,15 +58,38 @@ class _Came(NamedTuple):
     through: int
 
 
+@reads("unread")
 async def unread(
-    work: UnitOfWork, caller_id: str, p: params.Unread
+    work: Reading, caller_id: str, params: given.Unread
 ) -> results.Unread:
-    """What came since the read positions, oldest first, in pages.
+    """What came since the read positions, oldest first, in pages."""
+    return _unread(*await _all_that_came(work, caller_id, params))
 
-    With `ack` the positions move past what is returned; so of two that
-    poll at once, each message goes to one.
+
+@writes("unread")
+async def take_unread(
+    work: Writing, caller_id: str, params: given.Unread
+) -> results.Unread:
+    """As `unread`, and the positions move past what is returned.
+
+    So of two that poll at once, each message goes to one.
     """
-    left = p.limit or PAGE_LIMIT
+    came, more = await _all_that_came(work, caller_id, params)
+    turn = await work.turn()
+    turn.require_fresh(Subject.UNREAD, caller_id)
+    turn.require_fresh(Subject.CHATS_OF, caller_id)
+    for part in came:
+        found = turn.membership(part.chat.id, caller_id)
+        if found is not None:
+            _move(turn, found, part.through)
+    return _unread(came, more)
+
+
+async def _all_that_came(
+    work: Reading, caller_id: str, params: given.Unread
+) -> tuple[list[_Came], bool]:
+    """A page of what came in all chats, and whether there is more."""
+    left = params.limit or PAGE_LIMIT
     came: list[_Came] = []
     more = False
     for place in await places_of(work, caller_id):
@@ -73,14 +102,10 @@ async def unread(
         came.append(part)
         more = more or cut
         left = 0 if cut else left - len(part.messages)
-    if p.ack:
-        await work.turn()
-        work.require_fresh("unread", caller_id)
-        work.require_fresh("chats of", caller_id)
-        for part in came:
-            found = work.membership(part.chat.id, caller_id)
-            if found is not None:
-                _move(work, Place(*found), part.through)
+    return came, more
+
+
+def _unread(came: Sequence[_Came], more: bool) -> results.Unread:
     return results.Unread(
         more=more,
         chats=[
@@ -96,18 +121,17 @@ async def unread(
 
 
 async def _came(
-    work: UnitOfWork, place: Place, limit: int
+    work: Reading, place: Membership, limit: int
 ) -> tuple[_Came, bool]:
     """The oldest unread messages of a chat, and whether there are more."""
     chat, member = place
-    after = max(member.read_seq, chat.purged_seq, member.first_seq - 1)
     rows: list[AuthoredMessage] = []
     if await unread_count(work, place):
         rows = await work.ask(
             UNREAD_AFTER,
             chat_id=chat.id,
             user_id=member.user_id,
-            after=after,
+            after=place.unread_after,
             limit=limit + 1,
         )
     taken = min(limit, fitting(rows))

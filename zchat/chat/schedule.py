@@ -14,7 +14,9 @@ from zchat.chat.messages import (
     other_content,
     rows_of,
 )
-from zchat.chat.unit_of_work import UnitOfWork
+from zchat.chat.phases import Reading, Turn, View, Writing
+from zchat.chat.rules import reads, writes
+from zchat.chat.subjects import Counted
 from zchat.errors import Code, Refused
 from zchat.model import (
     CANCELLED,
@@ -30,7 +32,8 @@ from zchat.model import (
     time_text,
 )
 from zchat.queries import COUNT_PENDING, DUE, SCHEDULED_OF
-from zchat.rpc import SCHEDULE_DAYS, SCHEDULED_LIMIT, params, results
+from zchat.rpc import SCHEDULE_DAYS, SCHEDULED_LIMIT, results
+from zchat.rpc import params as given
 
 BY_KEY: Final = 0
 DUE_PAGE: Final = 128
@@ -43,42 +46,45 @@ def _microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
+@writes("schedule")
 async def schedule(
-    work: UnitOfWork, caller_id: str, p: params.Schedule
+    work: Writing, caller_id: str, params: given.Schedule
 ) -> results.Scheduled:
     """Send a message at a time in the future."""
-    draft = draft_of(work, caller_id, p)
-    send_at = _microseconds(p.send_at)
+    draft = draft_of(work, caller_id, params)
+    send_at = _microseconds(params.send_at)
     await work.load_each(rows_of(draft))
     waiting = await work.ask(COUNT_PENDING, author_id=caller_id)
     if draft.key is not None:
         await work.load_unique(SCHEDULED, BY_KEY, (caller_id, draft.key))
-    await work.turn()
-    earlier = draft.key is not None and work.get_unique(
+    turn = await work.turn()
+    earlier = draft.key is not None and turn.get_unique(
         SCHEDULED, BY_KEY, (caller_id, draft.key)
     )
     if earlier:
         return _repeated(earlier, draft, send_at)
-    _, _, files = check_draft(work, work.user(caller_id), draft)
-    _check_time(work, send_at)
-    count = waiting[0].count + work.count_adjustment("scheduled", caller_id)
+    _, _, files = check_draft(turn, turn.user(caller_id), draft)
+    _check_time(turn, send_at)
+    count = waiting[0].count + turn.count_adjustment(
+        Counted.SCHEDULED, caller_id
+    )
     if count >= SCHEDULED_LIMIT:
         raise Refused(
             Code.CONFLICT,
             f"{SCHEDULED_LIMIT} of your messages are "
             "waiting, which is the most; cancel one first.",
         )
-    return _wait(work, draft, files, send_at)
+    return _wait(turn, draft, files, send_at)
 
 
-def _check_time(work: UnitOfWork, send_at: int) -> None:
-    if send_at <= work.now:
+def _check_time(view: View, send_at: int) -> None:
+    if send_at <= view.now:
         raise Refused(
             Code.BAD_REQUEST,
             "The time must be in the future.",
             field="send_at",
         )
-    if send_at > work.now + SCHEDULE_DAYS * 86_400 * SECOND:
+    if send_at > view.now + SCHEDULE_DAYS * 86_400 * SECOND:
         raise Refused(
             Code.BAD_REQUEST,
             f"The time must be at most {SCHEDULE_DAYS} days away.",
@@ -96,14 +102,14 @@ def _repeated(
 
 
 def _wait(
-    work: UnitOfWork, draft: Draft, files: list[StoredFile], send_at: int
+    turn: Turn, draft: Draft, files: list[StoredFile], send_at: int
 ) -> results.Scheduled:
     """Keep the draft and its files until their time."""
-    work.adjust_count(1, "scheduled", draft.author_id)
-    row = work.put(
+    turn.adjust_count(1, Counted.SCHEDULED, draft.author_id)
+    row = turn.put(
         SCHEDULED,
         Scheduled(
-            id=work.entropy.id(work.now),
+            id=turn.entropy.id(turn.now),
             author_id=draft.author_id,
             chat_id=draft.chat_id,
             text=draft.text,
@@ -114,20 +120,20 @@ def _wait(
             send_at=send_at,
             state=PENDING,
             error=None,
-            created=work.now,
+            created=turn.now,
             idempotency_key=draft.key,
             message_id=None,
         ),
     )
     for file in files:
-        work.change(FILES, file, scheduled_id=row.id)
-    _tell_changed(work, row)
+        turn.change(FILES, file, scheduled_id=row.id)
+    _tell_changed(turn, row)
     return results.Scheduled(id=row.id, send_at=time_text(send_at))
 
 
-def _tell_changed(work: UnitOfWork, row: Scheduled) -> None:
-    work.tell_user(
-        work.user(row.author_id),
+def _tell_changed(turn: Turn, row: Scheduled) -> None:
+    turn.tell_user(
+        turn.user(row.author_id),
         "scheduled_changed",
         id=row.id,
         state=row.state,
@@ -149,20 +155,24 @@ def _file_ids(row: Scheduled) -> tuple[str, ...]:
     return _decode_ids(row.file_ids) if row.file_ids else ()
 
 
-def _release_files(work: UnitOfWork, row: Scheduled) -> None:
+def _release_files(turn: Turn, row: Scheduled) -> None:
     """Nothing comes of the message: its files wait for another."""
     for file_id in _file_ids(row):
-        file = work.get(FILES, file_id)
+        file = turn.get(FILES, file_id)
         if file is not None and file.scheduled_id == row.id:
-            work.change(FILES, file, scheduled_id=None)
+            turn.change(FILES, file, scheduled_id=None)
 
 
+@reads("scheduled")
 async def scheduled(
-    work: UnitOfWork, caller_id: str, p: params.ScheduledList
+    work: Reading, caller_id: str, params: given.ScheduledList
 ) -> results.ScheduledMessages:
     """The caller's scheduled messages by time, or those in one state."""
     rows = await work.ask(
-        SCHEDULED_OF, author_id=caller_id, state=p.state or "", limit=LISTED
+        SCHEDULED_OF,
+        author_id=caller_id,
+        state=params.state or "",
+        limit=LISTED,
     )
     return results.ScheduledMessages(
         messages=[
@@ -180,16 +190,17 @@ async def scheduled(
     )
 
 
+@writes("cancel")
 async def cancel(
-    work: UnitOfWork, caller_id: str, p: params.Cancel
+    work: Writing, caller_id: str, params: given.Cancel
 ) -> results.Empty:
     """Cancel a waiting message, or answer that it is too late."""
-    row_id = p.id.lower()
+    row_id = params.id
     row = await work.load(SCHEDULED, row_id)
     if row is not None:
         await work.load_all(FILES, _file_ids(row))
-    await work.turn()
-    row = work.get(SCHEDULED, row_id)
+    turn = await work.turn()
+    row = turn.get(SCHEDULED, row_id)
     if row is None or row.author_id != caller_id:
         raise Refused(Code.NOT_FOUND, "You have no such scheduled message.")
     if row.state != PENDING:
@@ -198,13 +209,15 @@ async def cancel(
             f"It is too late: the message is {row.state}.",
             state=row.state,
         )
-    work.adjust_count(-1, "scheduled", caller_id)
-    _release_files(work, row)
-    _tell_changed(work, work.change(SCHEDULED, row, state=CANCELLED))
+    turn.adjust_count(-1, Counted.SCHEDULED, caller_id)
+    _release_files(turn, row)
+    _tell_changed(turn, turn.change(SCHEDULED, row, state=CANCELLED))
     return results.Empty()
 
 
-async def send_due(work: UnitOfWork, caller_id: None, p: NoParams) -> Progress:
+async def send_due(
+    work: Writing, caller_id: None, params: NoParams
+) -> Progress:
     """Send a page of the messages whose time has come.
 
     Ban, membership and quota are judged now; if they forbid it the
@@ -219,24 +232,24 @@ async def send_due(work: UnitOfWork, caller_id: None, p: NoParams) -> Progress:
             *((SCHEDULED, row.id) for row in due),
         ]
     )
-    await work.turn()
+    turn = await work.turn()
     for row, draft in zip(due, drafts):
-        now = work.get(SCHEDULED, row.id)
+        now = turn.get(SCHEDULED, row.id)
         if now is not None and now.state == PENDING:
-            _send_one(work, now, draft)
+            _send_one(turn, now, draft)
     return Progress(more=len(due) == DUE_PAGE)
 
 
-def _send_one(work: UnitOfWork, row: Scheduled, draft: Draft) -> None:
+def _send_one(turn: Turn, row: Scheduled, draft: Draft) -> None:
     """Send one message whose time has come, or note why not."""
-    author = work.user(row.author_id)
-    work.adjust_count(-1, "scheduled", author.id)
+    author = turn.user(row.author_id)
+    turn.adjust_count(-1, Counted.SCHEDULED, author.id)
     try:
-        sent = deliver(work, draft)
+        sent = deliver(turn, draft)
     except Refused as refused:
-        _release_files(work, row)
-        work.change(SCHEDULED, row, state=FAILED, error=refused.code.wire)
-        work.tell_user(
+        _release_files(turn, row)
+        turn.change(SCHEDULED, row, state=FAILED, error=refused.code.wire)
+        turn.tell_user(
             author,
             "scheduled_failed",
             id=row.id,
@@ -244,8 +257,8 @@ def _send_one(work: UnitOfWork, row: Scheduled, draft: Draft) -> None:
             error=refused.code.wire,
         )
         return
-    work.change(SCHEDULED, row, state=SENT, message_id=sent.id)
-    work.tell_user(
+    turn.change(SCHEDULED, row, state=SENT, message_id=sent.id)
+    turn.tell_user(
         author,
         "scheduled_sent",
         id=row.id,

@@ -1,13 +1,18 @@
 """What a device needs to start or to catch up."""
 
-from zchat.chat.chats import Place, places_of, unread_count
+from zchat.chat.awaitables import gather
+from zchat.chat.chats import places_of, unread_count
 from zchat.chat.memberships import name_for
-from zchat.chat.unit_of_work import UnitOfWork, gather
-from zchat.rpc import params, results
+from zchat.chat.phases import Reading
+from zchat.chat.rules import reads
+from zchat.model import Membership
+from zchat.rpc import params as given
+from zchat.rpc import results
 
 
+@reads("sync")
 async def sync(
-    work: UnitOfWork, caller_id: str, p: params.Sync
+    work: Reading, caller_id: str, params: given.Sync
 ) -> results.Sync:
     """All that a device needs to start or to catch up."""
     user = work.user(caller_id)
@@ -26,7 +31,7 @@ async def sync(
     )
 
 
-async def _synced(work: UnitOfWork, place: Place) -> results.SyncChat:
+async def _synced(work: Reading, place: Membership) -> results.SyncChat:
     chat, member = place
     key = None
     if chat.event_key is not None:

@@ -1,13 +1,14 @@
 """Who knows whom: users are there for those they share a chat with."""
 
 from zchat.chat.errors import no_user
-from zchat.chat.unit_of_work import UnitOfWork
+from zchat.chat.phases import Reading, Turn, View
+from zchat.chat.subjects import Subject
 from zchat.model import MEMBERS, USERS, User
 from zchat.queries import SHARED_CHATS
 
 
 async def load_acquaintance(
-    work: UnitOfWork, caller_id: str, other_id: str
+    work: Reading, caller_id: str, other_id: str
 ) -> bool:
     """Load the other user; whether the two shared a private chat.
 
@@ -29,23 +30,23 @@ async def load_acquaintance(
 
 
 def acquaintance(
-    work: UnitOfWork, caller_id: str, other_id: str, shared: bool
+    turn: Turn, caller_id: str, other_id: str, shared: bool
 ) -> User:
     """The other user, if in some chat with the caller now; else refused.
 
     `shared` is what `load_acquaintance` said before the turn.
     """
-    other = work.get(USERS, other_id)
-    if other is not None and _both_in_common(work, caller_id, other_id):
+    other = turn.get(USERS, other_id)
+    if other is not None and _both_in_common(turn, caller_id, other_id):
         return other
-    work.require_fresh("chats of", caller_id)
-    work.require_fresh("chats of", other_id)
+    turn.require_fresh(Subject.CHATS_OF, caller_id)
+    turn.require_fresh(Subject.CHATS_OF, other_id)
     if other is None or not shared:
         raise no_user()
     return other
 
 
-def _both_in_common(work: UnitOfWork, caller_id: str, other_id: str) -> bool:
-    return work.is_member(work.common_id, caller_id) and work.is_member(
-        work.common_id, other_id
+def _both_in_common(view: View, caller_id: str, other_id: str) -> bool:
+    return view.is_member(view.common_id, caller_id) and view.is_member(
+        view.common_id, other_id
     )

@@ -1,8 +1,34 @@
 """One batch of requests as one transaction.
 
-All rules of a batch advance in lockstep: what they wait for is loaded
-for the whole batch in one go, then each has its turn in the order of
-arrival, then all changes are written at once (architecture.md).
+Lockstep. A rule is a coroutine that awaits rows, answers or its turn
+(chat/awaitables.py). All rules that write are advanced together up to
+what they await; that is fetched for the whole batch, one query per
+table, and all are resumed, until each has ended or waits for its turn.
+Then each takes its turn and runs to its end, in the order of arrival;
+then all changes are flushed, the rules that only read run in lockstep
+over what is now true, and the transaction is committed. So a batch means
+what its requests would mean one after another, at the cost of a few
+queries and one commit. (DataLoader and Haxl are built on this idea.)
+
+Staleness. What a rule loaded by key it looks up again in its turn, and
+sees what the rules before it made of that. What it asked (a count, a
+page) cannot be looked up again. Rules that make such answers untrue
+invalidate their subject; a rule that requires it fresh then raises
+StaleRead before it has changed anything, and its call is left undone,
+for the next batch. What came later over the same connection stays
+behind it, writes and reads alike, for one connection's requests take
+effect in the order sent.
+
+What may fail, and what it takes with it:
+
+- A rule that refuses, or fails before its turn: that call alone.
+- A rule that fails in its turn, or a flush that breaks a constraint: the
+  batch is rolled back, and its calls run again one by one, so that only
+  the one at fault gets an error.
+- Other brokers are in the way (a deadlock): the whole batch again, with
+  the locks of all attempts taken at once, in the order of all brokers.
+- The store is away: calls that write are refused; calls that only read
+  are tried once more without them.
 """
 
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -11,16 +37,10 @@ from typing import Any, Final
 import structlog
 from msgspec import Struct
 
-from zchat.chat.handlers import Handler
-from zchat.chat.unit_of_work import (
-    TURN,
-    Event,
-    Question,
-    Several,
-    StaleRead,
-    UnitOfWork,
-    Want,
-)
+from zchat.chat.awaitables import Question, Several, Want
+from zchat.chat.phases import Event, StaleRead
+from zchat.chat.rules import Rule
+from zchat.chat.unit_of_work import UnitOfWork
 from zchat.errors import (
     Code,
     Refused,
@@ -51,7 +71,7 @@ class Call(Struct, eq=False):
     writes of one connection take effect in the order sent.
     """
 
-    handler: Handler
+    handler: Rule
     params: Any
     reads: bool = False
     needs_token: bool = False
@@ -95,6 +115,7 @@ class Batches:
         self.store = store
         self.work = work
         self._clock = clock
+        self._wanted: dict[tuple[str, int], KeyLookup] = {}
 
     def run(self, calls: Sequence[Call]) -> None:
         """Give every call its outcome; what changed is durable then."""
@@ -150,7 +171,7 @@ class Batches:
         What an attempt locked in steps, the next one locks at once, in
         the order of all brokers; so two cannot hinder each other twice.
         """
-        self._wanted: dict[tuple[str, int], KeyLookup] = {}
+        self._wanted.clear()
         for _ in range(REPEATS):
             try:
                 return self._attempt(calls)
@@ -215,7 +236,8 @@ class Batches:
 
     def _start(self, call: Call, caller_id: str | None) -> None:
         call.caller_id = caller_id
-        call.coroutine = call.handler(self.work, caller_id, call.params)
+        work = self.work.reading if call.reads else self.work.writing
+        call.coroutine = call.handler(work, caller_id, call.params)
 
     def _read(self, calls: Sequence[Call], late: set[Any]) -> None:
         """Run what only reads, after the changes were flushed.
@@ -235,13 +257,14 @@ class Batches:
     def _advance(self, calls: Iterable[Call], lock: bool) -> None:
         """Load what the calls wait for until none waits for rows."""
         running = list(calls)
+        turn = self.work.turn_wait
         while running:
             waiting: list[Call] = []
             wanted: dict[tuple[str, int], KeyLookup] = {}
             questions: list[Question] = []
             for call in running:
                 want = self._step(call)
-                if want is None or want is TURN:
+                if want is None or want is turn:
                     continue
                 waiting.append(call)
                 _gather(wanted, questions, want)

@@ -7,9 +7,9 @@ from typing import Final
 
 from zchat.chat.expiry import delete_expired, expire_members
 from zchat.chat.files import drop_stale
-from zchat.chat.handlers import Handler
 from zchat.chat.heads import Quiet, tell_heads, tell_missed_heads
 from zchat.chat.jobs import NoParams, Progress
+from zchat.chat.rules import WritingRule
 from zchat.chat.schedule import send_due
 from zchat.engine.batch import Call
 from zchat.model import SECOND
@@ -84,7 +84,7 @@ class Heads:
 class Task:
     """A duty that comes every so many seconds, or at once for more."""
 
-    def __init__(self, handler: Handler, seconds: float, now: int) -> None:
+    def __init__(self, handler: WritingRule, seconds: float, now: int) -> None:
         self._handler = handler
         self._every = Every(seconds, now)
         self._last: Call | None = None
