@@ -1,12 +1,14 @@
 """Which way imports point, and what pure rooms do without.
 
 The rule stands in CONTRIBUTING.md, "The rooms". It is read off the source,
-so that an import inside a function counts as well.
+so an import inside a function or under TYPE_CHECKING counts as well.
+Rooms import each other as ARROWS says; within a room, files must not
+import each other in a circle.
 """
 
 import ast
 from collections.abc import Iterator
-from graphlib import TopologicalSorter
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,8 @@ PURE_ROOMS = {"rpc", "chat", "client.session"}
 IMPURE_MODULES = {"zmq", "asyncio", "sqlite3", "psycopg", "time", "random"}
 
 FILES = sorted(SOURCE.rglob("*.py"))
+
+Graph = dict[str, set[str]]
 
 
 def reach(room: str) -> set[str]:
@@ -125,6 +129,78 @@ def offences(path: Path, source: Path = SOURCE) -> list[str]:
         elif room in PURE_ROOMS and top in IMPURE_MODULES:
             found.append(f"{module} is pure and imports {name}")
     return found
+
+
+GATEWAY_CIRCLE = {("zchat.gateway.http", "zchat.gateway.server")}
+"""Goes when the connection no longer needs its server's type."""
+
+
+def file_graph(files: list[Path], source: Path = SOURCE) -> Graph:
+    """Each module with the modules of the package that it imports.
+
+    Of `from a import b`, b is the module if there is a file of it, else
+    a. That importing a module runs its package's `__init__` is left out:
+    those of ours import nothing but constants.
+    """
+    names = {module_name(path, source): path for path in files}
+    graph: Graph = {}
+    for name, path in names.items():
+        is_package = path.name == "__init__.py"
+        package = name if is_package else name.rpartition(".")[0]
+        found = set()
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for dotted in imported(tree, package):
+            target = dotted
+            while target and target not in names:
+                target = target.rpartition(".")[0]
+            if target and target != name:
+                found.add(target)
+        graph[name] = found
+    return graph
+
+
+def circle(graph: Graph) -> list[str]:
+    """The modules of a circle, or nothing."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        found: list[str] = error.args[1]
+        return found
+    return []
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    graph = file_graph(FILES)
+    for one, other in GATEWAY_CIRCLE:
+        graph[one].discard(other)
+
+    assert circle(graph) == []
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "from zchat.chat import one",
+        "from zchat.chat.one import X",
+        "import zchat.chat.one",
+        "from .one import X",
+        "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    from zchat.chat.one import X",
+        "def f():\n    from zchat.chat import one",
+    ],
+)
+def test_a_circle_within_a_room_is_found(tmp_path: Path, back: str) -> None:
+    room = tmp_path / "zchat" / "chat"
+    room.mkdir(parents=True)
+    files = [room / "__init__.py", room / "one.py", room / "two.py"]
+    for file, text in zip(
+        files, ("", "from zchat.chat.two import X", back), strict=True
+    ):
+        file.write_text(text)
+
+    found = circle(file_graph(files, tmp_path / "zchat"))
+
+    assert set(found) == {"zchat.chat.one", "zchat.chat.two"}
 
 
 def test_the_rule_itself_has_no_circle() -> None:
