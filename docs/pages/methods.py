@@ -47,6 +47,8 @@ def _section(method: Method) -> str:
             f"`{route.verb} {route.path}`" for route in method.routes
         )
         parts.append(f"Over HTTP: {routes}.\n")
+    if method.command:
+        parts.append(f"At a shell: `zchat {method.command}`.\n")
     if not method.params.__struct_fields__:
         parts.append("Takes no parameters.\n")
     else:

@@ -5,10 +5,12 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 import pytest
+from click import Context
 
 from tests.harness import NOWHERE, Asked, MakeWorld, Person, World
 from zchat.chat.phases import Reading, Writing
 from zchat.chat.rules import READING, WRITING, reads, writes
+from zchat.cli import main
 from zchat.errors import Refused
 from zchat.rpc.methods import (
     EVENT_BY_NAME,
@@ -95,6 +97,12 @@ def test_a_rule_is_bound_as_the_row_says_and_once(
 
     with pytest.raises(ValueError, match=wrong):
         bind(method)(rule)
+
+
+def test_its_command_exists() -> None:
+    named = {method.command for method in METHODS if method.command}
+
+    assert named <= set(main.list_commands(Context(main)))
 
 
 def test_the_names_that_stay() -> None:

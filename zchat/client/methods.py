@@ -4,7 +4,7 @@ import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -14,51 +14,11 @@ from zchat.rpc.methods import METHOD_BY_NAME
 
 Answer = TypeVar("Answer", bound=results.Result)
 
-KEY: Final = "idempotency_key"
-RESENT: Final = frozenset(
-    {
-        "hello",
-        "status",
-        "send",
-        "comment",
-        "chats",
-        "history",
-        "comments",
-        "unread",
-        "read",
-        "sync",
-        "p2p",
-        "users",
-        "rename",
-        "schedule",
-        "scheduled",
-        "upload",
-        "upload_chunk",
-        "download",
-        "rename_chat",
-        "invite_links",
-        "join_requests",
-    }
-)
-"""Methods that may go out again when the answer was lost.
-
-They only read, or carry an idempotency key, or change nothing more the
-second time. `may_repeat` says whether one call does.
-"""
-
 
 def may_repeat(method: str, params: Mapping[str, Any]) -> bool:
-    """Whether sending this twice does no more than sending it once.
-
-    A method that takes an idempotency key needs one; one with a
-    `changes_if` parameter must not be told to change anything.
-    """
-    if method not in RESENT:
-        return False
-    found = METHOD_BY_NAME[method]
-    if KEY in found.params.__struct_fields__:
-        return params.get(KEY) is not None
-    return not params.get(found.changes_if)
+    """Whether sending this twice does no more than sending it once."""
+    row = METHOD_BY_NAME.get(method)
+    return row is not None and row.may_repeat(params)
 
 
 def _read(plain: object, kind: type[Answer]) -> Answer:

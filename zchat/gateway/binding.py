@@ -8,11 +8,11 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import inspect
 
-from zchat.client.methods import KEY, may_repeat
+from zchat.client.methods import may_repeat
 from zchat.errors import Code, Refused
 from zchat.gateway.messages import Request, Response
 from zchat.gateway.router import Values
-from zchat.rpc.methods import TOKEN, Method, Route
+from zchat.rpc.methods import KEY, TOKEN, Method, Route
 from zchat.rpc.validation_messages import complaint
 
 _MOST_FIELDS: Final = 100

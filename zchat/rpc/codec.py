@@ -122,7 +122,7 @@ class _Reader:
             field.name for field in params.fields if _any_case(field.type)
         )
 
-    def read(self, body: msgspec.Raw) -> tuple[object, Params]:
+    def read(self, body: bytes) -> tuple[object, Params]:
         """The token and the parameters; raises Refused."""
         try:
             given = self._decode(body)
@@ -131,10 +131,12 @@ class _Reader:
         except _ERRORS:
             raise _bad("A value of the parameters cannot be read.") from None
         for name in self._lower:
-            _to_lower(given, name)
+            value = getattr(given, name)
+            if value is not None:
+                _to_lower(given, name, value)
         for name in self._moments:
             _refuse_timestamp(body, name)
-        if b"\x00" in bytes(body):
+        if b"\x00" in body:
             _refuse_nul(given)
         token = _typed(_decode_token, given.token, False)
         if self._names_token:
@@ -151,11 +153,8 @@ def _any_case(kind: inspect.Type) -> bool:
     return isinstance(kind, inspect.ListType) and _any_case(kind.item_type)
 
 
-def _to_lower(given: Params, name: str) -> None:
+def _to_lower(given: Params, name: str, value: str | list[str]) -> None:
     """Ids are kept in lower case, however they were sent."""
-    value: str | list[str] | None = getattr(given, name)
-    if value is None:
-        return
     lower = (
         value.lower()
         if isinstance(value, str)
@@ -165,7 +164,7 @@ def _to_lower(given: Params, name: str) -> None:
         msgspec.structs.force_setattr(given, name, lower)
 
 
-def _refuse_timestamp(body: msgspec.Raw, name: str) -> None:
+def _refuse_timestamp(body: bytes, name: str) -> None:
     """A time travels as text; MessagePack's own form is not read."""
     value = bytes(_decode_fields(body).get(name, _NIL))
     if value[:1] in _EXTENSIONS:
@@ -213,14 +212,15 @@ def decode_request(body: bytes) -> Request:
                 "of methods in protocol.md.",
             ),
         )
-    if bytes(parameters)[:1] not in _MAPS:
+    given = bytes(parameters)
+    if given[:1] not in _MAPS:
         raise Unreadable(
             id,
             _bad("The parameters must be a map of names to values.", "params"),
         )
     method, read = reader
     try:
-        token, params = read(parameters)
+        token, params = read(given)
     except Refused as refused:
         raise Unreadable(id, refused) from None
     return Request(id, method, token, params)

@@ -15,6 +15,7 @@ from zchat.rpc.params import Params
 from zchat.rpc.results import Result
 
 TOKEN: Final = "token"
+KEY: Final = "idempotency_key"
 _USER: Final = {"user_id": TOKEN}
 _AUTHOR: Final = {"author_id": TOKEN, "message": "text"}
 
@@ -33,10 +34,13 @@ class Route(Struct, frozen=True):
 
 
 class Method(Struct, frozen=True, dict=True):
-    """One method: `reads` says that it never changes anything.
+    """One method: what clients, the gateway and the docs know of it.
 
-    With `changes_if`, it changes something only if that parameter is
-    true.
+    `reads` says that it never changes anything; with `changes_if`, it
+    changes something only if that parameter is true. `repeatable` says
+    that a second call with the same parameters changes nothing more.
+    `command` is the command of `zchat` that does the same at a shell.
+    The server's rule is bound to it in `zchat/chat/rules.py`.
     """
 
     name: str
@@ -47,6 +51,8 @@ class Method(Struct, frozen=True, dict=True):
     routes: tuple[Route, ...] = ()
     needs_token: bool = True
     changes_if: str = ""
+    repeatable: bool = False
+    command: str = ""
 
     @cached_property
     def takes_token(self) -> bool:
@@ -63,6 +69,18 @@ class Method(Struct, frozen=True, dict=True):
         if self.changes_if:
             return not getattr(checked, self.changes_if)
         return self.reads
+
+    def may_repeat(self, given: Mapping[str, Any]) -> bool:
+        """Whether sending this twice does no more than sending it once.
+
+        So it may go out again when the answer was lost. A method that
+        takes an idempotency key needs one.
+        """
+        if KEY in self.params.__struct_fields__:
+            return given.get(KEY) is not None
+        if self.changes_if:
+            return not given.get(self.changes_if)
+        return self.reads or self.repeatable
 
 
 METHODS: tuple[Method, ...] = (
@@ -87,6 +105,7 @@ METHODS: tuple[Method, ...] = (
         "Show the server's and the caller's state.",
         params.Status,
         results.Status,
+        command="status",
         reads=True,
         routes=(Route("GET", "/status", _USER),),
     ),
@@ -95,6 +114,7 @@ METHODS: tuple[Method, ...] = (
         "Send a message to a chat; by default the common one.",
         params.Send,
         results.Sent,
+        command="send",
         routes=(Route("POST", "/send", _AUTHOR),),
     ),
     Method(
@@ -109,6 +129,7 @@ METHODS: tuple[Method, ...] = (
         "List the caller's chats with their newest messages.",
         params.Chats,
         results.Chats,
+        command="chats",
         reads=True,
         routes=(Route("GET", "/chats", _USER),),
     ),
@@ -141,6 +162,7 @@ METHODS: tuple[Method, ...] = (
         "Move the read position of a chat forward.",
         params.Read,
         results.ReadPosition,
+        repeatable=True,
         routes=(Route("POST", "/read", _USER),),
     ),
     Method(
@@ -156,6 +178,7 @@ METHODS: tuple[Method, ...] = (
         "Open the private chat with another user.",
         params.P2P,
         results.ChatId,
+        repeatable=True,
         routes=(
             Route(
                 "POST",
@@ -197,6 +220,7 @@ METHODS: tuple[Method, ...] = (
         "Change the caller's name.",
         params.Rename,
         results.NewName,
+        repeatable=True,
         routes=(Route("POST", "/rename", _USER),),
     ),
     Method(
@@ -226,6 +250,7 @@ METHODS: tuple[Method, ...] = (
         "Begin or resume the upload of a file.",
         params.Upload,
         results.Upload,
+        repeatable=True,
         routes=(Route("POST", "/files", _USER, raw=True),),
     ),
     Method(
@@ -233,6 +258,7 @@ METHODS: tuple[Method, ...] = (
         "Add the next bytes to an upload.",
         params.UploadChunk,
         results.Uploaded,
+        repeatable=True,
     ),
     Method(
         "download",
@@ -254,6 +280,7 @@ METHODS: tuple[Method, ...] = (
         "Change the name of a group; owner only.",
         params.RenameChat,
         results.Empty,
+        repeatable=True,
         routes=(Route("POST", "/chats/{chat_id}/rename"),),
     ),
     Method(
