@@ -180,22 +180,13 @@ class Broker:
         """Send the outcome back the way the request came."""
         outcome = request.call.outcome
         if isinstance(outcome, Refused):
-            log.info(
-                "refused",
-                method=request.method,
-                code=outcome.code.wire,
-                user_id=request.call.caller_id,
-            )
+            log.info("refused", code=outcome.code.wire, **_known(request))
             body = encode_error(request.id, outcome)
         else:
             assert outcome is not None
             assert request.id is not None
             if self._debug:
-                log.debug(
-                    "answered",
-                    method=request.method,
-                    user_id=request.call.caller_id,
-                )
+                log.debug("answered", **_known(request))
             body = encode_answer(request.id, outcome)
         self._send_queue.send(request.envelope, body)
 
@@ -265,6 +256,12 @@ class Broker:
                 self._publish(Outgoing(frame[1:], b""))
 
 
+def _known(request: Pending) -> dict[str, str]:
+    """What the log says of a request: no more than could be read."""
+    known = {"method": request.method, "user_id": request.call.caller_id}
+    return {name: value for name, value in known.items() if value}
+
+
 def _pending(frames: list[bytes]) -> Pending:
     """The request in these frames; a bad one has its outcome already."""
     envelope, body = frames[:-1], frames[-1]
@@ -287,7 +284,7 @@ def _pending(frames: list[bytes]) -> Pending:
     except Unreadable as unreadable:
         call = Call(handler_of("hello", True), None, origin=envelope[0])
         call.end(unreadable.refused)
-        return Pending(envelope, unreadable.id, "", call)
+        return Pending(envelope, unreadable.id, unreadable.method, call)
     method = request.method
     reads = method.only_reads(request.params)
     return Pending(

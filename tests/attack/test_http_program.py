@@ -1,14 +1,18 @@
 """The real program under garbage: it goes on, and tells no secrets."""
 
+import hashlib
 import os
 import random
 from collections.abc import Callable, Iterator
 
+import msgspec
 import pytest
 
+from tests.bare import Caller, context
 from tests.http_server import Client
-from tests.program import Program, User
+from tests.program import Program, User, wait_until
 from tests.server import Server
+from zchat.model import CHUNK_BYTES
 
 METHODS = (b"GET", b"POST", b"DELETE", b"OPTIONS", b"HEAD", b"PUT")
 PATHS = (
@@ -138,6 +142,70 @@ def test_no_token_and_no_text_is_ever_logged(program: Program) -> None:
     program.server.log.wait_for("answered")
     for text in (user.token, other.token, secret):
         assert text not in program.server.log.text
+
+
+def test_a_refusal_is_logged_with_what_is_known_of_it(
+    program: Program,
+) -> None:
+    log = program.server.log
+    before = len(log.events("refused"))
+    assert program.ask("GET", "/status").status == 401
+    assert program.ask("GET", "/status?bogus=1").status == 400
+    log.wait_for("refused", before + 4)
+    of_broker = [
+        event
+        for event in log.events("refused")[before:]
+        if "route" not in event
+    ]
+    assert [event["method"] for event in of_broker] == ["status", "status"]
+    assert all("user_id" not in event for event in of_broker)
+
+
+def test_two_uploads_of_one_file_do_not_spoil_it(
+    program: Program,
+) -> None:
+    """One stalls, another overtakes it, then the first goes on."""
+    ann = program.user()
+    chat = program.ask("GET", "/status", None, ann.bearer).json["chat_default"]
+    data = random.Random(7).randbytes(5 * CHUNK_BYTES + 1)
+    digest = hashlib.sha256(data).hexdigest()
+    head = (
+        f"POST /files?chat_id={chat}&name=shared HTTP/1.1\r\n"
+        f"Host: 127.0.0.1\r\nAuthorization: Bearer {ann.token}\r\n"
+        f"X-Content-SHA256: {digest}\r\n"
+        f"Content-Length: {len(data)}\r\n\r\n"
+    ).encode()
+    with (
+        context() as sockets,
+        Client(program.port) as slow,
+        Client(program.port) as quick,
+    ):
+        rpc = Caller(sockets, program.server.rpc)
+
+        def has_come(count: int) -> bool:
+            upload = rpc.call(
+                "upload",
+                token=ann.token,
+                chat_id=chat,
+                name="shared",
+                size=len(data),
+                sha256=digest,
+            )
+            return bool(upload["offset"] == count * CHUNK_BYTES)
+
+        slow.send(head + data[:CHUNK_BYTES])
+        wait_until(lambda: has_come(1))
+        quick.send(head + data[: 4 * CHUNK_BYTES])
+        wait_until(lambda: has_come(4))
+        slow.send(data[CHUNK_BYTES:])
+        made = slow.answer()
+        assert made.status == 200
+        quick.send(data[4 * CHUNK_BYTES :])
+        again = quick.answer()
+        assert (again.status, again.body) == (200, made.body)
+    file_id = msgspec.json.decode(made.body)["file_id"]
+    got = program.ask("GET", f"/files/{file_id}", None, ann.bearer)
+    assert got.body == data
 
 
 def test_a_page_that_was_rebound_gets_nothing(program: Program) -> None:

@@ -12,6 +12,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from tests.http_server import Client
 from tests.program import Program, User, wait_until
 from tests.server import Server
 
@@ -438,6 +439,30 @@ def test_an_empty_file_is_a_file(
         "GET", f"/files/{made.json['file_id']}", None, ann.bearer
     )
     assert (got.status, got.body) == (200, b"")
+
+
+def test_a_hash_in_capitals_is_the_same_hash(
+    program: Program, ann: User, chat: str
+) -> None:
+    """Also where the file is spooled, since its length is not known."""
+    digest = hashlib.sha256(b"abc").hexdigest()
+    with Client(program.port) as client:
+        client.send(
+            (
+                f"POST /files?chat_id={chat}&name=a HTTP/1.1\r\n"
+                f"Host: 127.0.0.1\r\nAuthorization: Bearer {ann.token}\r\n"
+                f"X-Content-SHA256: {digest.upper()}\r\n"
+                "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+            ).encode()
+        )
+        answer = client.answer()
+    assert answer.status == 200
+    assert msgspec.json.decode(answer.body)["sha256"] == digest
+
+
+def test_json_ends_with_a_line_feed(program: Program) -> None:
+    for path in ("/status", "/healthz", "/openapi.json", "/nothing"):
+        assert program.ask("GET", path).body.endswith(b"}\n")
 
 
 @pytest.mark.parametrize(

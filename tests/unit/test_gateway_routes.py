@@ -1,10 +1,13 @@
 """From a request to a call of a method, and what OpenAPI says of it."""
 
 import re
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from zchat.errors import Code, Refused
 from zchat.gateway.binding import Binding, Call
@@ -166,12 +169,35 @@ def test_head_changes_nothing(query: str, body: bytes) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"{", b"\xff", b"[1]", b"5", b"null", b'{"a": NaN}', b"[" * 100_000],
+    [
+        b"{",
+        b"\xff",
+        b'{"a": "\xff"}',
+        b'{"\xc3": 1}',
+        b'{"a": "\xed\xa0\x80"}',
+        b'{"a": 1e999, "\xff": "\xff"}',
+        b"[1]",
+        b"5",
+        b"null",
+        b'{"a": NaN}',
+        b"[" * 100_000,
+    ],
 )
 def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
     with pytest.raises(Refused) as caught:
         binding("send").call(Request("POST", "/", "", {}, body), {})
     assert caught.value.code is Code.BAD_REQUEST
+
+
+@given(
+    st.binary(max_size=60),
+    st.sampled_from([b"%b", b'{"message": "%b"}', b'{"%b": 1}', b'{"a": %b}']),
+)
+def test_no_body_is_a_fault_of_ours(piece: bytes, frame: bytes) -> None:
+    with suppress(Refused):
+        binding("send").call(
+            Request("POST", "/", "", {}, frame.replace(b"%b", piece)), {}
+        )
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,27 @@ from zchat.errors import ConfigError
 
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 30.0
-STEADY_SECONDS: Final = 60.0
+STEADY_SECONDS: Final = 10.0
+"""Who ran so long had started well: the pause after it is the first."""
 STOP_SECONDS: Final = 5.0
 BACKLOG: Final = 1_024
 
 log = structlog.get_logger()
+
+
+class Pauses:
+    """How long to wait before each start of what keeps ending."""
+
+    def __init__(self) -> None:
+        self._next = FIRST_PAUSE_SECONDS
+
+    def after(self, ran_seconds: float) -> float:
+        """Seconds to wait; they double while it keeps ending soon."""
+        if ran_seconds >= STEADY_SECONDS:
+            self._next = FIRST_PAUSE_SECONDS
+        pause = self._next
+        self._next = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        return pause
 
 
 class GatewayProcess:
@@ -45,7 +61,7 @@ class GatewayProcess:
             *arguments(settings, "gateway"),
         ]
         self._process: subprocess.Popen[bytes] | None = None
-        self._pause = FIRST_PAUSE_SECONDS
+        self._pauses = Pauses()
         self._started = 0.0
         self._start_at = 0.0
         self._stop_by = 0.0
@@ -72,10 +88,10 @@ class GatewayProcess:
                 env=os.environ | self._told(listener),
             )
         except OSError as error:
+            pause = self._put_off(now)
             log.error(
-                "gateway_cannot_start", reason=str(error), again_in=self._pause
+                "gateway_cannot_start", reason=str(error), again_in=pause
             )
-            self._put_off(now)
             return
         log.info("gateway_started", pid=self._process.pid)
 
@@ -92,15 +108,14 @@ class GatewayProcess:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process = None
-        if now - self._started > STEADY_SECONDS:
-            self._pause = FIRST_PAUSE_SECONDS
-        log.error("gateway_died", status=status, again_in=self._pause)
-        self._put_off(now)
+        pause = self._put_off(now)
+        log.error("gateway_died", status=status, again_in=pause)
 
-    def _put_off(self, now: float) -> None:
-        """Start another after the pause, which doubles each time."""
-        self._start_at = now + self._pause
-        self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+    def _put_off(self, now: float) -> float:
+        """Start another after a pause, whose seconds are returned."""
+        pause = self._pauses.after(now - self._started)
+        self._start_at = now + pause
+        return pause
 
     def ask_to_stop(self) -> None:
         """Take no more connections, and finish what is in flight."""

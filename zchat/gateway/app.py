@@ -34,7 +34,7 @@ class Gateway:
         self._streams = EventStreams(self._caller, link, streams)
         self.router = Router()
         self.metrics = Metrics(self.router.template)
-        self._openapi = msgspec.json.encode(document())
+        self._openapi = msgspec.json.encode(document()) + b"\n"
         self._add_methods()
         self._add_own()
 

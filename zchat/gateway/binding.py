@@ -162,8 +162,8 @@ def bearer_token(request: Request) -> str | None:
 
 
 def json_answer(result: Any) -> Response:
-    """A method's result as JSON; bytes become base64."""
-    return Response(200, msgspec.json.encode(result))
+    """A method's result as a line of JSON; bytes become base64."""
+    return Response(200, msgspec.json.encode(result) + b"\n")
 
 
 def _bad(message: str, field: str) -> Refused:
@@ -173,6 +173,10 @@ def _bad(message: str, field: str) -> Refused:
 def _document(body: bytes) -> Mapping[str, Any]:
     try:
         document = msgspec.json.decode(body)
+    except UnicodeDecodeError:
+        raise Refused(
+            Code.BAD_REQUEST, "The body is not JSON: it is not UTF-8."
+        ) from None
     except (msgspec.DecodeError, RecursionError) as error:
         if isinstance(error, msgspec.ValidationError):
             _name_the_number(body)
@@ -188,7 +192,7 @@ def _name_the_number(body: bytes) -> None:
     """Refuse the field whose number is beyond all that can be read."""
     try:
         pieces = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return
     for name, piece in pieces.items():
         try:

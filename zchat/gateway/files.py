@@ -106,13 +106,24 @@ class Files:
             "upload", token | call.params | {"size": size}, may_repeat=True
         )
         file_id, offset = begun["file_id"], begun["offset"]
-        async for chunk in _chunks(pieces, offset, begun["chunk_size"]):
+        body = _Body(pieces)
+        is_complete = False
+        while not is_complete:
+            chunk = await body.chunk_at(offset, begun["chunk_size"])
             answer = await self._caller.ask(
                 "upload_chunk",
                 token | {"file_id": file_id, "offset": offset, "data": chunk},
                 may_repeat=True,
             )
+            is_complete = answer["complete"]
+            if answer["offset"] <= offset and not is_complete:
+                raise Refused(
+                    Code.CONFLICT,
+                    "Another upload of this file got in the way. "
+                    "Upload it again.",
+                )
             offset = answer["offset"]
+        await body.drain()
         return json_answer(
             {
                 "file_id": file_id,
@@ -205,27 +216,40 @@ async def _read(spool: IO[bytes]) -> AsyncGenerator[bytes, None]:
         yield piece
 
 
-async def _chunks(
-    pieces: AsyncIterator[bytes], skip: int, size: int
-) -> AsyncGenerator[bytes, None]:
-    """The bytes after the first `skip`, in chunks of `size`.
+class _Body:
+    """The bytes of a body by their offset in the file, read forward.
 
-    No bytes make one empty chunk.
+    The upload may stand anywhere beyond what was sent so far: another
+    upload of the same file moves it too.
     """
-    held = bytearray()
-    is_first = True
-    async for piece in pieces:
-        held += piece
-        if skip:
-            skipped = min(skip, len(held))
-            del held[:skipped]
-            skip -= skipped
-        while len(held) >= size:
-            yield bytes(held[:size])
-            is_first = False
-            del held[:size]
-    if held or is_first:
-        yield bytes(held)
+
+    def __init__(self, pieces: AsyncIterator[bytes]) -> None:
+        self._pieces = pieces
+        self._held = bytearray()
+        self._offset = 0
+
+    async def chunk_at(self, offset: int, size: int) -> bytes:
+        """The bytes from `offset`, `size` of them where there are."""
+        while self._offset + len(self._held) < offset + size:
+            piece = await anext(self._pieces, None)
+            if piece is None:
+                break
+            self._held += piece
+            self._skip_to(offset)
+        self._skip_to(offset)
+        chunk = bytes(self._held[:size])
+        self._skip_to(self._offset + len(chunk))
+        return chunk
+
+    def _skip_to(self, offset: int) -> None:
+        skipped = min(max(0, offset - self._offset), len(self._held))
+        del self._held[:skipped]
+        self._offset += skipped
+
+    async def drain(self) -> None:
+        """Read to the end what nobody needs any more."""
+        async for _ in self._pieces:
+            pass
 
 
 def _wanted_range(request: Request, size: int) -> tuple[int, int] | None:

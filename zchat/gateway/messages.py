@@ -99,7 +99,7 @@ def problem(
         "code": code.wire,
         "detail": detail,
     }
-    document = msgspec.json.encode(standard | members | standard)
+    document = msgspec.json.encode(standard | members | standard) + b"\n"
     return Response(status, document, PROBLEM_JSON, fields)
 
 

@@ -44,12 +44,18 @@ class Request(NamedTuple):
 
 
 class Unreadable(Exception):
-    """A request that gets an error answer; `id` is None if unknown."""
+    """A request that gets an error answer.
 
-    def __init__(self, id: int | None, refused: Refused) -> None:
+    `id` is None if unknown, and `method` empty.
+    """
+
+    def __init__(
+        self, id: int | None, refused: Refused, method: str = ""
+    ) -> None:
         super().__init__(refused.message)
         self.id = id
         self.refused = refused
+        self.method = method
 
 
 class Answer(NamedTuple):
@@ -222,7 +228,7 @@ def decode_request(body: bytes) -> Request:
     try:
         token, params = read(given)
     except Refused as refused:
-        raise Unreadable(id, refused) from None
+        raise Unreadable(id, refused, method.name) from None
     return Request(id, method, token, params)
 
 

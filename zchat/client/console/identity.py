@@ -100,7 +100,7 @@ class Profile:
             return msgspec.json.decode(path.read_bytes(), type=kind)
         except FileNotFoundError:
             return None
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, ValueError, msgspec.MsgspecError) as error:
             raise ConfigError(f"cannot read {path}: {error}") from None
 
     def _draft(self, path: Path, value: object) -> Path:
