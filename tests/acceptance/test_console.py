@@ -22,7 +22,8 @@ import pytest
 
 from tests.bare import wait_until
 from tests.server import Log, Server, environment, running
-from zchat.client.blocking import Client
+from zchat.client import BlockingClient as Client
+from zchat.client import Cursors
 
 PATIENCE_SECONDS = 30.0
 HOSTILE = "\x1b]0;title\x07\x1b[31mred\x9b2J\u202egnp.exe\nAnn: forged"
@@ -61,7 +62,7 @@ class Person:
     def has_kept(self, chat_id: str, seq: int) -> bool:
         """Whether `read` would go on behind this message."""
         return any(
-            json.loads(path.read_text()).get(chat_id) == seq
+            Cursors.from_json(path.read_text()).seqs.get(chat_id) == seq
             for path in self.home.glob("*/*/cursors-*.json")
         )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.server import Server, environment, running
-from zchat.client.blocking import Client
+from zchat.client import BlockingClient as Client
 from zchat.client.connection import NoAnswer
 
 
@@ -111,4 +111,5 @@ def test_a_closed_client_says_so(server: Server) -> None:
         client.status()
     assert client.next_event() is None
     assert list(client.events()) == []
-    assert client.cursors() == {}
+    assert client.cursors().seqs.keys() == {client.chat_default}
+    assert client.known_chats.keys() == {client.chat_default}

@@ -447,6 +447,7 @@ class TestSubscriber:
                 lambda topic, body: got.append((topic, body)),
                 lambda: state.append("up"),
                 lambda: state.append("down"),
+                lambda: state.append("renewed"),
             )
             wanted = [b"c" + n.to_bytes(16, "big") for n in range(3000)]
             subscriber.subscribe(wanted, lambda: state.append("live"))
@@ -468,6 +469,41 @@ class TestSubscriber:
 
         run(work())
 
+    def test_topics_go_out_in_portions_and_one_barrier_stays(
+        self, publisher: Any
+    ) -> None:
+        """A proxy that connects anew repeats the barrier that stands."""
+
+        async def work() -> None:
+            came: list[bytes] = []
+            pump = asyncio.create_task(self.pump(publisher, came))
+            state: list[str] = []
+            subscriber = Subscriber(
+                publisher.last_endpoint.decode(),
+                lambda topic, body: state.append("event"),
+                lambda: None,
+                lambda: None,
+                lambda: state.append("renewed"),
+            )
+            wanted = [b"c" + n.to_bytes(16, "big") for n in range(1200)]
+            subscriber.subscribe(wanted, lambda: state.append("live"))
+            subscriber.subscribe([b"d" + bytes(16)], lambda: None)
+            subscriber.unsubscribe(wanted[-1:])
+            await until(lambda: b"\x01d" + bytes(16) in came)
+            await until(lambda: sum(f[:2] == b"\x00b" for f in came) == 3)
+            barriers = [n for n, f in enumerate(came) if f[:2] == b"\x01b"]
+            assert len(barriers) == 4
+            assert barriers[0] == 500
+            assert b"\x01" + wanted[-1] not in came
+            assert state == ["live"]
+            for n in barriers:
+                publisher.send_multipart([came[n][1:], b""])
+            await until(lambda: state == ["live", "renewed"])
+            subscriber.close()
+            pump.cancel()
+
+        run(work())
+
     def test_nothing_is_read_while_paused(self, publisher: Any) -> None:
         async def work() -> None:
             came: list[bytes] = []
@@ -477,6 +513,7 @@ class TestSubscriber:
             subscriber = Subscriber(
                 publisher.last_endpoint.decode(),
                 lambda topic, body: got.append(body),
+                lambda: None,
                 lambda: None,
                 lambda: None,
             )
@@ -502,6 +539,7 @@ class TestSubscriber:
                 lambda topic, body: None,
                 lambda: state.append("up"),
                 lambda: state.append("down"),
+                lambda: state.append("renewed"),
             )
             await until(lambda: state == ["up"])
             publisher.close()

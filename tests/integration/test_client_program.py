@@ -12,17 +12,31 @@ from collections.abc import (
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from tests.bare import Client as Bare
 from tests.bare import context, wait_until
 from tests.server import Server, running
-from zchat.client import aio, blocking, connection, device
-from zchat.client.connection import NoAnswer
-from zchat.client.session import CaughtUp, Event, MessageEvent, Notice, Start
+from zchat.client import (
+    CaughtUp,
+    ChatAdded,
+    ChatRemoved,
+    ChatRenamed,
+    Event,
+    MessageEvent,
+    NoAnswer,
+    ReadMoved,
+    Start,
+    aio,
+    blocking,
+    connection,
+    device,
+)
 from zchat.errors import Code, Refused
+
+Told = TypeVar("Told")
 
 PATIENCE_SECONDS = 40.0
 FLOOD = 13_000
@@ -145,12 +159,8 @@ class Collector:
     def caught_up(self) -> int:
         return sum(isinstance(event, CaughtUp) for event in self.events)
 
-    def notices(self, name: str) -> list[Notice]:
-        return [
-            event
-            for event in self.events
-            if isinstance(event, Notice) and event.name == name
-        ]
+    def of(self, kind: type[Told]) -> list[Told]:
+        return [event for event in self.events if isinstance(event, kind)]
 
     async def has(self, count: int) -> None:
         """Wait until so many messages have come."""
@@ -190,28 +200,30 @@ class TestCalls:
             return value
 
         with (
-            blocking.Client.connect(shared.rpc) as ann,
-            blocking.Client.connect(shared.rpc) as ben,
+            blocking.BlockingClient.connect(shared.rpc) as ann,
+            blocking.BlockingClient.connect(shared.rpc) as ben,
         ):
             run(play(ann, ben, wait))
 
     def test_a_token_comes_back_as_the_same_user(self, shared: Server) -> None:
-        with blocking.Client.connect(shared.rpc, name="Carol") as first:
+        with blocking.BlockingClient.connect(
+            shared.rpc, name="Carol"
+        ) as first:
             assert first.name == "Carol"
-        with blocking.Client.connect(
+        with blocking.BlockingClient.connect(
             shared.rpc, first.token, "Other"
         ) as again:
             assert (again.user_id, again.name) == (first.user_id, "Carol")
 
     def test_a_wrong_token_is_refused(self, shared: Server) -> None:
         with pytest.raises(Refused) as caught:
-            blocking.Client.connect(shared.rpc, ABSENT)
+            blocking.BlockingClient.connect(shared.rpc, ABSENT)
         assert caught.value.code is Code.UNAUTHORIZED
 
     def test_no_server(self, free_port: Callable[[], int]) -> None:
         before = threading.active_count()
         with pytest.raises(NoAnswer, match="is it running"):
-            blocking.Client.connect(
+            blocking.BlockingClient.connect(
                 f"127.0.0.1:{free_port()}", connect_seconds=0.3
             )
         wait_until(
@@ -221,14 +233,14 @@ class TestCalls:
     def test_a_repeat_with_the_same_key_sends_nothing_more(
         self, shared: Server
     ) -> None:
-        with blocking.Client.connect(shared.rpc) as ann:
+        with blocking.BlockingClient.connect(shared.rpc) as ann:
             first = ann.send("once", idempotency_key="k")
             assert ann.send("once", idempotency_key="k") == first
 
     def test_blocking_events(self, shared: Server) -> None:
         with (
-            blocking.Client.connect(shared.rpc) as ann,
-            blocking.Client.connect(shared.rpc) as ben,
+            blocking.BlockingClient.connect(shared.rpc) as ann,
+            blocking.BlockingClient.connect(shared.rpc) as ben,
         ):
             assert ben.next_event(PATIENCE_SECONDS) == CaughtUp()
             with pytest.raises(TimeoutError):
@@ -237,7 +249,7 @@ class TestCalls:
             event = next(ben.events())
             assert isinstance(event, MessageEvent)
             assert event.message.id == sent.id
-            assert ben.cursors()[sent.chat_id] == sent.seq
+            assert ben.cursors().seqs[sent.chat_id] == sent.seq
             assert ben.known_chats[sent.chat_id].unread == 1
             waiting = threading.Thread(target=lambda: list(ben.events()))
             waiting.start()
@@ -249,7 +261,7 @@ class TestCalls:
         self, tmp_path: Path, free_port: Callable[[], int]
     ) -> None:
         with running(tmp_path, free_port()) as own:
-            ann = blocking.Client.connect(own.rpc)
+            ann = blocking.BlockingClient.connect(own.rpc)
             own.kill()
             failed = []
 
@@ -287,7 +299,7 @@ async def play(ann: Any, ben: Any, wait: Callable[[Any], Any]) -> None:
     assert (await ask(ann.unread(ack=True))).chats[0].messages[-1].id == (
         comment.id
     )
-    assert (await ask(ann.unread())).chats == []
+    assert (await ask(ann.unread())).chats == ()
     assert await ask(ann.read(ann.chat_default, 0)) == comment.seq
     assert (await ask(ann.sync())).chats[0].read == comment.seq
     private = await ask(ann.p2p(ben.user_id))
@@ -354,7 +366,7 @@ async def play_group(ann: Any, ben: Any, ask: Any) -> None:
     await ask(ann.remove(group, ben.user_id))
     await ask(ann.invite(group, ben.user_id))
     await ask(ann.revoke_link(link.link))
-    assert await ask(ann.invite_links(group)) == []
+    assert await ask(ann.invite_links(group)) == ()
 
 
 class TestEvents:
@@ -377,14 +389,15 @@ class TestEvents:
                 await ann.send("to you", private)
                 await ann.rename_chat(group, "friends")
                 await seen.has(3)
-                await until(lambda: seen.notices("chat_renamed"))
+                await until(lambda: seen.of(ChatRenamed))
                 assert set(seen.texts) == {"to all", "to the group", "to you"}
-                assert {
-                    notice.chat_id for notice in seen.notices("chat_added")
-                } == {group, private}
+                assert {notice.chat_id for notice in seen.of(ChatAdded)} == {
+                    group,
+                    private,
+                }
                 assert ben.known_chats[group].name == "friends"
                 await ann.remove(group, ben.user_id)
-                await until(lambda: seen.notices("chat_removed"))
+                await until(lambda: seen.of(ChatRemoved))
                 await ann.send("not for you", group)
                 await ann.send("for you", private)
                 await seen.has(4)
@@ -404,7 +417,7 @@ class TestEvents:
                 await until(lambda: here.texts and there.texts)
                 assert phone.known_chats[sent.chat_id].unread == 1
                 await ben.read(sent.chat_id, sent.seq)
-                await until(lambda: there.notices("read"))
+                await until(lambda: there.of(ReadMoved))
                 assert phone.known_chats[sent.chat_id].unread == 0
 
         run(work())
@@ -442,7 +455,8 @@ class TestEvents:
                 async with await aio.Client.connect(
                     shared.rpc, ben.token, cursors=cursors
                 ) as again:
-                    assert again.cursors() == cursors
+                    assert again.cursors().epoch == cursors.epoch
+                    assert again.cursors().seqs == cursors.seqs | {group: 0}
                     seen = await listening(again)
                     assert sorted(seen.texts) == ["four", "three"]
 
@@ -460,11 +474,136 @@ class TestEvents:
                 sent = [await ann.send(f"{n}") for n in range(3)]
                 await until(lambda: ben.events_waiting == 3)
                 chat = sent[0].chat_id
-                assert ben.cursors()[chat] == sent[0].seq - 1
+                assert ben.cursors().seqs[chat] == sent[0].seq - 1
                 await ben.next_event()
-                assert ben.cursors()[chat] == sent[0].seq
+                assert ben.cursors().seqs[chat] == sent[0].seq
 
         run(work())
+
+
+class TestSinceConnect:
+    """Events count from `connect` on, whenever they are taken."""
+
+    def test_a_reply_before_the_first_event_was_taken_comes(
+        self, shared: Server
+    ) -> None:
+        with (
+            blocking.BlockingClient.connect(shared.rpc) as bot,
+            blocking.BlockingClient.connect(shared.rpc) as ann,
+        ):
+            asked = bot.send("Who is there?")
+            group = ann.create_chat("later")
+            ann.invite(group, bot.user_id)
+            ann.comment(asked.id, "I am.")
+            told: list[Event] = []
+            while len(told) < 3:
+                event = bot.next_event(PATIENCE_SECONDS)
+                if isinstance(event, MessageEvent | ChatAdded):
+                    told.append(event)
+            assert {
+                event.message.text
+                for event in told
+                if isinstance(event, MessageEvent)
+            } == {"Who is there?", "I am."}
+            assert ChatAdded(group, "later", "group") in told
+
+    def test_what_nobody_takes_is_bounded_and_comes_in_the_end(
+        self, shared: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(device, "QUEUE_LIMIT", 20)
+        monkeypatch.setattr(device, "PAUSE_SECONDS", 0.05)
+
+        async def work() -> None:
+            async with (
+                await aio.Client.connect(shared.rpc) as ann,
+                await aio.Client.connect(shared.rpc) as ben,
+            ):
+                heard = ben._device
+                assert heard is not None
+                await until(lambda: heard.waiting)
+                for n in range(40):
+                    await ann.send(f"{n}")
+                await until(lambda: heard._subscriber is None)
+                for n in range(40, 60):
+                    await ann.send(f"{n}")
+                assert ben.events_waiting < 40
+                seen = Collector(ben)
+                await seen.has(60)
+                seen.check_order()
+                assert seen.texts == [f"{n}" for n in range(60)]
+                await ann.send("live again")
+                await seen.has(61)
+
+        run(work())
+
+    def test_who_does_not_listen_has_no_event_connection(
+        self, shared: Server
+    ) -> None:
+        with (
+            blocking.BlockingClient.connect(shared.rpc, listen=False) as ben,
+            blocking.BlockingClient.connect(shared.rpc) as ann,
+        ):
+            assert ben.known_chats == {}
+            ann.send("before he listens")
+            assert ben.next_event(PATIENCE_SECONDS) == CaughtUp()
+            ann.send("now")
+            event = ben.next_event(PATIENCE_SECONDS)
+            assert isinstance(event, MessageEvent)
+            assert event.message.text == "now"
+
+    def test_the_name_follows_other_devices(self, shared: Server) -> None:
+        with (
+            blocking.BlockingClient.connect(shared.rpc) as desk,
+            blocking.BlockingClient.connect(shared.rpc, desk.token) as phone,
+        ):
+            name = f"Ann-{desk.user_id[-12:]}"
+            phone.rename(name)
+            wait_until(lambda: desk.name == name, "the desk knows")
+
+
+class TestOneClientManyThreads:
+    """A blocking client may be closed by any thread at any time."""
+
+    def test_closing_lets_nobody_hang(self, shared: Server) -> None:
+        for _ in range(20):
+            client = blocking.BlockingClient.connect(shared.rpc)
+            failures: list[BaseException] = []
+            ready = threading.Barrier(9)
+            threads = [
+                threading.Thread(
+                    target=use_until_closed, args=(client, ready, failures)
+                )
+                for _ in range(8)
+            ]
+            for thread in threads:
+                thread.start()
+            ready.wait()
+            closers = [threading.Thread(target=client.close) for _ in range(2)]
+            for thread in closers:
+                thread.start()
+            for thread in (*threads, *closers):
+                thread.join(PATIENCE_SECONDS)
+                assert not thread.is_alive()
+            assert failures == []
+
+
+def use_until_closed(
+    client: blocking.BlockingClient,
+    ready: threading.Barrier,
+    failures: list[BaseException],
+) -> None:
+    """Use every kind of call; only NoAnswer may end it."""
+    ready.wait()
+    try:
+        while True:
+            client.status()
+            assert client.known_chats
+            assert client.cursors().epoch
+    except NoAnswer:
+        if list(client.events()):
+            failures.append(AssertionError("events after the end"))
+    except BaseException as fault:
+        failures.append(fault)
 
 
 class TestBreaks:
@@ -569,7 +708,7 @@ class TestBreaks:
                     "events_endpoint",
                     lambda told, reached: proxy.endpoint,
                 )
-                monkeypatch.setattr(ben, "_heartbeat_seconds", 0.1)
+                monkeypatch.setattr(ben._session, "_heartbeat_seconds", 0.1)
                 seen = await listening(ben)
                 for n in range(4):
                     await ann.send(f"{n}")
@@ -653,7 +792,7 @@ def test_a_user_whom_the_server_forgot_gets_an_error(
 
 def test_what_others_can_see_with_a_bare_client(shared: Server) -> None:
     """What this client writes, every client reads, and the reverse."""
-    with context() as ctx, blocking.Client.connect(shared.rpc) as ann:
+    with context() as ctx, blocking.BlockingClient.connect(shared.rpc) as ann:
         bare = Bare(ctx, shared.rpc, shared.events).user()
         ann.send("from the client")
         bare.send("from a bare socket")

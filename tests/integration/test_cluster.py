@@ -30,8 +30,8 @@ from tests.bare import (
 )
 from tests.postgres import Cluster, cluster
 from tests.server import Server, environment, running
+from zchat.client import MessageEvent
 from zchat.client.aio import Client as AsyncClient
-from zchat.client.session import MessageEvent
 
 ROUNDS = 150
 

@@ -13,12 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zchat.client.connection import NoAnswer
+from zchat.client import Cursors, FileInfo, Message, NoAnswer, Person
 from zchat.client.console import identity, slash, talk, text
 from zchat.client.console.when import moment
 from zchat.errors import Code, ConfigError, Refused
-from zchat.rpc import results
-from zchat.rpc.methods import EVENT_BY_NAME
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=timezone(timedelta(hours=1)))
 ME, OTHER = "me", "other"
@@ -31,17 +29,17 @@ def message(
     author: str = "Ann",
     comments: int = 0,
     comment_on: str | None = None,
-    files: tuple[results.FileInfo, ...] = (),
-) -> results.Message:
-    return results.Message(
+    files: tuple[FileInfo, ...] = (),
+) -> Message:
+    return Message(
         id="id",
         seq=7,
-        created="2026-03-01T10:30:00.000000+00:00",
-        author=results.Person(id=ME if author == "me" else OTHER, name=author),
+        created=datetime(2026, 3, 1, 10, 30, tzinfo=UTC),
+        author=Person(id=ME if author == "me" else OTHER, name=author),
         text=words,
         is_comment_on=comment_on,
         comments=comments,
-        files=list(files),
+        files=files,
     )
 
 
@@ -70,7 +68,7 @@ class TestText:
         assert text.harmless("\x1b[2J\x07\x7f\u202e") == "␛[2J␇␡\ufffd"
 
     def test_a_message_with_all_that_it_may_have(self) -> None:
-        file = results.FileInfo(
+        file = FileInfo(
             file_id="f", name="a\x1b.txt", size=2048, type="t", sha256="s"
         )
         assert text.message_line(
@@ -83,7 +81,7 @@ class TestText:
 
     def test_another_day_is_told(self) -> None:
         assert (
-            text.clock_time("2026-02-28T10:30:00+00:00", NOW)
+            text.clock_time(datetime(2026, 2, 28, 10, 30, tzinfo=UTC), NOW)
             == "2026-02-28 11:30"
         )
 
@@ -154,7 +152,7 @@ class TestIdentity:
     def test_only_the_owner_may_read_it(self, tmp_path: Path) -> None:
         profile = identity.Profile(tmp_path / "zchat", "default")
         profile.keep_identity(SERVERS, "token", "id")
-        profile.keep_cursors("id", None, {"chat": 1})
+        profile.keep_cursors("id", None, Cursors.of("e", {"chat": 1}))
         folder = tmp_path / "zchat" / "default"
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         files = list(folder.iterdir())
@@ -186,15 +184,15 @@ class TestIdentity:
     def test_cursors_of_all_chats_and_of_one(self, tmp_path: Path) -> None:
         profile = identity.Profile(tmp_path, "default")
         assert profile.cursors("id", None) is None
-        profile.keep_cursors("id", None, {"chat": 1})
-        profile.keep_cursors("id", None, {"chat": 2})
-        profile.keep_cursors("id", "chat", {"chat": 9})
-        assert profile.cursors("id", None) == {"chat": 2}
-        assert profile.cursors("id", "chat") == {"chat": 9}
+        profile.keep_cursors("id", None, Cursors.of("e", {"chat": 1}))
+        profile.keep_cursors("id", None, Cursors.of("e", {"chat": 2}))
+        profile.keep_cursors("id", "chat", Cursors.of("e", {"chat": 9}))
+        assert profile.cursors("id", None) == Cursors.of("e", {"chat": 2})
+        assert profile.cursors("id", "chat") == Cursors.of("e", {"chat": 9})
 
     def test_a_broken_file_is_told(self, tmp_path: Path) -> None:
         profile = identity.Profile(tmp_path, "default")
-        profile.keep_cursors("id", None, {})
+        profile.keep_cursors("id", None, Cursors())
         [path] = (tmp_path / "default").iterdir()
         path.write_text("{")
         with pytest.raises(ConfigError, match="cannot read"):
@@ -206,7 +204,7 @@ class TestIdentity:
         (tmp_path / "file").touch()
         profile = identity.Profile(tmp_path / "file", "default")
         with pytest.raises(ConfigError, match="cannot"):
-            profile.keep_cursors("id", None, {})
+            profile.keep_cursors("id", None, Cursors())
 
     @pytest.mark.parametrize(
         ("environment", "folder"),
@@ -288,9 +286,6 @@ class TestSlash:
 
 
 class TestTalk:
-    def test_what_is_shown_is_an_event_of_the_table(self) -> None:
-        assert talk.NOTICES.keys() <= EVENT_BY_NAME.keys()
-
     @pytest.mark.parametrize(
         ("error", "shown"),
         [

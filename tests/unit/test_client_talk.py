@@ -7,32 +7,41 @@ from typing import Any
 
 import pytest
 
-from zchat.client.connection import Link, NoAnswer
+from zchat.client import (
+    CaughtUp,
+    Chat,
+    Cursors,
+    Event,
+    History,
+    Message,
+    MessageEvent,
+    NoAnswer,
+    Person,
+)
+from zchat.client.connection import Link
 from zchat.client.console import slash, talk, terminal
 from zchat.client.console.seen import Seen
-from zchat.client.session import CaughtUp, Event, MessageEvent
 from zchat.errors import Code, ConfigError, Refused
-from zchat.rpc import results
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 CHAT = "chat"
 
 
-def message(seq: int, mark: str = "") -> results.Message:
-    return results.Message(
+def message(seq: int, mark: str = "") -> Message:
+    return Message(
         id=f"{seq}{mark}",
         seq=seq,
-        created="2026-03-01T10:30:00+00:00",
-        author=results.Person(id="ann", name="ann"),
+        created=NOW,
+        author=Person(id="ann", name="ann"),
         text=f"text {seq}{mark}",
         is_comment_on=None,
         comments=0,
-        files=[],
+        files=(),
     )
 
 
-def chat_of(first: int, head: int, read: int = 0) -> results.Chat:
-    return results.Chat(
+def chat_of(first: int, head: int, read: int = 0) -> Chat:
+    return Chat(
         id=CHAT,
         name="default",
         kind="common",
@@ -40,36 +49,36 @@ def chat_of(first: int, head: int, read: int = 0) -> results.Chat:
         head=head,
         read=read,
         unread=0,
-        authors=[],
-        messages=[message(seq) for seq in range(head, first - 1, -1)],
+        authors=(),
+        messages=tuple(message(seq) for seq in range(head, first - 1, -1)),
     )
 
 
 class Server:
     """Stands for a client: answers as told, keeps the read positions."""
 
-    def __init__(self, chat: results.Chat) -> None:
+    def __init__(self, chat: Chat) -> None:
         self.chat_default = CHAT
         self.user_id = "me"
         self.known_chats: dict[str, Any] = {}
         self.is_up = True
         self.newest = chat
-        self.members: list[results.Person] = []
+        self.members: list[Person] = []
         self.happening: asyncio.Queue[Event] = asyncio.Queue()
         self.marked: list[int] = []
         self.faults: list[NoAnswer] = []
         self.sent: list[str] = []
 
-    async def chat(self, chat_id: str, depth: int) -> results.Chat:
+    async def chat(self, chat_id: str, depth: int) -> Chat:
         return self.newest
 
-    async def all_chats(self) -> list[results.Chat]:
+    async def all_chats(self) -> list[Chat]:
         return []
 
-    def cursors(self) -> dict[str, int]:
-        return {}
+    def cursors(self) -> Cursors:
+        return Cursors()
 
-    async def all_users(self, chat_id: str) -> list[results.Person]:
+    async def all_users(self, chat_id: str) -> list[Person]:
         return self.members
 
     async def events(self) -> AsyncIterator[Event]:
@@ -145,8 +154,8 @@ def test_pages_close_the_gap() -> None:
     seen.opened(chat_of(31, 50, read=20), 0, False)
     assert seen.readable(20) == 20
     seen.older(
-        results.History(
-            messages=[message(seq) for seq in range(21, 31)],
+        History(
+            messages=tuple(message(seq) for seq in range(21, 31)),
             has_older=True,
             has_newer=True,
             head=50,
@@ -194,12 +203,12 @@ def test_a_name_means_who_has_it_now() -> None:
         told, _ = talk_with(server)
         told._people = {"old": "bob", "gone": "eve"}
         server.members = [
-            results.Person(id="new", name="bob"),
-            results.Person(id="old", name="robert"),
+            Person(id="new", name="bob"),
+            Person(id="old", name="robert"),
         ]
         assert await told.person("bob") == "new"
         assert await told.person("eve") == "gone"
-        server.members = [results.Person(id="old", name="robert")]
+        server.members = [Person(id="old", name="robert")]
         told._people = {"old": "bob"}
         with pytest.raises(ConfigError, match="nobody called"):
             await told.person("bob")

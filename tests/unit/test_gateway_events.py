@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zchat.client.connection import Link
-from zchat.client.session import CaughtUp, MessageEvent, Notice
+from zchat.client.session import CaughtUp, NewMessage, Notice
 from zchat.errors import Code, Refused
 from zchat.gateway.binding import Call
 from zchat.gateway.calls import Caller
@@ -96,7 +96,7 @@ def test_an_id_stays_below_the_limit_on_a_header() -> None:
 
 @pytest.mark.parametrize("text", ["a\nb", "a\r\n\r\nevent: b", "\u2028", ""])
 def test_no_text_breaks_out_of_its_event(text: str) -> None:
-    block = event_text(MessageEvent("c", message(text)), "x")
+    block = event_text(NewMessage("c", message(text)), "x")
     assert block.endswith(b"\n\n")
     assert b"\r" not in block
     lines = block[:-2].split(b"\n")

@@ -84,8 +84,11 @@ def body(topic: bytes, event: dict[str, Any], key: int | None) -> bytes:
 class Device:
     """A session, and a short way to tell it what happened."""
 
-    def __init__(self, **options: Any) -> None:
-        self.session = s.Session(ME, BEAT, **options)
+    def __init__(
+        self, cursors: dict[str, int] | None = None, **options: Any
+    ) -> None:
+        saved = None if cursors is None else s.Cursors.of("e", cursors)
+        self.session = s.Session(ME, BEAT, cursors=saved, **options)
         self.now = 100.0
 
     def start(self, *chats: results.SyncChat) -> list[s.Command]:
@@ -158,7 +161,7 @@ def seqs(commands: list[s.Command]) -> list[int]:
         command.event.message.seq
         for command in commands
         if isinstance(command, s.Deliver)
-        and isinstance(command.event, s.MessageEvent)
+        and isinstance(command.event, s.NewMessage)
     ]
 
 
@@ -206,7 +209,7 @@ class TestStart:
     def test_a_fresh_device_begins_at_the_head(self) -> None:
         device = Device()
         assert device.start(chat(head=7, read=2)) == [CAUGHT_UP]
-        assert device.session.cursors() == {COMMON: 7}
+        assert device.session.cursors().seqs == {COMMON: 7}
 
     def test_or_at_what_is_unread(self) -> None:
         device = Device(start=s.Start.UNREAD)
@@ -241,7 +244,7 @@ class TestStart:
         device = Device(cursors={COMMON: 4, GROUP: 9})
         commands = device.start(chat(head=4))
         assert s.Unsubscribe((topics.chat_topic(GROUP),)) in commands
-        assert device.session.cursors()[GROUP] == 9
+        assert device.session.cursors().seqs[GROUP] == 9
 
     def test_the_barrier_of_an_older_subscription_says_nothing(self) -> None:
         device = Device()
@@ -315,7 +318,7 @@ class TestMessages:
         commands = device.session.fetched(fetch, page(5, 7, head=9))
         assert seqs(commands) == [5, 7]
         assert commands[-1] == CAUGHT_UP
-        assert device.session.cursors() == {COMMON: 9}
+        assert device.session.cursors().seqs == {COMMON: 9}
 
     def test_a_page_may_be_empty_when_all_is_gone(self) -> None:
         device = Device(cursors={COMMON: 1})
@@ -503,8 +506,13 @@ class TestChats:
         device = Device(cursors={GROUP: 0})
         fetch = fetch_in(device.start(chat(GROUP, head=1)))
         device.session.fetch_refused(fetch)
-        assert device.session.synced(sync(chat(GROUP, head=1))) == [CAUGHT_UP]
-        assert device.wait(1.0) == [s.Fetch(GROUP, 0, 200)]
+        assert device.session.synced(sync(chat(GROUP, head=1))) == []
+        [again] = device.wait(1.0)
+        assert again == s.Fetch(GROUP, 0, 200)
+        assert isinstance(again, s.Fetch)
+        commands = device.session.fetched(again, page(1, head=1))
+        assert seqs(commands) == [1]
+        assert commands[-1] == CAUGHT_UP
 
     def test_the_new_name_is_told_once(self) -> None:
         device = Device()
@@ -665,16 +673,75 @@ class TestFromTheTop:
         device.session.connected(device.now)
         assert device.beat(gaps=7) == []
 
-    def test_a_store_set_back_sets_the_cursor_back(self) -> None:
+    def test_a_restored_store_is_told_and_what_was_known_forgotten(
+        self,
+    ) -> None:
         device = Device()
-        device.start(chat(head=9, read=9))
+        device.start(chat(head=9, read=9), chat(GROUP))
         [subscribe] = device.beat("another")
         assert isinstance(subscribe, s.Subscribe)
         device.session.live(subscribe)
-        device.session.synced(sync(chat(head=4, read=3), epoch="another"))
-        assert device.session.cursors() == {COMMON: 4}
-        assert device.session.chats[COMMON].read == 3
-        assert seqs(device.message(5)) == [5]
+        commands = device.session.synced(
+            sync(chat(head=20, read=3, name="now"), epoch="another")
+        )
+        assert commands[0] == s.Deliver(s.Restored("another"))
+        assert notices(commands) == []
+        assert fetch_in(commands) == s.Fetch(COMMON, 3, 200)
+        assert device.session.chats[COMMON].name == "now"
+        assert device.session.chats.keys() == {COMMON}
+        assert device.session.cursors() == s.Cursors.of("another", {COMMON: 3})
+
+    def test_a_new_history_that_outgrew_the_cursor_is_not_skipped(
+        self,
+    ) -> None:
+        device = Device()
+        device.start(chat(head=9, read=2))
+        device.session.disconnected()
+        [subscribe] = device.session.connected(device.now)
+        assert isinstance(subscribe, s.Subscribe)
+        assert seqs(device.message(10)) == []
+        device.session.live(subscribe)
+        commands = device.session.synced(
+            sync(chat(head=12, read=2), epoch="another")
+        )
+        fetch = fetch_in(commands)
+        commands = device.session.fetched(fetch, page(*range(3, 13), head=12))
+        assert seqs(commands) == list(range(3, 13))
+
+    def test_what_came_before_the_epoch_was_sure_comes_with_it(self) -> None:
+        device = Device()
+        device.start(chat(head=9))
+        device.session.disconnected()
+        [subscribe] = device.session.connected(device.now)
+        assert isinstance(subscribe, s.Subscribe)
+        assert seqs(device.message(10)) == []
+        device.session.live(subscribe)
+        assert seqs(device.session.synced(sync(chat(head=10)))) == [10]
+
+    def test_saved_cursors_of_another_epoch_are_forgotten(self) -> None:
+        device = Device(cursors={COMMON: 4, GROUP: 2})
+        commands = device.session.synced(
+            sync(chat(head=9, read=1), epoch="another")
+        )
+        assert commands[0] == s.Deliver(s.Restored("another"))
+        assert fetch_in(commands).after == 1
+        assert device.session.cursors().seqs == {COMMON: 1}
+
+    def test_cursors_of_no_epoch_are_of_any(self) -> None:
+        session = s.Session(ME, BEAT, cursors=s.Cursors.of(None, {COMMON: 4}))
+        commands = session.synced(sync(chat(head=9), epoch="another"))
+        assert fetch_in(commands).after == 4
+
+    def test_a_barrier_that_comes_unasked_begins_again(self) -> None:
+        device = Device()
+        device.start(chat(head=2))
+        device.beat(gaps=3)
+        [subscribe] = device.session.renewed(device.now)
+        assert subscribe == s.Subscribe(())
+        assert isinstance(subscribe, s.Subscribe)
+        assert device.session.live(subscribe) == [s.AskSync()]
+        commands = device.session.synced(sync(chat(head=3)))
+        assert fetch_in(commands).after == 2
 
     def test_a_page_of_the_store_before_is_dropped(self) -> None:
         device = Device()
@@ -684,11 +751,11 @@ class TestFromTheTop:
         [subscribe] = device.beat("another")
         assert isinstance(subscribe, s.Subscribe)
         device.session.live(subscribe)
-        device.session.synced(sync(chat(head=4), epoch="another"))
+        device.session.synced(sync(chat(head=4, read=4), epoch="another"))
         assert device.session.fetched(old, page(6, 7, 8, 9, head=9)) == [
             CAUGHT_UP
         ]
-        assert device.session.cursors() == {COMMON: 4}
+        assert device.session.cursors().seqs == {COMMON: 4}
 
     def test_saved_cursors_beyond_the_head_are_set_back(self) -> None:
         device = Device(cursors={COMMON: 9})
@@ -702,7 +769,7 @@ class TestFromTheTop:
         device.message(3)
         device.session.synced(sync(chat(head=2), chat(GROUP)))
         assert device.message(3) == []
-        assert device.session.cursors()[COMMON] == 3
+        assert device.session.cursors().seqs[COMMON] == 3
 
     def test_a_refused_sync_is_asked_again(self) -> None:
         device = Device()

@@ -216,7 +216,7 @@ class World:
 
     def take(self, event: s.Event) -> None:
         match event:
-            case s.MessageEvent():
+            case s.NewMessage():
                 self.delivered[event.chat_id].append(event.message.seq)
             case s.CaughtUp():
                 self.caught_up = True

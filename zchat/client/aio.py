@@ -2,24 +2,71 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
-
-import msgspec
 
 from zchat.certificates import CurveKeys
 from zchat.client import files
 from zchat.client.addresses import DEFAULT_SERVER, rpc_endpoints
 from zchat.client.connection import ANSWER_SECONDS, IN_FLIGHT, Link, NoAnswer
 from zchat.client.device import Device
-from zchat.client.methods import Methods, may_repeat
-from zchat.client.session import ChatState, Event, Session, Start
+from zchat.client.events import Event, event_of
+from zchat.client.methods import Methods, may_repeat, read_answer
+from zchat.client.session import Cursors, Session, Start
+from zchat.client.values import Download, KnownChat
 from zchat.rpc import results
 
 _KEPT_FREE: Final = 100
 """Places in the link that the device's own requests have."""
+
+
+async def _enter(
+    link: Link, token: str | None, name: str | None
+) -> tuple[results.Hello, results.Connected]:
+    """Ask who answers, and connect as a new user or as the token's."""
+    asked = {"token": token} if token else {"name": name} if name else {}
+    hello, connected = await asyncio.gather(
+        link.call("hello", {}, resend=True),
+        link.call("connect", asked, resend=token is not None),
+    )
+    return (
+        read_answer(hello, results.Hello),
+        read_answer(connected, results.Connected),
+    )
+
+
+async def _sync(link: Link, token: str) -> results.Sync:
+    """Where events begin that count from now on."""
+    found = await link.call("sync", {"token": token}, resend=True)
+    return read_answer(found, results.Sync)
+
+
+class KnownChats(Mapping[str, KnownChat]):
+    """The chats of a session, each handed out as a frozen value."""
+
+    def __init__(self, session: Session) -> None:
+        self._chats = session.chats
+
+    def __getitem__(self, chat_id: str) -> KnownChat:
+        chat = self._chats[chat_id]
+        return KnownChat(
+            id=chat.id,
+            name=chat.name,
+            title=chat.name,
+            kind=chat.kind,
+            cursor=chat.cursor,
+            head=chat.head,
+            read=chat.read,
+            unread=chat.unread,
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._chats))
+
+    def __len__(self) -> int:
+        return len(self._chats)
 
 
 class Client(Methods):
@@ -35,21 +82,20 @@ class Client(Methods):
         link: Link,
         hello: results.Hello,
         connected: results.Connected,
-        cursors: Mapping[str, int] | None,
-        start: Start,
+        session: Session,
+        begun: results.Sync | None,
     ) -> None:
         self._link = link
         self._slots = asyncio.Semaphore(IN_FLIGHT - _KEPT_FREE)
-        self._cursors = cursors
-        self._start = start
+        self._session = session
         self._device: Device | None = None
         self._closed = False
         self.token = connected.token
         self.user_id = connected.user_id
-        self.name = connected.name
         self.chat_default = connected.chat_default
         self.limits = hello.limits
-        self._heartbeat_seconds = hello.heartbeat
+        if begun is not None:
+            self._device = Device(link, connected.token, session, begun)
 
     @classmethod
     async def connect(
@@ -58,22 +104,29 @@ class Client(Methods):
         token: str | None = None,
         name: str | None = None,
         *,
-        cursors: Mapping[str, int] | None = None,
+        cursors: Cursors | None = None,
         start: Start = Start.HEAD,
+        listen: bool = True,
         answer_seconds: float = ANSWER_SECONDS,
         connect_seconds: float = ANSWER_SECONDS,
         on_up: Callable[[], None] = lambda: None,
         on_down: Callable[[], None] = lambda: None,
         keys: CurveKeys | None = None,
     ) -> Self:
-        """Come in: as a new user, or with its token as one from before.
+        """Connect as a new user, or as the user of a token.
 
         `server` is one or several of HOST, HOST:PORT, tcp:// and ipc://,
-        with commas between. `cursors` (from `cursors()`) and `start` say
-        where the events begin. `on_up` and `on_down` are called when a
-        connection comes and breaks. A server with CURVE wants `keys`
-        (curve.load_keys). Raises Refused; NoAnswer where no server
-        answers within `connect_seconds`, or none shakes hands.
+        with commas between. Events count from now on, whenever they are
+        taken; with `cursors` (from `cursors()`) or `start` from earlier.
+        They are kept, up to a bound beyond which they are fetched when
+        their turn comes. A program that takes none says `listen=False`,
+        which saves the event connection.
+
+        `answer_seconds` is how long a request may wait, `connect_seconds`
+        how long this call may. `on_up` and `on_down` are called when a
+        connection is made and lost. An encrypted server wants `keys`
+        (`load_keys`). Raises Refused, or NoAnswer where no server answers
+        in time or none accepts the keys.
         """
         link = Link(
             rpc_endpoints(server),
@@ -82,28 +135,20 @@ class Client(Methods):
             on_down=on_down,
             keys=keys,
         )
-        asked = {"token": token, "name": None if token else name}
         try:
             async with asyncio.timeout(connect_seconds):
-                hello, connected = await asyncio.gather(
-                    link.call("hello", {}, resend=True),
-                    link.call(
-                        "connect",
-                        {
-                            field: value
-                            for field, value in asked.items()
-                            if value is not None
-                        },
-                        resend=token is not None,
-                    ),
-                )
-            return cls(
-                link,
-                msgspec.convert(hello, results.Hello),
-                msgspec.convert(connected, results.Connected),
-                cursors,
-                start,
+                hello, connected = await _enter(link, token, name)
+                begun = None
+                if listen:
+                    begun = await _sync(link, connected.token)
+            session = Session(
+                connected.user_id,
+                hello.heartbeat,
+                cursors=cursors,
+                start=start,
+                name=connected.name,
             )
+            return cls(link, hello, connected, session, begun)
         except TimeoutError:
             link.close()
             raise NoAnswer(
@@ -132,6 +177,11 @@ class Client(Methods):
         self._link.close()
 
     @property
+    def name(self) -> str:
+        """The user's name, also where another device changed it."""
+        return self._session.name
+
+    @property
     def server(self) -> str:
         """The endpoint of the server in use, or being tried."""
         return self._link.endpoint
@@ -157,7 +207,7 @@ class Client(Methods):
 
     async def rename(self, name: str) -> str:
         """Change the caller's name; returns it as it now stands."""
-        self.name = await super().rename(name)
+        self._session.name = await super().rename(name)
         return self.name
 
     # Events.
@@ -171,37 +221,36 @@ class Client(Methods):
             yield event
 
     async def next_event(self) -> Event | None:
-        """The next event, waited for; None once the client is closed."""
+        """The next event, waited for; None once the client is closed.
+
+        Raises Refused where the server no longer knows the user. It may
+        be cancelled, as by a timeout, and loses nothing.
+        """
         if self._device is None:
             if self._closed:
                 return None
-            self._device = Device(
-                self._link,
-                self.token,
-                Session(
-                    self.user_id,
-                    self._heartbeat_seconds,
-                    cursors=self._cursors,
-                    start=self._start,
-                ),
-            )
-        return await self._device.next_event()
+            self._device = Device(self._link, self.token, self._session)
+        told = await self._device.next_event()
+        return None if told is None else event_of(told)
 
     @property
     def events_waiting(self) -> int:
         """How many events have come that were not taken yet."""
         return 0 if self._device is None else self._device.waiting
 
-    def cursors(self) -> dict[str, int]:
+    def cursors(self) -> Cursors:
         """Where the events that were taken end, for the next `connect`."""
         if self._device is None:
-            return dict(self._cursors or {})
+            return self._session.cursors()
         return self._device.cursors()
 
     @property
-    def known_chats(self) -> Mapping[str, ChatState]:
-        """The chats as events have told of them, by id."""
-        return {} if self._device is None else self._device.chats
+    def known_chats(self) -> Mapping[str, KnownChat]:
+        """The user's chats by id, as events have told of them.
+
+        Read-only, and up to date whenever it is read.
+        """
+        return KnownChats(self._session)
 
     # Files.
 
@@ -222,7 +271,7 @@ class Client(Methods):
             self, source, chat_id or self.chat_default, name
         )
 
-    async def download(self, file_id: str) -> results.Download:
+    async def download(self, file_id: str) -> Download:
         """A whole file, in memory."""
         return await files.download(self, file_id)
 

@@ -1,17 +1,20 @@
 """The blocking client: the asyncio one on a thread of its own."""
 
 import asyncio
+import concurrent.futures
 import functools
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from zchat.certificates import CurveKeys
 from zchat.client import aio
 from zchat.client.addresses import DEFAULT_SERVER
 from zchat.client.connection import ANSWER_SECONDS, NoAnswer
-from zchat.client.session import ChatState, Event, Start
+from zchat.client.events import Event
+from zchat.client.session import Cursors, Start
+from zchat.client.values import KnownChat
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -20,66 +23,104 @@ _FINISH_SECONDS: Final = 1.0
 
 
 class _Loop:
-    """An event loop on a daemon thread."""
+    """An event loop on a daemon thread, used from any thread until `stop`.
+
+    What is handed to the loop and the decision to stop go through one
+    lock: whatever was taken before the stop is finished by it, and what
+    comes later is refused. So nobody waits for a loop that runs no more.
+    """
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(
-            target=self.loop.run_forever, name="zchat-client", daemon=True
+        self._loop = asyncio.new_event_loop()
+        self._lock = threading.Lock()
+        self._stopping = False
+        self._thread = threading.Thread(
+            target=self._run, name="zchat-client", daemon=True
         )
-        self.thread.start()
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.close()
 
     def wait(self, work: Coroutine[Any, Any, R]) -> R:
-        """The result of a coroutine that runs on the loop."""
-        if self.loop.is_closed():
-            work.close()
-            raise NoAnswer("The client was closed.", sent=False)
-        future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        """The result of a coroutine that runs on the loop.
+
+        Raises NoAnswer once the loop was told to stop.
+        """
+        with self._lock:
+            if self._stopping:
+                work.close()
+                raise NoAnswer("The client was closed.", sent=False)
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
+        except concurrent.futures.CancelledError:
+            raise NoAnswer("The client was closed.", sent=True) from None
         except BaseException:
             future.cancel()
             raise
 
-    def stop(self) -> None:
-        """Let what still waits come to its end, then stop."""
-        self.wait(self._finish())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join()
-        self.loop.close()
+    def stop(self, last: Coroutine[Any, Any, None]) -> None:
+        """Run this, let what still waits come to its end, then stop.
 
-    @staticmethod
-    async def _finish() -> None:
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        if others:
-            _, stuck = await asyncio.wait(others, timeout=_FINISH_SECONDS)
-            for task in stuck:
-                task.cancel()
-            await asyncio.gather(*stuck, return_exceptions=True)
+        Returns when the thread has ended, whichever thread stopped it.
+        """
+        with self._lock:
+            is_first, self._stopping = not self._stopping, True
+            if is_first:
+                asyncio.run_coroutine_threadsafe(
+                    self._finish(last), self._loop
+                )
+        if not is_first:
+            last.close()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    async def _finish(self, last: Coroutine[Any, Any, None]) -> None:
+        try:
+            await last
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            if others:
+                _, stuck = await asyncio.wait(others, timeout=_FINISH_SECONDS)
+                for task in stuck:
+                    task.cancel()
+                await asyncio.gather(*stuck, return_exceptions=True)
+        finally:
+            self._loop.call_soon(self._loop.stop)
+
+
+async def _nothing() -> None:
+    """What a loop does last that has no client to close."""
 
 
 def _blocking(
     method: Callable[Concatenate[aio.Client, P], Coroutine[Any, Any, R]],
-) -> Callable[Concatenate["Client", P], R]:
+) -> Callable[Concatenate["BlockingClient", P], R]:
     """The method of the asyncio client, waited for."""
 
     @functools.wraps(method)
-    def call(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def call(
+        self: "BlockingClient", /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
         return self._loop.wait(method(self._client, *args, **kwargs))
 
     return call
 
 
-class Client:
-    """As `aio.Client`, method for method; made by `Client.connect()`.
+class BlockingClient:
+    """As `Client`, method for method, on a thread of its own.
 
-    May be used from any thread.
+    Made by `BlockingClient.connect()`. May be used from any thread; when
+    one closes it, what the others wait for ends with NoAnswer, and
+    iterations over events end.
     """
 
     def __init__(self, loop: _Loop, client: aio.Client) -> None:
         self._loop = loop
         self._client = client
-        self._closed = False
         self.token = client.token
         self.user_id = client.user_id
         self.chat_default = client.chat_default
@@ -92,13 +133,14 @@ class Client:
         token: str | None = None,
         name: str | None = None,
         *,
-        cursors: Mapping[str, int] | None = None,
+        cursors: Cursors | None = None,
         start: Start = Start.HEAD,
+        listen: bool = True,
         answer_seconds: float = ANSWER_SECONDS,
         connect_seconds: float = ANSWER_SECONDS,
         keys: CurveKeys | None = None,
     ) -> Self:
-        """Come in: as `aio.Client.connect`."""
+        """Connect: as `Client.connect`."""
         loop = _Loop()
         try:
             return cls(
@@ -110,6 +152,7 @@ class Client:
                         name,
                         cursors=cursors,
                         start=start,
+                        listen=listen,
                         answer_seconds=answer_seconds,
                         connect_seconds=connect_seconds,
                         keys=keys,
@@ -117,7 +160,7 @@ class Client:
                 ),
             )
         except BaseException:
-            loop.stop()
+            loop.stop(_nothing())
             raise
 
     def __enter__(self) -> Self:
@@ -133,10 +176,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connections and end the thread."""
-        if not self._closed:
-            self._closed = True
-            self._loop.wait(self._client.close())
-            self._loop.stop()
+        self._loop.stop(self._client.close())
 
     @property
     def name(self) -> str:
@@ -154,9 +194,11 @@ class Client:
         return self._client.is_up
 
     @property
-    def known_chats(self) -> Mapping[str, ChatState]:
-        """The chats as events have told of them, by id."""
-        return self._client.known_chats
+    def known_chats(self) -> Mapping[str, KnownChat]:
+        """The user's chats by id, as events have told of them by now."""
+        return self._on_loop(
+            lambda: MappingProxyType(dict(self._client.known_chats))
+        )
 
     def events(self) -> Iterator[Event]:
         """The events of all chats and the inbox, until `close`."""
@@ -176,24 +218,28 @@ class Client:
         try:
             return self._loop.wait(take())
         except NoAnswer:
-            if self._closed:
-                return None
-            raise
+            return None
 
     @property
     def events_waiting(self) -> int:
         """How many events have come that were not taken yet."""
         return self._client.events_waiting
 
-    def cursors(self) -> dict[str, int]:
+    def cursors(self) -> Cursors:
         """Where the events that were taken end, for the next `connect`."""
+        return self._on_loop(self._client.cursors)
 
-        async def taken() -> dict[str, int]:
-            return self._client.cursors()
+    def _on_loop(self, look: Callable[[], R]) -> R:
+        """What this finds while nothing else moves, also once closed."""
 
-        if self._loop.loop.is_closed():
-            return self._client.cursors()
-        return self._loop.wait(taken())
+        async def work() -> R:
+            return look()
+
+        try:
+            return self._loop.wait(work())
+        except NoAnswer:
+            self.close()
+            return look()
 
     call = _blocking(aio.Client.call)
     hello = _blocking(aio.Client.hello)

@@ -11,6 +11,7 @@ import logging
 import os
 import random
 import struct
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
@@ -31,6 +32,8 @@ _LAST_BACKOFF_SECONDS: Final = 5.0
 # With -1, libzmq throws away what it received just before a break.
 _NEVER_MILLISECONDS: Final = 3_600_000
 _CLOSED: Final = "The client was closed."
+_PORTION: Final = 500
+"""Topics subscribed at once; libzmq queues 1000 by default."""
 _RECEIVE_HIGH_WATER: Final = 10_000
 _UP: Final = zmq.Event.HANDSHAKE_SUCCEEDED
 _DOWN: Final = (
@@ -496,11 +499,23 @@ class Link:
             self._lost()
 
 
+class _Wanted(msgspec.Struct):
+    """Topics that wait for their portion; `live` when all are."""
+
+    topics: dict[bytes, None]
+    live: Callable[[], None]
+
+
 class Subscriber:
     """One connection to an event socket; `down` is called when it ends.
 
     `received` gets each message's topic and body. Reconnecting is for
     the owner to do, with a new Subscriber: it has to catch up anyway.
+
+    Topics are subscribed in portions, each with a barrier behind it, so
+    that no queue on the way has to hold them all. The last barrier stays
+    subscribed: a proxy that connects anew subscribes to it again, so when
+    it comes unasked, events may have been lost, and `renewed` is called.
     """
 
     def __init__(
@@ -509,10 +524,14 @@ class Subscriber:
         received: Callable[[bytes, bytes], None],
         up: Callable[[], None],
         down: Callable[[], None],
+        renewed: Callable[[], None],
         keys: CurveKeys | None = None,
     ) -> None:
         self._received = received
-        self._barriers: dict[bytes, Callable[[], None]] = {}
+        self._renewed = renewed
+        self._wanted: deque[_Wanted] = deque()
+        self._barrier: bytes | None = None
+        self._standing: bytes | None = None
         self._socket = ZmqSocket(
             zmq.SUB, endpoint, self._drain, up, down, keys
         )
@@ -521,17 +540,18 @@ class Subscriber:
         self, wanted: Iterable[bytes], live: Callable[[], None]
     ) -> None:
         """Subscribe; `live` is called once all of it has taken effect."""
-        for topic in wanted:
-            self._socket.socket.subscribe(topic)
-        barrier = topics.barrier_topic(os.urandom(16))
-        self._barriers[barrier] = live
-        self._socket.socket.subscribe(barrier)
-        self._socket.check_soon()
+        self._wanted.append(_Wanted(dict.fromkeys(wanted), live))
+        if self._barrier is None:
+            self._subscribe_portion()
 
     def unsubscribe(self, unwanted: Iterable[bytes]) -> None:
         """Forget these topics."""
         for topic in unwanted:
-            self._socket.socket.unsubscribe(topic)
+            waits = [w.topics for w in self._wanted if topic in w.topics]
+            for waiting in waits:
+                del waiting[topic]
+            if not waits:
+                self._socket.socket.unsubscribe(topic)
         self._socket.check_soon()
 
     def pause(self) -> None:
@@ -560,10 +580,34 @@ class Subscriber:
             return
         plug.check_soon()
 
+    def _subscribe_portion(self) -> None:
+        """Subscribe to the next topics that wait, and to a barrier."""
+        waiting = self._wanted[0].topics
+        for topic in list(waiting)[:_PORTION]:
+            del waiting[topic]
+            self._socket.socket.subscribe(topic)
+        self._barrier = topics.barrier_topic(os.urandom(16))
+        self._socket.socket.subscribe(self._barrier)
+        self._socket.check_soon()
+
     def _take(self, topic: bytes, body: bytes) -> None:
-        live = self._barriers.pop(topic, None)
-        if live is None:
+        if topic == self._barrier:
+            self._portion_is_live(topic)
+        elif topic == self._standing:
+            self._renewed()
+        elif not topics.is_barrier(topic):
             self._received(topic, body)
-            return
-        self._socket.socket.unsubscribe(topic)
-        live()
+
+    def _portion_is_live(self, barrier: bytes) -> None:
+        """Go on with the next portion, or report that all are live."""
+        if self._standing is not None:
+            self._socket.socket.unsubscribe(self._standing)
+        self._standing, self._barrier = barrier, None
+        done = None
+        if not self._wanted[0].topics:
+            done = self._wanted.popleft()
+        if self._wanted:
+            self._subscribe_portion()
+        self._socket.check_soon()
+        if done is not None:
+            done.live()

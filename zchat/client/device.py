@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -19,12 +19,12 @@ from zchat.client.connection import (
 )
 from zchat.client.session import (
     AskSync,
-    ChatState,
     Command,
+    Cursors,
     Deliver,
     Event,
     Fetch,
-    MessageEvent,
+    NewMessage,
     Reconnect,
     Session,
     Subscribe,
@@ -35,6 +35,7 @@ from zchat.rpc import results
 
 TICK_SECONDS: Final = 1.0
 QUEUE_LIMIT: Final = 2000
+PAUSE_SECONDS: Final = 5.0
 
 _log = logging.getLogger("zchat.client")
 
@@ -42,11 +43,20 @@ _log = logging.getLogger("zchat.client")
 class Device:
     """One device's events, as they are taken with `next_event`.
 
-    While QUEUE_LIMIT events wait to be taken nothing more is read: what
-    the server then drops is fetched afterwards.
+    While QUEUE_LIMIT events wait to be taken nothing more is read, and
+    after PAUSE_SECONDS the event connection is given up, so that neither
+    side keeps what nobody takes. What was missed is fetched when there is
+    room again. `begun` is the answer to
+    a `sync` that was asked before, from which on events count.
     """
 
-    def __init__(self, link: Link, token: str, session: Session) -> None:
+    def __init__(
+        self,
+        link: Link,
+        token: str,
+        session: Session,
+        begun: results.Sync | None = None,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._link = link
         self._token = token
@@ -69,15 +79,13 @@ class Device:
         }
         self._retry: asyncio.Handle = self._loop.call_soon(self._ask_where)
         self._ticker = self._loop.call_later(TICK_SECONDS, self._tick)
-
-    @property
-    def chats(self) -> Mapping[str, ChatState]:
-        """The chats as the device knows them, by id."""
-        return self._session.chats
+        self._giving_up: asyncio.Handle | None = None
+        if begun is not None:
+            self._run(session.synced(begun))
 
     @property
     def epoch(self) -> str | None:
-        """The store's epoch; None until it is known."""
+        """The store's epoch, once it is known."""
         return self._session.epoch
 
     @property
@@ -85,13 +93,17 @@ class Device:
         """How many events wait to be taken."""
         return len(self._queue)
 
-    def cursors(self) -> dict[str, int]:
+    def cursors(self) -> Cursors:
         """The seq of each chat up to which events were taken."""
-        cursors = self._session.cursors()
-        for event in reversed(self._queue):
-            if isinstance(event, MessageEvent):
-                cursors[event.chat_id] = event.message.seq - 1
-        return cursors
+        reached = self._session.cursors()
+        waiting = {
+            event.chat_id: event.message.seq - 1
+            for event in reversed(self._queue)
+            if isinstance(event, NewMessage)
+        }
+        if not waiting:
+            return reached
+        return Cursors.of(reached.epoch, reached.seqs | waiting)
 
     async def next_event(self) -> Event | None:
         """The next event, waited for; None once closed.
@@ -115,6 +127,8 @@ class Device:
         self._closed = True
         self._retry.cancel()
         self._ticker.cancel()
+        if self._giving_up is not None:
+            self._giving_up.cancel()
         self._drop_subscriber()
         self._wake.set()
 
@@ -129,7 +143,7 @@ class Device:
     def _told_where(
         self, error: Refused | NoAnswer | None, result: Any
     ) -> None:
-        if self._closed:
+        if self._closed or self._paused or self._subscriber is not None:
             return
         try:
             if error is not None:
@@ -140,10 +154,9 @@ class Device:
                 self._published,
                 self._came_up,
                 self._went_down,
+                self._renewed,
                 self._link.keys,
             )
-            if self._paused:
-                self._subscriber.pause()
         except (ZchatError, msgspec.ValidationError, zmq.ZMQError) as fault:
             _log.warning("no events: %s", fault)
             self._retry_later()
@@ -162,6 +175,9 @@ class Device:
         self._drop_subscriber()
         self._run(self._session.disconnected())
         self._retry_later()
+
+    def _renewed(self) -> None:
+        self._run(self._session.renewed(self._loop.time()))
 
     def _drop_subscriber(self) -> None:
         if self._subscriber is not None:
@@ -217,6 +233,8 @@ class Device:
         self._request("sync", {}, reply)
 
     def _sync_failed(self, fault: Exception) -> None:
+        if self._closed:
+            return
         if isinstance(fault, Refused) and fault.code is Code.UNAUTHORIZED:
             self._failure = fault
             self._wake.set()
@@ -264,11 +282,24 @@ class Device:
             self._paused = True
             if self._subscriber is not None:
                 self._subscriber.pause()
+            self._giving_up = self._loop.call_later(
+                PAUSE_SECONDS, self._give_up
+            )
+
+    def _give_up(self) -> None:
+        self._retry.cancel()
+        self._drop_subscriber()
+        self._run(self._session.disconnected())
 
     def _resume(self) -> None:
         self._paused = False
+        if self._giving_up is not None:
+            self._giving_up.cancel()
         if self._subscriber is not None:
             self._subscriber.resume()
+        else:
+            self._retry.cancel()
+            self._ask_where()
         held_back, self._held_back = self._held_back, []
         for fetch in held_back:
             self._fetch(fetch)

@@ -9,10 +9,10 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from zchat.client import values
 from zchat.client.connection import NoAnswer
 from zchat.client.methods import Methods
 from zchat.errors import Code, Refused
-from zchat.rpc import results
 
 TRIES: Final = 5
 NAME_BYTES: Final = 180
@@ -83,7 +83,7 @@ async def upload(
 
 
 async def _send_chunks(
-    client: Methods, stream: BinaryIO, begun: results.Upload, size: int
+    client: Methods, stream: BinaryIO, begun: values.Upload, size: int
 ) -> bool:
     """Whether all arrived; if not, ask where the upload stands.
 
@@ -108,7 +108,7 @@ async def _send_chunks(
     return True
 
 
-async def download(client: Methods, file_id: str) -> results.Download:
+async def download(client: Methods, file_id: str) -> values.Download:
     """A whole file, in memory."""
     found = await client.download_range(file_id)
     pieces = [found.data]
@@ -119,7 +119,7 @@ async def download(client: Methods, file_id: str) -> results.Download:
             break
         pieces.append(piece)
         offset += len(piece)
-    return results.Download(
+    return values.Download(
         data=b"".join(pieces),
         size=found.size,
         name=found.name,

@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from zchat.client import values
 from zchat.client.connection import NoAnswer
 from zchat.rpc import results
 from zchat.rpc.methods import METHOD_BY_NAME
 
-Answer = TypeVar("Answer", bound=results.Result)
+Answer = TypeVar("Answer", bound=msgspec.Struct)
 
 
 def may_repeat(method: str, params: Mapping[str, Any]) -> bool:
@@ -21,7 +22,8 @@ def may_repeat(method: str, params: Mapping[str, Any]) -> bool:
     return row is not None and row.may_repeat(params)
 
 
-def _read(plain: object, kind: type[Answer]) -> Answer:
+def read_answer(plain: object, kind: type[Answer]) -> Answer:
+    """The result as a value of this kind; NoAnswer if it is none."""
     try:
         return msgspec.convert(plain, kind)
     except msgspec.ValidationError as error:
@@ -45,15 +47,15 @@ class Methods(ABC):
     async def _ask(
         self, kind: type[Answer], method: str, **params: object
     ) -> Answer:
-        return _read(await self.call(method, **params), kind)
+        return read_answer(await self.call(method, **params), kind)
 
-    async def hello(self) -> results.Hello:
+    async def hello(self) -> values.Hello:
         """Who answers, where the events are, and the limits."""
-        return await self._ask(results.Hello, "hello")
+        return await self._ask(values.Hello, "hello")
 
-    async def status(self) -> results.Status:
+    async def status(self) -> values.Status:
         """The server's and the caller's state."""
-        return await self._ask(results.Status, "status")
+        return await self._ask(values.Status, "status")
 
     async def send(
         self,
@@ -63,13 +65,13 @@ class Methods(ABC):
         comment_on: str | None = None,
         files: Sequence[str] = (),
         idempotency_key: str | None = None,
-    ) -> results.Sent:
+    ) -> values.Sent:
         """Send a message, by default to the common chat: once.
 
         Without a key one is made, so that a lost answer doubles nothing.
         """
         return await self._ask(
-            results.Sent,
+            values.Sent,
             "send",
             text=text,
             chat_id=chat_id,
@@ -80,10 +82,10 @@ class Methods(ABC):
 
     async def comment(
         self, message_id: str, text: str, *, idempotency_key: str | None = None
-    ) -> results.Sent:
+    ) -> values.Sent:
         """Put a message on another message; as `send`."""
         return await self._ask(
-            results.Sent,
+            values.Sent,
             "comment",
             message_id=message_id,
             text=text,
@@ -96,28 +98,28 @@ class Methods(ABC):
         depth: int | None = None,
         limit: int | None = None,
         after: str | None = None,
-    ) -> list[results.Chat]:
+    ) -> tuple[values.Chat, ...]:
         """A page of the caller's chats, the common one first."""
         page = await self._ask(
-            results.Chats, "chats", depth=depth, limit=limit, after=after
+            values.Chats, "chats", depth=depth, limit=limit, after=after
         )
-        return page.chats or []
+        return page.chats
 
-    async def all_chats(self, depth: int = 0) -> list[results.Chat]:
+    async def all_chats(self, depth: int = 0) -> tuple[values.Chat, ...]:
         """All of the caller's chats, page by page."""
-        found: list[results.Chat] = []
+        found: list[values.Chat] = []
         while page := await self.chats(
             depth=depth, after=found[-1].id if found else None
         ):
             found += page
-        return found
+        return tuple(found)
 
     async def chat(
         self, chat_id: str, *, depth: int | None = None
-    ) -> results.Chat:
+    ) -> values.Chat:
         """One chat with its newest messages: `chats` with a `chat_id`."""
         found = await self.call("chats", chat_id=chat_id, depth=depth)
-        return _read(found.get("history"), results.Chat)
+        return read_answer(found.get("history"), values.Chat)
 
     async def history(
         self,
@@ -127,10 +129,10 @@ class Methods(ABC):
         after: int | None = None,
         around: int | None = None,
         limit: int | None = None,
-    ) -> results.History:
+    ) -> values.History:
         """A page of messages, oldest first; by default the newest."""
         return await self._ask(
-            results.History,
+            values.History,
             "history",
             chat_id=chat_id,
             before=before,
@@ -145,10 +147,10 @@ class Methods(ABC):
         *,
         after: int | None = None,
         limit: int | None = None,
-    ) -> list[results.Message]:
+    ) -> tuple[values.Message, ...]:
         """The comments on a message, oldest first."""
         found = await self._ask(
-            results.Messages,
+            values.Messages,
             "comments",
             message_id=message_id,
             after=after,
@@ -158,13 +160,13 @@ class Methods(ABC):
 
     async def unread(
         self, *, ack: bool = False, limit: int | None = None
-    ) -> results.Unread:
+    ) -> values.Unread:
         """What came since the read positions; `ack` moves them past it.
 
         They are moved by `read`, after the messages have arrived: the
         server's own `ack` would lose them together with its answer.
         """
-        found = await self._ask(results.Unread, "unread", limit=limit)
+        found = await self._ask(values.Unread, "unread", limit=limit)
         if ack:
             for chat in found.chats:
                 if chat.messages:
@@ -178,9 +180,9 @@ class Methods(ABC):
         )
         return moved.seq
 
-    async def sync(self) -> results.Sync:
+    async def sync(self) -> values.Sync:
         """All that a device needs to start or to catch up."""
-        return await self._ask(results.Sync, "sync")
+        return await self._ask(values.Sync, "sync")
 
     async def p2p(self, user_id: str) -> str:
         """The id of the private chat with another user."""
@@ -210,21 +212,21 @@ class Methods(ABC):
         *,
         after: str | None = None,
         limit: int | None = None,
-    ) -> list[results.Person]:
+    ) -> tuple[values.Person, ...]:
         """A page of a chat's members, by user id."""
         found = await self._ask(
-            results.Users, "users", chat_id=chat_id, after=after, limit=limit
+            values.Users, "users", chat_id=chat_id, after=after, limit=limit
         )
         return found.users
 
-    async def all_users(self, chat_id: str) -> list[results.Person]:
+    async def all_users(self, chat_id: str) -> tuple[values.Person, ...]:
         """All members of a chat, page by page."""
-        found: list[results.Person] = []
+        found: list[values.Person] = []
         while page := await self.users(
             chat_id, after=found[-1].id if found else None
         ):
             found += page
-        return found
+        return tuple(found)
 
     async def rename(self, name: str) -> str:
         """Change the caller's name; returns it as it now stands."""
@@ -240,10 +242,10 @@ class Methods(ABC):
         comment_on: str | None = None,
         files: Sequence[str] = (),
         idempotency_key: str | None = None,
-    ) -> results.Scheduled:
+    ) -> values.Scheduled:
         """Send a message at a time (RFC 3339 or with a time zone)."""
         return await self._ask(
-            results.Scheduled,
+            values.Scheduled,
             "schedule",
             text=text,
             chat_id=chat_id,
@@ -257,10 +259,10 @@ class Methods(ABC):
 
     async def scheduled(
         self, state: str | None = None
-    ) -> list[results.ScheduledMessage]:
+    ) -> tuple[values.ScheduledMessage, ...]:
         """The caller's scheduled messages, or those in one state."""
         found = await self._ask(
-            results.ScheduledMessages, "scheduled", state=state
+            values.ScheduledMessages, "scheduled", state=state
         )
         return found.messages
 
@@ -270,10 +272,10 @@ class Methods(ABC):
 
     async def begin_upload(
         self, chat_id: str, name: str, size: int, sha256: str
-    ) -> results.Upload:
+    ) -> values.Upload:
         """The method `upload`: begin a file, or learn where it stands."""
         return await self._ask(
-            results.Upload,
+            values.Upload,
             "upload",
             chat_id=chat_id,
             name=name,
@@ -283,10 +285,10 @@ class Methods(ABC):
 
     async def upload_chunk(
         self, file_id: str, offset: int, data: bytes
-    ) -> results.Uploaded:
+    ) -> values.Uploaded:
         """Add the next bytes to an upload."""
         return await self._ask(
-            results.Uploaded,
+            values.Uploaded,
             "upload_chunk",
             file_id=file_id,
             offset=offset,
@@ -295,10 +297,10 @@ class Methods(ABC):
 
     async def download_range(
         self, file_id: str, offset: int = 0, length: int | None = None
-    ) -> results.Download:
+    ) -> values.Download:
         """The method `download`: a range of a file."""
         return await self._ask(
-            results.Download,
+            values.Download,
             "download",
             file_id=file_id,
             offset=offset,
@@ -334,33 +336,35 @@ class Methods(ABC):
         *,
         expires_in: int | None = None,
         max_uses: int | None = None,
-    ) -> results.NewLink:
+    ) -> values.NewLink:
         """Make a link into a group; `expires_in` is in seconds."""
         return await self._ask(
-            results.NewLink,
+            values.NewLink,
             "invite_link",
             chat_id=chat_id,
             expires_in=expires_in,
             max_uses=max_uses,
         )
 
-    async def invite_links(self, chat_id: str) -> list[results.LinkInfo]:
+    async def invite_links(self, chat_id: str) -> tuple[values.LinkInfo, ...]:
         """The live links of a group; owner only."""
-        found = await self._ask(results.Links, "invite_links", chat_id=chat_id)
+        found = await self._ask(values.Links, "invite_links", chat_id=chat_id)
         return found.links
 
     async def revoke_link(self, link: str) -> None:
         """Make a link useless, by the link or its id; owner only."""
         await self._ask(results.Empty, "revoke_link", link=link)
 
-    async def join(self, link: str) -> results.Joined:
+    async def join(self, link: str) -> values.Joined:
         """Ask to come into a group by a link."""
-        return await self._ask(results.Joined, "join", link=link)
+        return await self._ask(values.Joined, "join", link=link)
 
-    async def join_requests(self, chat_id: str) -> list[results.JoinRequest]:
+    async def join_requests(
+        self, chat_id: str
+    ) -> tuple[values.JoinRequest, ...]:
         """Who waits to come in, longest first; owner only."""
         found = await self._ask(
-            results.JoinRequests, "join_requests", chat_id=chat_id
+            values.JoinRequests, "join_requests", chat_id=chat_id
         )
         return found.requests
 

@@ -30,7 +30,46 @@ class Start(Enum):
     UNREAD = "unread"
 
 
-class MessageEvent(Struct, frozen=True):
+class ChatCursor(Struct, frozen=True):
+    """How far one chat was delivered: the seq of its last message."""
+
+    chat_id: str
+    seq: int
+
+
+class Cursors(Struct, frozen=True):
+    """How far each chat was delivered, to be saved and resumed from.
+
+    `epoch` is the store's: in a restored store the numbers count other
+    messages, so a device that resumes there forgets them.
+    """
+
+    epoch: str | None = None
+    chats: tuple[ChatCursor, ...] = ()
+
+    @classmethod
+    def of(cls, epoch: str | None, seqs: Mapping[str, int]) -> "Cursors":
+        """The cursors of these chats; `epoch` None: whatever it is."""
+        return cls(
+            epoch, tuple(ChatCursor(id, seq) for id, seq in seqs.items())
+        )
+
+    @property
+    def seqs(self) -> dict[str, int]:
+        """The seq by chat id."""
+        return {cursor.chat_id: cursor.seq for cursor in self.chats}
+
+    def to_json(self) -> str:
+        """The cursors as text, for a file."""
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "Cursors":
+        """What `to_json` made; raises ValueError for anything else."""
+        return msgspec.json.decode(text, type=cls)
+
+
+class NewMessage(Struct, frozen=True):
     """A message of a chat: once, and in the order of `message.seq`."""
 
     chat_id: str
@@ -50,10 +89,20 @@ class Notice(Struct, frozen=True):
 
 
 class CaughtUp(Struct, frozen=True):
-    """All that was sent before the (re)connection has been delivered."""
+    """Everything sent before the (re)connection has been delivered."""
 
 
-Event = MessageEvent | Notice | CaughtUp
+class Restored(Struct, frozen=True):
+    """The server's store was restored from a copy: forget what came.
+
+    The messages that the restored store counts as unread follow, some of
+    them for the second time.
+    """
+
+    epoch: str
+
+
+Event = NewMessage | Notice | CaughtUp | Restored
 
 
 class Subscribe(Struct, frozen=True):
@@ -112,7 +161,6 @@ class ChatState(Struct, kw_only=True):
     keys: dict[int, bytes] = field(default_factory=dict)
     held: dict[int, results.Message] = field(default_factory=dict)
     fetching: Fetch | None = None
-    stalled: bool = False
 
 
 class _Unopened(Struct, frozen=True):
@@ -128,8 +176,13 @@ class Session:
 
     `cursors` resume a device that was here before: it gets all that
     came since. Chats that are in none of them start at `start` in a
-    fresh device, else with the first message that may be seen. Every
-    input returns the commands to carry out, in order.
+    fresh device, else with the first message that may be seen. A sync
+    that was asked before `connected` says where a fresh device starts.
+    `name` is the user's name, as far as it was told here. Every input
+    returns the commands to carry out, in order.
+
+    In another epoch the numbers count other messages. All is forgotten
+    then, and each chat begins behind what the restored store calls read.
     """
 
     def __init__(
@@ -137,14 +190,16 @@ class Session:
         user_id: str,
         heartbeat_seconds: float,
         *,
-        cursors: Mapping[str, int] | None = None,
+        cursors: Cursors | None = None,
         start: Start = Start.HEAD,
+        name: str = "",
     ) -> None:
         self.user_id = user_id
+        self.name = name
         self.chats: dict[str, ChatState] = {}
         self._heartbeat_seconds = heartbeat_seconds
         self._start = start if cursors is None else None
-        self._left = dict(cursors or {})
+        self._left = cursors.seqs if cursors else {}
         self._inbox = topics.inbox_topic(user_id)
         self._inbox_keys: dict[int, bytes] = {}
         self._chat_of = {
@@ -162,9 +217,13 @@ class Session:
         self._sync_again = False
         self._sync_due = False
         self._syncs_asked = 0
-        self._at_sync: dict[str, tuple[int, int]] = {}
+        self._at_sync = {id: (seq, 0) for id, seq in self._left.items()}
         self._synced_once = False
-        self._epoch: str | None = None
+        self._is_confirmed = False
+        self._top_at = -1
+        self._stalled: set[str] = set()
+        self._epoch = cursors.epoch if cursors else None
+        self._epoch_told: str | None = None
         self._gaps: int | None = None
         self._heartbeat_came = False
         self._last_heartbeat = 0.0
@@ -180,18 +239,20 @@ class Session:
             "chat_added": self._on_chat_added,
             "chat_removed": self._on_chat_removed,
             "read": self._on_read,
+            "renamed": self._on_own_name,
         }
 
     @property
     def epoch(self) -> str | None:
-        """The store's epoch as it was last told; None until then."""
+        """The store's epoch, as the last sync or the cursors tell it."""
         return self._epoch
 
-    def cursors(self) -> dict[str, int]:
-        """The seq up to which each chat was delivered, to be saved."""
-        return self._left | {
+    def cursors(self) -> Cursors:
+        """How far each chat was delivered, to be saved."""
+        seqs = self._left | {
             chat.id: chat.cursor for chat in self.chats.values()
         }
+        return Cursors.of(self._epoch, seqs)
 
     def connected(self, now: float) -> list[Command]:
         """A new event connection is there: start from the top.
@@ -202,6 +263,16 @@ class Session:
         self._gaps = None
         self._last_heartbeat = now
         self._from_the_top((topics.HEARTBEAT, self._inbox, *self._chat_of))
+        return self._done()
+
+    def renewed(self, now: float) -> list[Command]:
+        """A barrier came unasked: something on the way connected anew.
+
+        The subscriptions are in place again; what came between is lost.
+        """
+        self._gaps = None
+        self._last_heartbeat = now
+        self._from_the_top(())
         return self._done()
 
     def disconnected(self) -> list[Command]:
@@ -220,7 +291,10 @@ class Session:
     def synced(self, sync: results.Sync) -> list[Command]:
         """The answer to AskSync."""
         self._syncing = False
-        self._epoch = sync.epoch
+        if self._epoch not in (None, sync.epoch):
+            self._forget(sync.epoch)
+        self._epoch = self._epoch_told = sync.epoch
+        self._is_confirmed = self._syncs_asked > self._top_at
         if self._gaps is None:
             self._gaps = sync.gaps
         self._keep_key(self._inbox_keys, sync.inbox_key)
@@ -234,6 +308,7 @@ class Session:
         self._tune(added)
         self._open_again()
         for chat in self.chats.values():
+            self._follow(chat)
             self._catch_up(chat)
         if self._sync_again:
             self._ask_sync()
@@ -256,7 +331,7 @@ class Session:
         """The fetch failed: perhaps the chat is no longer ours."""
         chat = self._end_fetch(fetch)
         if chat is not None:
-            chat.stalled = True
+            self._stalled.add(chat.id)
             self._ask_sync()
         return self._done()
 
@@ -285,10 +360,9 @@ class Session:
             return self.disconnected()
         if self._sync_due:
             self._ask_sync()
-        for chat in self.chats.values():
-            if chat.stalled:
-                chat.stalled = False
-                self._catch_up(chat)
+        stalled, self._stalled = self._stalled, set()
+        for chat_id in sorted(stalled & self.chats.keys()):
+            self._catch_up(self.chats[chat_id])
         return self._done()
 
     def _done(self) -> list[Command]:
@@ -298,6 +372,7 @@ class Session:
             or self._subscribing
             or self._fetches
             or self._sync_due
+            or self._stalled
         )
         if self._catching_up and self._connected and not waiting:
             self._catching_up = False
@@ -313,7 +388,12 @@ class Session:
     # From the top: subscribe, barrier, sync, fetch.
 
     def _from_the_top(self, wanted: tuple[bytes, ...]) -> None:
+        """Begin again; until a sync says that the epoch is the same,
+        messages are held back.
+        """
         self._catching_up = True
+        self._is_confirmed = False
+        self._top_at = self._syncs_asked
         self._subscribe(wanted)
 
     def _subscribe(self, wanted: tuple[bytes, ...]) -> None:
@@ -336,6 +416,17 @@ class Session:
         for chat in self.chats.values():
             self._at_sync[chat.id] = (chat.cursor, chat.read)
         self._commands.append(AskSync())
+
+    def _forget(self, epoch: str) -> None:
+        """The store was restored: what is known counts no more."""
+        self._commands.append(Deliver(Restored(epoch)))
+        self.chats.clear()
+        self._left.clear()
+        self._at_sync.clear()
+        self._behind.clear()
+        self._stalled.clear()
+        self._inbox_keys.clear()
+        self._start = Start.UNREAD
 
     def _merge(self, found: results.SyncChat) -> bool:
         """Take one chat of a sync in; whether it is new here."""
@@ -406,6 +497,7 @@ class Session:
     def _remove(self, chat: ChatState) -> None:
         del self.chats[chat.id]
         self._behind.pop(chat.id, None)
+        self._stalled.discard(chat.id)
         self._left[chat.id] = chat.cursor
         self._notice("chat_removed", chat.id, {})
 
@@ -428,7 +520,8 @@ class Session:
     # Messages: order, gaps, pages.
 
     def _catch_up(self, chat: ChatState) -> None:
-        if chat.cursor < chat.head and not (chat.fetching or chat.stalled):
+        is_waiting = chat.fetching or chat.id in self._stalled
+        if chat.cursor < chat.head and not is_waiting:
             self._behind[chat.id] = None
 
     def _start_fetches(self) -> None:
@@ -460,7 +553,8 @@ class Session:
             through = page.messages[-1].seq if page.messages else after
         chat.head = max(chat.head, page.head)
         self._advance(chat, through)
-        chat.stalled = through <= after and chat.cursor < chat.head
+        if through <= after and chat.cursor < chat.head:
+            self._stalled.add(chat.id)
         self._catch_up(chat)
 
     def _advance(self, chat: ChatState, through: int) -> None:
@@ -472,7 +566,7 @@ class Session:
 
     def _follow(self, chat: ChatState) -> None:
         """Deliver what is held and next."""
-        while chat.cursor + 1 in chat.held:
+        while self._is_confirmed and chat.cursor + 1 in chat.held:
             chat.cursor += 1
             self._deliver(chat, chat.held.pop(chat.cursor))
 
@@ -482,7 +576,7 @@ class Session:
             and message.author.id != self.user_id
         ):
             chat.unread += 1
-        self._commands.append(Deliver(MessageEvent(chat.id, message)))
+        self._commands.append(Deliver(NewMessage(chat.id, message)))
 
     # Events: keys and what each event means.
 
@@ -557,11 +651,9 @@ class Session:
         epoch, gaps = heartbeat.get("epoch"), heartbeat.get("gaps", 0)
         if type(epoch) is not str or type(gaps) is not int:
             return
-        is_other = self._epoch not in (None, epoch) or self._gaps not in (
-            None,
-            gaps,
-        )
-        self._epoch, self._gaps = epoch, gaps
+        known = self._epoch_told or self._epoch
+        is_other = known not in (None, epoch) or self._gaps not in (None, gaps)
+        self._epoch_told, self._gaps = epoch, gaps
         if is_other:
             self._from_the_top(())
 
@@ -605,6 +697,12 @@ class Session:
         if chat is not None:
             self._remove(chat)
             self._tune([])
+
+    def _on_own_name(self, event: dict[str, Any]) -> None:
+        name = event.get("name")
+        if type(name) is str:
+            self.name = name
+            self._notice("renamed", None, {"name": name})
 
     def _on_read(self, event: dict[str, Any]) -> None:
         chat = self.chats.get(str(event.get("chat_id")))

@@ -22,8 +22,9 @@ from zchat.client.connection import Link
 from zchat.client.device import Device
 from zchat.client.session import (
     CaughtUp,
+    Cursors,
     Event,
-    MessageEvent,
+    NewMessage,
     Notice,
     Session,
 )
@@ -169,7 +170,13 @@ class EventStreams:
                 device = Device(
                     self._link,
                     str(call.token),
-                    Session(user_id, self.heartbeat_seconds, cursors=cursors),
+                    Session(
+                        user_id,
+                        self.heartbeat_seconds,
+                        cursors=None
+                        if cursors is None
+                        else Cursors.of(epoch, cursors),
+                    ),
                 )
                 events = _events(device, epoch, cursors)
                 async with aclosing(events):
@@ -213,7 +220,7 @@ async def _events(
                 yield own_text(Heartbeat(epoch))
                 continue
             if isinstance(event, CaughtUp):
-                places = Places(epoch, device.cursors())
+                places = Places(epoch, device.cursors().seqs)
             elif places is not None:
                 _follow(places, event)
             yield event_text(event, places.text if places else "")
@@ -226,7 +233,7 @@ async def _events(
 def _follow(places: Places, event: Event) -> None:
     """Keep the places in step with what is sent."""
     match event:
-        case MessageEvent(chat_id, message):
+        case NewMessage(chat_id, message):
             places.move(chat_id, message.seq)
         case Notice("chat_added", str(chat_id)):
             places.add(chat_id)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from zchat.client.session import CaughtUp, Event, MessageEvent, Notice
+from zchat.client.session import CaughtUp, Event, NewMessage, Notice
 
 RETRY_MILLISECONDS: Final = 2000
 _NAME: Final = "event"
@@ -72,7 +72,7 @@ def own_text(
 def event_text(event: Event, id: str) -> bytes:
     """One event of the caller's; `id` is where to resume, if known."""
     match event:
-        case MessageEvent(chat_id, message):
+        case NewMessage(chat_id, message):
             name = "message"
             data: Mapping[str, Any] = {
                 "chat_id": chat_id,

@@ -19,9 +19,14 @@ from typing import Any, Final
 import click
 from msgspec import Struct
 
+from zchat.client import (
+    CaughtUp,
+    Client,
+    MessageEvent,
+    NoAnswer,
+    Start,
+)
 from zchat.client.addresses import DEFAULT_SERVER, rpc_endpoints
-from zchat.client.aio import Client
-from zchat.client.connection import NoAnswer
 from zchat.client.console.identity import (
     DEFAULT_PROFILE,
     Profile,
@@ -38,7 +43,6 @@ from zchat.client.console.text import (
     message_line,
 )
 from zchat.client.curve import load_keys
-from zchat.client.session import CaughtUp, MessageEvent, Start
 from zchat.errors import Code, ConfigError, Refused, ZchatError
 
 REFUSED: Final = 1
@@ -195,6 +199,7 @@ async def entered(
     *,
     chat_id: str | None = None,
     resume: bool = False,
+    listen: bool = False,
     answer_seconds: float | None = None,
     on_up: Callable[[], None] = lambda: None,
     on_down: Callable[[], None] = lambda: None,
@@ -215,6 +220,7 @@ async def entered(
         options.server,
         cursors=cursors,
         start=Start.UNREAD if resume else Start.HEAD,
+        listen=resume or listen,
         answer_seconds=answer_seconds or options.timeout,
         connect_seconds=options.timeout,
         keys=load_keys(options.server_key, options.client_key),
@@ -280,6 +286,7 @@ async def chat(options: Options, chat: str | None) -> None:
     terminal = Terminal()
     async with entered(
         options,
+        listen=True,
         answer_seconds=CHAT_ANSWER_SECONDS,
         on_up=lambda: terminal.show("-- connected --"),
         on_down=lambda: terminal.show("-- connection lost; trying again --"),

@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Struct
 
+from zchat.client import Cursors
 from zchat.errors import ConfigError
 
 FILE_MODE: Final = 0o600
@@ -74,18 +75,16 @@ class Profile:
             finally:
                 draft.unlink()
 
-    def cursors(
-        self, user_id: str, chat_id: str | None
-    ) -> dict[str, int] | None:
+    def cursors(self, user_id: str, chat_id: str | None) -> Cursors | None:
         """The cursors kept for reading all chats, or this one."""
-        return self._read(self._cursors_path(user_id, chat_id), dict[str, int])
+        return self._read(self._cursors_path(user_id, chat_id), Cursors)
 
     def keep_cursors(
-        self, user_id: str, chat_id: str | None, cursors: Mapping[str, int]
+        self, user_id: str, chat_id: str | None, cursors: Cursors
     ) -> None:
         """Keep the cursors."""
         path = self._cursors_path(user_id, chat_id)
-        self._draft(path, dict(cursors)).replace(path)
+        self._draft(path, cursors).replace(path)
 
     def _token_path(self, server: str) -> Path:
         name = re.sub(r"[^A-Za-z0-9.-]+", "_", server)

@@ -1,6 +1,6 @@
 """What of one chat was shown, and how far it may be called read."""
 
-from zchat.rpc import results
+from zchat.client import Chat, History, Message
 
 
 class Seen:
@@ -18,7 +18,7 @@ class Seen:
         self._read = 0
         self._shown_early: set[str] = set()
 
-    def opened(self, chat: results.Chat, came: int, is_whole: bool) -> None:
+    def opened(self, chat: Chat, came: int, is_whole: bool) -> None:
         """Its newest messages are shown: all there are if `is_whole`.
 
         `came` is the seq up to which events were taken.
@@ -33,14 +33,14 @@ class Seen:
         )
         self._add(0 if is_whole else self.oldest, chat.head)
 
-    def older(self, page: results.History) -> None:
+    def older(self, page: History) -> None:
         """The page before `oldest` is shown."""
         assert self.oldest is not None
         first = page.messages[0].seq if page.messages else self.oldest
         self._add(first if page.has_older else 0, self.oldest - 1)
         self.oldest = first
 
-    def comes(self, message: results.Message) -> bool:
+    def comes(self, message: Message) -> bool:
         """An event: whether it is to be shown, as it was not yet."""
         if message.seq <= self._came:
             self._forget_after(message.seq - 1)

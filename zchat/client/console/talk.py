@@ -2,19 +2,34 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
-from zchat.client.aio import Client
-from zchat.client.connection import NoAnswer
+from zchat.client import (
+    Banned,
+    CaughtUp,
+    ChatAdded,
+    ChatRemoved,
+    ChatRenamed,
+    Client,
+    Event,
+    JoinDecided,
+    JoinRequested,
+    MemberJoined,
+    MemberLeft,
+    Message,
+    MessageEvent,
+    NoAnswer,
+    Person,
+    Renamed,
+    ScheduledFailed,
+)
 from zchat.client.console.seen import Seen
 from zchat.client.console.text import clock_time, harmless, message_line
-from zchat.client.session import CaughtUp, Event, MessageEvent, Notice
 from zchat.errors import Code, ConfigError, Refused
-from zchat.rpc import results
 
 HISTORY: Final = 20
 NEEDS_NO_SERVER: Final = frozenset({"/help", "/quit"})
@@ -167,7 +182,7 @@ class Talk:
         seen = self._seen[chat_id]
         seen.opened(
             chat,
-            self.client.cursors().get(chat_id, 0),
+            self.client.cursors().seqs.get(chat_id, 0),
             len(chat.messages) < HISTORY,
         )
         if seen.readable(chat.read) < chat.head:
@@ -192,7 +207,7 @@ class Talk:
         for message in page.messages:
             self.show_message(message)
 
-    def show_message(self, message: results.Message, prefix: str = "") -> None:
+    def show_message(self, message: Message, prefix: str = "") -> None:
         """Show one message."""
         self._people[message.author.id] = message.author.name
         self.show(
@@ -217,12 +232,12 @@ class Talk:
                 self._mark.set()
             case MessageEvent():
                 self._message_came(event.chat_id, event.message)
-            case Notice():
-                told = NOTICES.get(event.name)
-                if told is not None:
-                    self.show(f"-- {told(self, event)} --")
+            case _:
+                told = notice(self, event)
+                if told:
+                    self.show(f"-- {told} --")
 
-    def _message_came(self, chat_id: str, message: results.Message) -> None:
+    def _message_came(self, chat_id: str, message: Message) -> None:
         is_open = chat_id == self.chat_id
         if self._seen[chat_id].comes(message):
             self.show_message(
@@ -308,7 +323,7 @@ class Talk:
             else f"Several were called {text!r}; use the id."
         )
 
-    async def _members(self, chat_id: str) -> list[results.Person]:
+    async def _members(self, chat_id: str) -> Sequence[Person]:
         """Who is in a chat; nobody if it is no longer ours."""
         try:
             return await self.client.all_users(chat_id)
@@ -317,7 +332,7 @@ class Talk:
                 raise
             return []
 
-    async def message(self, text: str) -> results.Message:
+    async def message(self, text: str) -> Message:
         """A message of the open chat by its number."""
         number = whole_number(text.removeprefix("#"))
         if number is None:
@@ -362,55 +377,48 @@ def failure(error: Refused | NoAnswer, now: datetime) -> str:
         return f"No answer: {harmless(str(error))}"
     until = error.data.get("until")
     if error.code is Code.BANNED and isinstance(until, str):
-        return f"You are banned until {clock_time(until, now)}."
+        try:
+            moment = datetime.fromisoformat(until)
+        except ValueError:
+            return f"You are banned until {harmless(until)}."
+        return f"You are banned until {clock_time(moment, now)}."
     return harmless(error.message)
 
 
-def _user(data: Mapping[str, Any]) -> str:
-    user = data.get("user")
-    name = user.get("name") if isinstance(user, dict) else None
-    return harmless(str(name or "somebody"))
+def notice(talk: Talk, event: Event) -> str:
+    """What is shown of an event; empty: nothing."""
+    match event:
+        case MemberJoined(chat_id, user):
+            return f"{harmless(user.name)} came into {talk.chat_name(chat_id)}"
+        case MemberLeft(chat_id, user):
+            return f"{harmless(user.name)} left {talk.chat_name(chat_id)}"
+        case ChatAdded(chat_id):
+            return f"you are now in {talk.chat_name(chat_id)}"
+        case ChatRemoved(chat_id):
+            talk.came_out(chat_id)
+            return "you are no longer in a chat; see /chats"
+        case ChatRenamed(chat_id):
+            return f"a chat is now called {talk.chat_name(chat_id)}"
+        case _:
+            return _own_notice(talk, event)
 
 
-def _removed(talk: Talk, notice: Notice) -> str:
-    talk.came_out(notice.chat_id)
-    return "you are no longer in a chat; see /chats"
-
-
-def _decided(talk: Talk, notice: Notice) -> str:
-    if notice.data.get("approved"):
-        return "you were let in; see /chats"
-    return "you were not let in"
-
-
-NOTICES: Final[Mapping[str, Callable[[Talk, Notice], str]]] = {
-    "member_joined": lambda talk, notice: (
-        f"{_user(notice.data)} came into {talk.chat_name(notice.chat_id)}"
-    ),
-    "member_left": lambda talk, notice: (
-        f"{_user(notice.data)} left {talk.chat_name(notice.chat_id)}"
-    ),
-    "chat_added": lambda talk, notice: (
-        f"you are now in {talk.chat_name(notice.chat_id)}"
-    ),
-    "chat_removed": _removed,
-    "chat_renamed": lambda talk, notice: (
-        f"a chat is now called {talk.chat_name(notice.chat_id)}"
-    ),
-    "banned": lambda talk, notice: (
-        "you are banned until " + harmless(str(notice.data.get("until")))
-    ),
-    "renamed": lambda talk, notice: (
-        f"you are now called {harmless(str(notice.data.get('name')))}"
-    ),
-    "scheduled_failed": lambda talk, notice: (
-        "a scheduled message was not sent: "
-        + harmless(str(notice.data.get("error")))
-    ),
-    "join_requested": lambda talk, notice: (
-        f"{_user(notice.data)} asks to come into "
-        f"{talk.chat_name(notice.chat_id)}; see /requests"
-    ),
-    "join_decided": _decided,
-}
-"""What is shown of each event; of the others nothing."""
+def _own_notice(talk: Talk, event: Event) -> str:
+    match event:
+        case Banned(until):
+            return f"you are banned until {clock_time(until, talk.now())}"
+        case Renamed(name):
+            return f"you are now called {harmless(name)}"
+        case ScheduledFailed(error=error):
+            return f"a scheduled message was not sent: {harmless(error)}"
+        case JoinRequested(chat_id, user):
+            return (
+                f"{harmless(user.name)} asks to come into "
+                f"{talk.chat_name(chat_id)}; see /requests"
+            )
+        case JoinDecided(approved=True):
+            return "you were let in; see /chats"
+        case JoinDecided():
+            return "you were not let in"
+        case _:
+            return ""

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from zchat.rpc import results
+from zchat.client import Message
 
 _CONTROLS: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _JOINERS: Final = "\u200c\u200d"
@@ -52,21 +52,21 @@ def json_line(value: object) -> str:
     return json.dumps(plain, ensure_ascii=True).replace("\x7f", "\\u007f")
 
 
-def clock_time(moment: str, now: datetime) -> str:
-    """A time of the wire as local time, with the day unless it is today.
+def clock_time(moment: datetime, now: datetime) -> str:
+    """A time as local time, with the day unless it is today.
 
-    What is no time, or none that the zone has, is shown as it came.
+    One that the zone does not have is shown as it came.
     """
     try:
-        local = datetime.fromisoformat(moment).astimezone(now.tzinfo)
-    except (ValueError, OverflowError):
-        return harmless(moment)
+        local = moment.astimezone(now.tzinfo)
+    except OverflowError:
+        return moment.isoformat()
     if local.date() == now.date():
         return local.strftime("%H:%M")
     return local.strftime("%Y-%m-%d %H:%M")
 
 
-def message_line(message: results.Message, own_id: str, now: datetime) -> str:
+def message_line(message: Message, own_id: str, now: datetime) -> str:
     """A message: time, number, author, text, files, comments."""
     author = (
         "you" if message.author.id == own_id else harmless(message.author.name)

@@ -1,0 +1,245 @@
+"""What a client is told of, as frozen values: one class per event.
+
+The session tells of events in the form of the wire; here they become what
+a program takes: a class to match on, with datetimes and values of
+`zchat.client.values`. Brokers may send events that this client does not
+know; they come as `OtherEvent`.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from zchat.client import session
+from zchat.client.session import CaughtUp, Restored
+from zchat.client.values import Message, Person
+
+__all__ = [
+    "Banned",
+    "CaughtUp",
+    "ChatAdded",
+    "ChatRemoved",
+    "ChatRenamed",
+    "Event",
+    "Expired",
+    "JoinDecided",
+    "JoinRequested",
+    "KeyChanged",
+    "MemberJoined",
+    "MemberLeft",
+    "MessageEvent",
+    "OtherEvent",
+    "ReadMoved",
+    "Renamed",
+    "Restored",
+    "ScheduledChanged",
+    "ScheduledFailed",
+    "ScheduledSent",
+    "event_of",
+]
+
+
+class MessageEvent(Struct, frozen=True):
+    """A message of a chat, once, and in the order of `message.seq`."""
+
+    chat_id: str
+    message: Message
+
+
+class MemberJoined(Struct, frozen=True):
+    """A user came into the chat."""
+
+    chat_id: str
+    user: Person
+
+
+class MemberLeft(Struct, frozen=True):
+    """A user left the chat or was removed from it."""
+
+    chat_id: str
+    user: Person
+
+
+class ChatRenamed(Struct, frozen=True):
+    """The chat has another name."""
+
+    chat_id: str
+    name: str
+
+
+class KeyChanged(Struct, frozen=True):
+    """The chat's event key changed; the client has asked for the new one."""
+
+    chat_id: str
+
+
+class Expired(Struct, frozen=True):
+    """The messages up to `seq` were deleted by their age."""
+
+    chat_id: str
+    seq: int
+
+
+class ChatAdded(Struct, frozen=True):
+    """The user is now in this chat."""
+
+    chat_id: str
+    name: str
+    kind: str
+
+
+class ChatRemoved(Struct, frozen=True):
+    """The user is no longer in this chat."""
+
+    chat_id: str
+
+
+class ReadMoved(Struct, frozen=True):
+    """One of the user's devices moved the read position to `seq`."""
+
+    chat_id: str
+    seq: int
+
+
+class Banned(Struct, frozen=True):
+    """The user was banned until this time."""
+
+    until: datetime
+
+
+class Renamed(Struct, frozen=True):
+    """The user has another name; `Client.name` is the new one already."""
+
+    name: str
+
+
+class ScheduledSent(Struct, frozen=True):
+    """A scheduled message was sent as `message_id`, at `seq`."""
+
+    id: str
+    chat_id: str
+    message_id: str
+    seq: int
+
+
+class ScheduledFailed(Struct, frozen=True):
+    """A scheduled message could not be sent; `error` is the code."""
+
+    id: str
+    chat_id: str
+    error: str
+
+
+class ScheduledChanged(Struct, frozen=True):
+    """A message was scheduled (`pending`) or `cancelled`."""
+
+    id: str
+    state: str
+
+
+class JoinRequested(Struct, frozen=True):
+    """A user asks to come into a group of which the caller is the owner."""
+
+    chat_id: str
+    user: Person
+
+
+class JoinDecided(Struct, frozen=True):
+    """The owner approved or denied; `chat_id` is the group if approved."""
+
+    chat_id: str | None
+    link_id: str
+    approved: bool
+
+
+class OtherEvent(Struct, frozen=True):
+    """An event that this client does not know, with its fields."""
+
+    name: str
+    chat_id: str | None
+    data: Mapping[str, Any]
+
+
+Event = (
+    MessageEvent
+    | MemberJoined
+    | MemberLeft
+    | ChatRenamed
+    | KeyChanged
+    | Expired
+    | ChatAdded
+    | ChatRemoved
+    | ReadMoved
+    | Banned
+    | Renamed
+    | ScheduledSent
+    | ScheduledFailed
+    | ScheduledChanged
+    | JoinRequested
+    | JoinDecided
+    | CaughtUp
+    | Restored
+    | OtherEvent
+)
+
+CLASS_BY_NAME: Final[Mapping[str, type[Struct]]] = {
+    "member_joined": MemberJoined,
+    "member_left": MemberLeft,
+    "chat_renamed": ChatRenamed,
+    "key_changed": KeyChanged,
+    "expired": Expired,
+    "chat_added": ChatAdded,
+    "chat_removed": ChatRemoved,
+    "read": ReadMoved,
+    "banned": Banned,
+    "renamed": Renamed,
+    "scheduled_sent": ScheduledSent,
+    "scheduled_failed": ScheduledFailed,
+    "scheduled_changed": ScheduledChanged,
+    "join_requested": JoinRequested,
+    "join_decided": JoinDecided,
+}
+"""The class of each event of the wire that reaches the program."""
+
+
+def event_of(told: session.Event) -> Event:
+    """What the program gets for what the session told."""
+    match told:
+        case session.NewMessage(chat_id, message):
+            return MessageEvent(
+                chat_id,
+                msgspec.convert(message, Message, from_attributes=True),
+            )
+        case session.Notice(name, chat_id, data):
+            return _named(name, chat_id, data)
+        case _:
+            return told
+
+
+def _named(name: str, chat_id: str | None, data: Mapping[str, Any]) -> Event:
+    kind = CLASS_BY_NAME.get(name)
+    if kind is not None:
+        try:
+            found: Any = msgspec.convert({"chat_id": chat_id, **data}, kind)
+        except msgspec.ValidationError:
+            pass
+        else:
+            return found  # type: ignore[no-any-return]
+    return OtherEvent(name, chat_id, _frozen(data))
+
+
+def _frozen(value: Any) -> Any:
+    """The value, read-only all the way down."""
+    match value:
+        case dict():
+            return MappingProxyType(
+                {name: _frozen(each) for name, each in value.items()}
+            )
+        case list():
+            return tuple(_frozen(each) for each in value)
+        case _:
+            return value
