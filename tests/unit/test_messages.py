@@ -372,6 +372,46 @@ class TestHistory:
         assert not page.has_newer
 
 
+@pytest.mark.parametrize(
+    ("params", "newer"),
+    [
+        ({}, False),
+        ({"after": 0}, False),
+        ({"after": 3}, False),
+        ({"before": 1}, False),
+        ({"before": 6}, False),
+        ({"around": 3}, False),
+    ],
+)
+def test_an_empty_page_of_somebody_who_came_later(
+    world: World, params: dict[str, int], newer: bool
+) -> None:
+    """Nothing is visible: there is nothing on either side of the page."""
+    ann, bob = world.users("ann bob")
+    group = world.group(ann)
+    for _ in range(5):
+        ann("send", chat_id=group, text="x")
+    ann("invite", chat_id=group, user_id=bob.id)
+
+    page = bob("history", chat_id=group, **params)
+
+    assert (page.messages, page.head) == ([], 5)
+    assert (page.has_older, page.has_newer) == (False, newer)
+
+
+def test_what_came_after_an_empty_page_is_newer(world: World) -> None:
+    ann, bob = world.users("ann bob")
+    group = world.group(ann)
+    ann("send", chat_id=group, text="1")
+    ann("invite", chat_id=group, user_id=bob.id)
+    ann("send", chat_id=group, text="2")
+
+    page = bob("history", chat_id=group, before=1)
+
+    assert page.messages == []
+    assert (page.has_older, page.has_newer) == (False, True)
+
+
 def test_a_page_of_long_texts_is_cut(world: World) -> None:
     ann = world.user("Ann")
     for _ in range(80):

@@ -171,7 +171,7 @@ class Server:
         last = min(first + PAGE - 1, room.head)
         return results.History(
             messages=[room.message(n) for n in range(first, last + 1)],
-            has_older=first > room.first,
+            has_older=min(first, room.head + 1) > room.first,
             has_newer=last < room.head,
             head=room.head,
         )

@@ -336,7 +336,9 @@ async def history(
     floor = await visible_after(work, found)
     limit = params.limit or work.rules.history_depth or 20
     rows = await _page(work, chat_id, floor, params, limit)
-    last = rows[-1].seq if rows else min(_pivot(params), chat.head)
+    last = _place_of_empty(params, floor, chat.head)
+    if rows:
+        last = rows[-1].seq
     first = rows[0].seq if rows else last + 1
     return results.History(
         messages=[shown(row) for row in rows],
@@ -346,13 +348,17 @@ async def history(
     )
 
 
-def _pivot(params: given.History) -> int:
-    """Where an empty page stands."""
+def _place_of_empty(params: given.History, floor: int, head: int) -> int:
+    """The seq that an empty page comes right after.
+
+    No page stands before what the member may see, nor after the head.
+    """
+    place = head
     if params.after is not None:
-        return params.after
-    if params.before is not None:
-        return max(0, params.before - 1)
-    return NEWEST
+        place = params.after
+    elif params.before is not None:
+        place = params.before - 1
+    return max(floor, min(place, head))
 
 
 async def _page(
