@@ -68,6 +68,14 @@ class Through(msgspec.Struct, frozen=True, gc=False):
     seq: int | None
 
 
+class Delivered(msgspec.Struct, frozen=True, gc=False):
+    """Up to where messages were delivered, and up to where they expired;
+    None where nothing was."""
+
+    through: int | None
+    expired: int | None
+
+
 class MemberThrough(msgspec.Struct, frozen=True, gc=False):
     """Up to where a member's messages have expired."""
 
@@ -107,6 +115,7 @@ UNREAD_AFTER = _query("unread_after", AuthoredMessage)
 COMMENTS_ON = _query("comments_on", AuthoredMessage)
 COUNT_OWN = _query("count_own", Count)
 EXPIRED_FOR = _query("expired_for", Through)
+DELIVERED_TO = _query("delivered_to", Delivered)
 # Chats and members
 CHATS_OF_USER = _query("chats_of_user", Found)
 RECENT_CHATS = _query("recent_chats", Found)
@@ -145,7 +154,8 @@ DELETE_CHAT_MESSAGES = _statement("delete_chat_messages")
 DELETE_CHAT_LINKS = _statement("delete_chat_links")
 DELETE_CHAT_REQUESTS = _statement("delete_chat_requests")
 DELETE_CHAT_DELIVERIES = _statement("delete_chat_deliveries")
-DELETE_MEMBER_DELIVERIES = _statement("delete_member_deliveries")
+KEEP_EXPIRY = _statement("keep_expiry")
+DELETE_OLD_DELIVERIES = _statement("delete_old_deliveries")
 
 PRIMARY = -1
 

@@ -326,9 +326,15 @@ def test_join_requests_of_a_chat(store: Store) -> None:
 
 
 def test_deliveries_that_expire(store: Store) -> None:
-    room, ann, bob = chat(), user(), user()
+    room, ann, bob, gone = chat(), user(), user(), user()
     write(
         store,
+        room,
+        ann,
+        bob,
+        member(room, ann),
+        member(room, bob),
+        Delivery(room.id, gone.id, 2, 1),
         *(
             Delivery(room.id, who.id, seq, at)
             for who, seq, at in (
@@ -347,7 +353,17 @@ def test_deliveries_that_expire(store: Store) -> None:
         seq: int | None = rows[0].seq
         return seq
 
+    def delivered(who: Any, at: int) -> tuple[int | None, int | None]:
+        (row,) = ask(
+            store, queries.DELIVERED_TO, chat_id=room.id, user_id=who.id, at=at
+        )
+        return row.through, row.expired
+
     assert [through(ann, at) for at in (9, 10, 29, 30)] == [None, 3, 5, 9]
+    assert [delivered(ann, at) for at in (9, 29)] == [(9, None), (9, 5)]
+    assert delivered(bob, 30) == (4, None)
+    assert delivered(user(), 30) == (None, None)
+    assert delivered(gone, 30) == (2, 2)
     assert through(bob, 30) is None
     assert [
         (row.chat_id, row.user_id, row.seq)
@@ -363,6 +379,25 @@ def test_deliveries_that_expire(store: Store) -> None:
         ],
     )
     assert [through(ann, at) for at in (29, 30)] == [None, 9]
+
+
+def test_expiry_is_kept_once(store: Store) -> None:
+    room, ann = chat(), user()
+    write(store, Delivery(room.id, ann.id, 3, 5))
+
+    for seq in (3, 4, 4):
+        write(
+            store,
+            run=[
+                (
+                    queries.KEEP_EXPIRY,
+                    {"chat_id": room.id, "user_id": ann.id, "seq": seq},
+                )
+            ],
+        )
+
+    rows = [(room.id, ann.id, seq) for seq in (3, 4)]
+    assert [row.at for row in load(store, DELIVERIES, *rows)] == [5, 0]
 
 
 def test_lifetime_starts_with_what_was_read(store: Store) -> None:
@@ -520,10 +555,10 @@ def test_deleting_all_of_a_chat(store: Store) -> None:
         assert remaining(store, table, [lost, left]) == [left]
 
 
-def test_deleting_by_file_and_member(store: Store) -> None:
+def test_deleting_by_file_and_seq(store: Store) -> None:
     room = chat()
     chunks = [FileChunk(new_id(), 0, b"a"), FileChunk(new_id(), 0, b"b")]
-    deliveries = [Delivery(room.id, new_id(), 1, 1) for _ in range(2)]
+    deliveries = [Delivery(room.id, new_id(), seq, 1) for seq in (1, 2)]
     write(store, room, *chunks, *deliveries)
 
     write(
@@ -531,8 +566,8 @@ def test_deleting_by_file_and_member(store: Store) -> None:
         run=[
             (queries.DELETE_CHUNKS_OF_FILE, {"file_id": chunks[0].file_id}),
             (
-                queries.DELETE_MEMBER_DELIVERIES,
-                {"chat_id": room.id, "user_id": deliveries[0].user_id},
+                queries.DELETE_OLD_DELIVERIES,
+                {"chat_id": room.id, "seq": 1},
             ),
         ],
     )

@@ -9,7 +9,7 @@ from zchat.chat.jobs import NoParams
 from zchat.chat.phases import Writing
 from zchat.engine.batch import Call
 from zchat.errors import Code
-from zchat.model import DELIVERIES, Delivery
+from zchat.model import DELIVERIES, MEMBERS, Delivery, Member
 
 TTL = 100
 DAY = 86_400
@@ -262,7 +262,7 @@ def test_who_leaves_and_comes_back_in_one_batch(
 def test_what_expires_while_somebody_comes_back(
     world: World, ann: Person, bob: Person
 ) -> None:
-    """The old membership's end is not the new one's."""
+    """Coming back does not begin another lifetime."""
     ann("send", text="1")
     read_all(world, bob)
     world.wait(TTL - 3)
@@ -275,9 +275,63 @@ def test_what_expires_while_somebody_comes_back(
         )
     )
 
-    assert bob.texts(world.common) == ["1"]
-    world.wait(TTL + 5)
     assert bob.texts(world.common) == []
+
+
+@pytest.mark.parametrize("away", [1, 30, TTL])
+@pytest.mark.parametrize("times", [1, 2])
+def test_coming_back_begins_no_other_lifetime(
+    world: World, ann: Person, bob: Person, away: int, times: int
+) -> None:
+    ann("send", text="1")
+    private = ann("p2p", user_id=bob.id).chat_id
+    ann("send", chat_id=private, text="2")
+    bob("unread", ack=True)
+    read_all(world, bob)
+    world.wait(TTL - 20)
+
+    for _ in range(times):
+        for chat_id in (world.common, private):
+            bob("exit", chat_id=chat_id)
+        world.wait(away)
+        bob("connect")
+        bob("p2p", user_id=ann.id)
+
+    expected = ([], []) if away * times > 20 else (["1"], ["2"])
+    assert (bob.texts(world.common), bob.texts(private)) == expected
+    world.wait(21)
+    assert (bob.texts(world.common), bob.texts(private)) == ([], [])
+    assert ann.texts(world.common) == ["1"]
+
+
+def test_what_came_while_away_is_visible_for_a_lifetime(
+    world: World, ann: Person, bob: Person
+) -> None:
+    ann("send", text="1")
+    read_all(world, bob)
+    world.wait(TTL + 6)
+    bob("exit", chat_id=world.common)
+    ann("send", text="2")
+    bob("connect")
+
+    assert bob.texts(world.common) == ["2"]
+    world.wait(TTL - 1)
+    assert bob.texts(world.common) == ["2"]
+    world.wait(1)
+    assert bob.texts(world.common) == []
+
+
+def test_what_was_delivered_is_forgotten_with_the_messages(
+    world: World, ann: Person, bob: Person
+) -> None:
+    """Also to those who left for good."""
+    ann("send", text="1")
+    read_all(world, ann, bob)
+    bob("exit", chat_id=world.common)
+    world.wait(TTL + 61)
+
+    assert kept(world) == []
+    assert world.store.rows("SELECT * FROM deliveries") == []
 
 
 def test_who_leaves_holds_nothing_back(
@@ -313,15 +367,11 @@ def test_more_members_than_a_page(world: World, ann: Person) -> None:
     async def crowd_in(work: Writing, caller: None, params: NoParams) -> None:
         turn = await work.turn()
         for seq in range(EXPIRY_PAGE):
-            turn.put(
-                DELIVERIES,
-                Delivery(
-                    world.common, f"00000000-0000-7000-8000-{seq:012x}", 1, 1
-                ),
-            )
+            id = f"00000000-0000-7000-8000-{seq:012x}"
+            turn.put(MEMBERS, Member(world.common, id, 1, 1, 1))
+            turn.put(DELIVERIES, Delivery(world.common, id, 1, 1))
 
     world.run([Call(crowd_in, NoParams())])
-
     world.wait(TTL + 61)
 
     assert kept(world) == []

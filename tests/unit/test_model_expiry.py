@@ -56,6 +56,8 @@ class Chat:
     common: bool
     messages: list[tuple[str, int]] = field(default_factory=list)
     stays: dict[str, Stay] = field(default_factory=dict)
+    past: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    """What was delivered to those who left."""
     gone: int = 0
 
     @property
@@ -64,8 +66,11 @@ class Chat:
 
     def enter(self, who: str, now: int) -> None:
         first = max(1, self.head - DEPTH + 1) if self.common else 1
-        self.stays[who] = Stay(first)
+        self.stays[who] = Stay(first, deliveries=self.past.pop(who, []))
         self.stays[who].deliver(self.head, now)
+
+    def leave(self, who: str) -> None:
+        self.past[who] = self.stays.pop(who).deliveries
 
     def needless(self, seq: int, now: int) -> bool:
         """Nobody in the chat has a claim to the message."""
@@ -114,7 +119,7 @@ class Player:
                     other.stays[one.id].deliver(other.head, self.world.now)
         elif kind == "leave" and len(chat.stays) > 1:
             one("exit", chat_id=chat.id)
-            del chat.stays[one.id]
+            chat.leave(one.id)
         elif kind == "return" and chat.common:
             self._leave_and_return(one, chat)
 
@@ -141,6 +146,7 @@ class Player:
         calls = self.world.calls(asked)
         self.world.run([*self.world.timers.calls(self.world.now), *calls])
         assert codes([call.outcome for call in calls]) == ["ok", "ok"]
+        chat.leave(one.id)
         chat.enter(one.id, self.world.now)
 
     def wait(self, seconds: int) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from zchat.chat.expiry import NOTHING_EARLIER, Earlier, load_earlier
 from zchat.chat.memberships import enter, refuse_to_return_yet
 from zchat.chat.moderation import quota_of
 from zchat.chat.phases import Reading, StaleRead, Turn, Writing
@@ -87,7 +88,7 @@ async def connect(
         ),
     )
     turn.note("user_made", user_id=user.id)
-    _enter_common(turn, turn.chat(turn.common_id), user)
+    _enter_common(turn, turn.chat(turn.common_id), user, NOTHING_EARLIER)
     return results.Connected(
         token=token,
         user_id=user.id,
@@ -100,11 +101,12 @@ async def _come_back(
     work: Writing, caller_id: str, token: str
 ) -> results.Connected:
     await work.load_membership(work.common_id, caller_id)
+    earlier = await load_earlier(work, work.common_id, caller_id)
     turn = await work.turn()
     user = turn.user(caller_id)
     if turn.membership(turn.common_id, caller_id) is None:
         refuse_to_return_yet(turn, turn.common_id, caller_id)
-        _enter_common(turn, turn.chat(turn.common_id), user)
+        _enter_common(turn, turn.chat(turn.common_id), user, earlier)
     return results.Connected(
         token=token,
         user_id=user.id,
@@ -113,10 +115,12 @@ async def _come_back(
     )
 
 
-def _enter_common(turn: Turn, chat: Chat, user: User) -> None:
+def _enter_common(
+    turn: Turn, chat: Chat, user: User, earlier: Earlier
+) -> None:
     """A newcomer sees the last `history_depth` messages before it."""
     first = max(1, chat.head - turn.rules.history_depth + 1)
-    enter(turn, chat, user, first_seq=first)
+    enter(turn, chat, user, first, earlier)
 
 
 def _check_name(name: str) -> None:

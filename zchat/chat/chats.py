@@ -4,7 +4,12 @@ from collections.abc import Sequence
 
 from zchat.chat.awaitables import gather
 from zchat.chat.errors import no_chat
-from zchat.chat.expiry import visible_after
+from zchat.chat.expiry import (
+    NOTHING_EARLIER,
+    Earlier,
+    load_earlier,
+    visible_after,
+)
 from zchat.chat.memberships import (
     BY_PAIR,
     NIL_ID,
@@ -156,10 +161,16 @@ async def p2p(
     shared = await load_acquaintance(work, caller_id, other_id)
     pair = pair_of(caller_id, other_id)
     chat = await work.load_unique(CHATS, BY_PAIR, pair)
+    earlier: dict[str, Earlier] = {}
     if chat is not None:
         await work.load_all(
             MEMBERS, [(chat.id, caller_id), (chat.id, other_id)]
         )
+        earlier = {
+            user_id: await load_earlier(work, chat.id, user_id)
+            for user_id in (caller_id, other_id)
+            if not work.is_member(chat.id, user_id)
+        }
     turn = await work.turn()
     acquaintance(turn, caller_id, other_id, shared)
     chat = turn.get_unique(CHATS, BY_PAIR, pair)
@@ -171,7 +182,13 @@ async def p2p(
             refuse_to_return_yet(turn, chat.id, user_id)
     for user_id in (caller_id, other_id):
         if not turn.is_member(chat.id, user_id):
-            chat = enter(turn, chat, turn.user(user_id), first_seq=1)
+            chat = enter(
+                turn,
+                chat,
+                turn.user(user_id),
+                first_seq=1,
+                earlier=earlier.get(user_id, NOTHING_EARLIER),
+            )
     return results.ChatId(chat_id=chat.id)
 
 

@@ -4,7 +4,7 @@ A message is delivered to a member when the read position passes it.
 What nobody may see any longer is deleted (mission.md, "Lifetime").
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from zchat.chat.jobs import NoParams, Progress
 from zchat.chat.phases import Reading, Turn, View, Writing
@@ -16,6 +16,7 @@ from zchat.model import (
     SECOND,
     Chat,
     Delivery,
+    Member,
     Membership,
     first_id_at,
 )
@@ -24,10 +25,13 @@ from zchat.queries import (
     DELETE_MESSAGE_FILES,
     DELETE_MESSAGE_SCHEDULES,
     DELETE_MESSAGES,
+    DELETE_OLD_DELIVERIES,
+    DELIVERED_TO,
     EXPIRED_CHATS,
     EXPIRED_FOR,
     EXPIRED_MEMBERS,
     FORGET_DELIVERIES,
+    KEEP_EXPIRY,
     START_LIFETIME,
 )
 
@@ -60,6 +64,43 @@ async def visible_after(work: Reading, membership: Membership) -> int:
         EXPIRED_FOR, chat_id=member.chat_id, user_id=member.user_id, at=at
     )
     return max(membership.visible_after, expired[0].seq or 0)
+
+
+class Earlier(NamedTuple):
+    """What was delivered to a user who was in the chat before, and up to
+    where that has expired by now; 0 where nothing was."""
+
+    through: int = 0
+    expired: int = 0
+
+
+NOTHING_EARLIER: Final = Earlier()
+
+
+async def load_earlier(work: Reading, chat_id: str, user_id: str) -> Earlier:
+    """What an earlier membership left behind, for who comes back.
+
+    Deliveries outlive the membership: otherwise leaving and coming back
+    would make messages visible for another lifetime.
+    """
+    at = _expired_before(work)
+    if at is None:
+        return NOTHING_EARLIER
+    (found,) = await work.ask(
+        DELIVERED_TO, chat_id=chat_id, user_id=user_id, at=at
+    )
+    return Earlier(found.through or 0, found.expired or 0)
+
+
+def keep_expiry(turn: Turn, member: Member) -> None:
+    """The member leaves: what has expired stays so after a return."""
+    if member.expired_through:
+        turn.run(
+            KEEP_EXPIRY,
+            chat_id=member.chat_id,
+            user_id=member.user_id,
+            seq=member.expired_through,
+        )
 
 
 async def start(work: Writing, caller_id: None, params: NoParams) -> None:
@@ -134,6 +175,7 @@ def _delete_through(turn: Turn, chat: Chat, seq: int) -> None:
         DELETE_MESSAGE_FILES,
         DELETE_MESSAGE_SCHEDULES,
         DELETE_MESSAGES,
+        DELETE_OLD_DELIVERIES,
     ):
         turn.run(statement, chat_id=chat.id, seq=seq)
     chat = turn.change(CHATS, chat, purged_seq=seq)

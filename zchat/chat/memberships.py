@@ -2,7 +2,12 @@
 
 from typing import Final
 
-from zchat.chat.expiry import begin_delivery
+from zchat.chat.expiry import (
+    NOTHING_EARLIER,
+    Earlier,
+    begin_delivery,
+    keep_expiry,
+)
 from zchat.chat.phases import Reading, Turn
 from zchat.chat.subjects import Counted, Subject
 from zchat.errors import Code, Refused
@@ -25,7 +30,6 @@ from zchat.queries import (
     DELETE_CHAT_LINKS,
     DELETE_CHAT_MESSAGES,
     DELETE_CHAT_REQUESTS,
-    DELETE_MEMBER_DELIVERIES,
     DELETE_MESSAGE_SCHEDULES,
 )
 from zchat.rpc import MEMBERSHIPS_LIMIT
@@ -62,8 +66,17 @@ def person(user: User) -> dict[str, str]:
     return {"id": user.id, "name": user.name}
 
 
-def enter(turn: Turn, chat: Chat, user: User, first_seq: int) -> Chat:
+def enter(
+    turn: Turn,
+    chat: Chat,
+    user: User,
+    first_seq: int,
+    earlier: Earlier = NOTHING_EARLIER,
+) -> Chat:
     """The user becomes a member; nothing from before is unread.
+
+    Who may see messages from before needs `earlier`, from
+    `expiry.load_earlier`.
 
     A group's key changes, lest a newcomer who recorded the events of
     before can open them now.
@@ -80,9 +93,11 @@ def enter(turn: Turn, chat: Chat, user: User, first_seq: int) -> Chat:
             joined=turn.now,
             first_seq=first_seq,
             read_seq=chat.head,
+            expired_through=earlier.expired,
         ),
     )
-    begin_delivery(turn, chat.id, user.id, chat.head)
+    if chat.head > earlier.through:
+        begin_delivery(turn, chat.id, user.id, chat.head)
     chat = turn.change(CHATS, chat, size=chat.size + 1)
     turn.tell_chat(chat, "member_joined", user=person(user))
     name = chat.name
@@ -119,7 +134,7 @@ def leave(turn: Turn, chat: Chat, member: Member, user: User) -> None:
     turn.invalidate(Subject.CHATS_OF, user.id)
     turn.invalidate(Subject.LEFT, chat.id, user.id)
     turn.delete(MEMBERS, member)
-    turn.run(DELETE_MEMBER_DELIVERIES, chat_id=chat.id, user_id=user.id)
+    keep_expiry(turn, member)
     turn.tell_user(user, "chat_removed", chat_id=chat.id)
     chat = turn.change(CHATS, chat, size=chat.size - 1)
     if chat.kind == COMMON:

@@ -40,6 +40,12 @@ WHERE chat_id = :chat_id AND author_id = :user_id AND seq > :after;
 SELECT max(seq) FROM deliveries
 WHERE chat_id = :chat_id AND user_id = :user_id AND at <= :at;
 
+-- name: delivered_to
+-- Up to where messages were ever delivered to a user, also as an earlier
+-- member, and up to where at or before a time.
+SELECT max(seq), max(CASE WHEN at <= :at THEN seq END) FROM deliveries
+WHERE chat_id = :chat_id AND user_id = :user_id;
+
 -- name: chats_of_user
 -- A page of the user's chats by id, the common one left out.
 SELECT chat_id FROM members
@@ -141,8 +147,9 @@ ORDER BY created, user_id LIMIT :limit;
 
 -- name: expired_members
 -- Members some of whose delivered messages are too old by now.
-SELECT chat_id, user_id, max(seq) FROM deliveries
-WHERE at <= :at
+SELECT chat_id, user_id, max(d.seq)
+FROM deliveries AS d JOIN members AS m USING (chat_id, user_id)
+WHERE d.at <= :at
 GROUP BY chat_id, user_id ORDER BY chat_id, user_id LIMIT :limit;
 
 -- name: expired_chats
@@ -221,5 +228,11 @@ DELETE FROM join_requests WHERE chat_id = :chat_id;
 -- name: delete_chat_deliveries
 DELETE FROM deliveries WHERE chat_id = :chat_id;
 
--- name: delete_member_deliveries
-DELETE FROM deliveries WHERE chat_id = :chat_id AND user_id = :user_id;
+-- name: keep_expiry
+-- What expired for a member who leaves is still expired after a return.
+INSERT INTO deliveries (chat_id, user_id, seq, at)
+VALUES (:chat_id, :user_id, :seq, 0) ON CONFLICT DO NOTHING;
+
+-- name: delete_old_deliveries
+-- Deliveries of messages that are deleted tell nothing any more.
+DELETE FROM deliveries WHERE chat_id = :chat_id AND seq <= :seq;
