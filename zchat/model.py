@@ -197,7 +197,11 @@ class Scheduled(msgspec.Struct, frozen=True, gc=False):
 
 
 class StoredFile(msgspec.Struct, frozen=True, gc=False):
-    """An upload; its `resume_key` is gone when it is complete."""
+    """An upload; its `resume_key` is gone when it is complete.
+
+    `created` is when its day to be attached begins: when the upload
+    begins, or when the message that it waited for came to nothing.
+    """
 
     id: str
     chat_id: str

@@ -2,7 +2,15 @@
 
 import pytest
 
-from tests.harness import NOWHERE, MakeWorld, Person, World, codes, refused
+from tests.harness import (
+    NOWHERE,
+    CountedEntropy,
+    MakeWorld,
+    Person,
+    World,
+    codes,
+    refused,
+)
 from zchat.chat.schedule import DUE_PAGE
 from zchat.errors import Code
 from zchat.rpc import SCHEDULED_LIMIT
@@ -150,6 +158,22 @@ class TestBounds:
         )
 
         assert codes(outcomes) == ["ok", "ok", "conflict"]
+
+    def test_one_that_is_sent_makes_room_in_its_batch(
+        self, world: World
+    ) -> None:
+        ann = world.user()
+        for number in range(SCHEDULED_LIMIT):
+            at = world.at(99 if number else 9)
+            ann("schedule", text="x", send_at=at)
+        world.advance(9)
+
+        calls = world.calls(
+            [ann.asks("schedule", text="y", send_at=world.at(99))] * 2
+        )
+        world.run([*world.timers.calls(world.now), *calls])
+
+        assert codes([call.outcome for call in calls]) == ["ok", "conflict"]
 
     def test_those_that_were_sent_do_not_count(self, world: World) -> None:
         ann = world.user()
@@ -398,6 +422,76 @@ def test_files_wait_with_their_message(world: World) -> None:
     ann("cancel", id=made.id)
 
     assert ann("send", text="y", files=[file_id]).seq == 1
+
+
+class TestFilesOfWhatCameToNothing:
+    """They wait for another message, for a day from then on."""
+
+    DAY = 86_400
+
+    @pytest.fixture
+    def ann(self, world: World) -> Person:
+        return world.user("ann")
+
+    @pytest.fixture
+    def old(self, world: World, ann: Person) -> str:
+        """A file that waited with its message for two days."""
+        file_id = world.file(ann, world.common, b"data")
+        ann(
+            "schedule",
+            text="x",
+            files=[file_id],
+            send_at=world.at(2 * self.DAY + 120),
+        )
+        world.advance(2 * self.DAY)
+        return file_id
+
+    def waits_its_day(self, world: World, ann: Person, file_id: str) -> None:
+        world.wait(61)
+        world.advance(self.DAY - 300)
+        world.wait(61)
+        assert ann("download", file_id=file_id).data == b"data"
+        assert ann("send", text="y", files=[file_id]).seq
+
+    def test_cancelled(self, world: World, ann: Person, old: str) -> None:
+        ann("cancel", id=ann("scheduled").messages[0].id)
+
+        self.waits_its_day(world, ann, old)
+
+    def test_failed(self, world: World, ann: Person, old: str) -> None:
+        ann("exit", chat_id=world.common)
+        world.wait(121)
+        assert states(ann) == [("x", "failed")]
+        ann("connect")
+
+        self.waits_its_day(world, ann, old)
+
+    def test_then_it_goes(self, world: World, ann: Person, old: str) -> None:
+        ann("cancel", id=ann("scheduled").messages[0].id)
+        world.advance(self.DAY)
+        world.wait(61)
+
+        with refused(Code.NOT_FOUND):
+            ann("download", file_id=old)
+
+    def test_scheduled_and_cancelled_beside_the_clean_up(
+        self, world: World, ann: Person
+    ) -> None:
+        file_id = world.file(ann, world.common, b"data")
+        world.advance(self.DAY + 1)
+        schedule = ann.asks(
+            "schedule", text="x", files=[file_id], send_at=world.at(9)
+        )
+        made = CountedEntropy()
+        made._count = world.entropy._count
+        asked = world.calls(
+            [schedule, ann.asks("cancel", id=made.id(world.now))]
+        )
+
+        world.run([*asked, *world.timers.calls(world.now)])
+
+        assert codes([call.outcome for call in asked]) == ["ok", "ok"]
+        assert ann("download", file_id=file_id).data == b"data"
 
 
 def test_files_are_sent_with_their_message(world: World) -> None:

@@ -260,15 +260,12 @@ async def drop_stale(
     work: Writing, caller_id: None, params: NoParams
 ) -> Progress:
     """Delete what was uploaded and not attached within a day."""
-    stale = await work.ask(
-        STALE_UPLOADS,
-        at=work.now - UNATTACHED_SECONDS * SECOND,
-        limit=STALE_PAGE,
-    )
+    at = work.now - UNATTACHED_SECONDS * SECOND
+    stale = await work.ask(STALE_UPLOADS, at=at, limit=STALE_PAGE)
     await work.load_all(FILES, [file.id for file in stale])
     turn = await work.turn()
     for found in stale:
         file = turn.get(FILES, found.id)
-        if file is not None and not file.in_use:
+        if file is not None and not file.in_use and file.created <= at:
             _drop(turn, file)
     return Progress(more=len(stale) == STALE_PAGE)

@@ -156,11 +156,14 @@ def _file_ids(row: Scheduled) -> tuple[str, ...]:
 
 
 def _release_files(turn: Turn, row: Scheduled) -> None:
-    """Nothing comes of the message: its files wait for another."""
+    """Nothing comes of the message: its files wait for another.
+
+    They have a day from now on, however long they waited with it.
+    """
     for file_id in _file_ids(row):
         file = turn.get(FILES, file_id)
         if file is not None and file.scheduled_id == row.id:
-            turn.change(FILES, file, scheduled_id=None)
+            turn.change(FILES, file, scheduled_id=None, created=turn.now)
 
 
 @reads("scheduled")
