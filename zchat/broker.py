@@ -275,9 +275,9 @@ def _pending(frames: list[bytes]) -> Pending:
                 None,
                 Refused(
                     Code.BAD_REQUEST,
-                    "The envelope is larger than any proxy "
-                    f"makes it: {ENVELOPE_FRAMES} frames and {ENVELOPE_BYTES} "
-                    "bytes at the most.",
+                    "The envelope is too large. At most "
+                    f"{ENVELOPE_FRAMES} frames and {ENVELOPE_BYTES} bytes "
+                    "are allowed.",
                 ),
             )
         request = decode_request(body)

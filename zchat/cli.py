@@ -17,16 +17,16 @@ STATUS_WRONG_SETTING: Final = 2
 CONSOLE_COMMANDS: Final = {
     "chat": "Open the chat in this terminal.",
     "send": "Send one message.",
-    "read": "Print messages; with --follow, new ones as they come.",
+    "read": "Print messages; with --follow, new ones as they arrive.",
     "chats": "List the chats.",
-    "status": "Tell how the server and this user are.",
+    "status": "Show server and user status.",
 }
 """Commands of the console client, which is loaded when one is called."""
 
 SETTINGS_EPILOG: Final = (
-    "Every option is also a variable (--rate-limit: ZCHAT_RATE_LIMIT) and "
-    "a key of zchat.toml (rate-limit). A flag beats the variable, which "
-    "beats the file."
+    "Every option is also an environment variable (--rate-limit: "
+    "ZCHAT_RATE_LIMIT) and a key of zchat.toml (rate-limit). A flag "
+    "overrides the variable, which overrides the file."
 )
 
 
@@ -165,7 +165,11 @@ main.add_command(
     )
 )
 main.add_command(
-    program("gateway", "Start HTTP alone, for the broker at --rpc.", gateway)
+    program(
+        "gateway",
+        "Start only the HTTP gateway, for the broker at --rpc.",
+        gateway,
+    )
 )
 
 
@@ -190,7 +194,7 @@ def migrate(sqlite_file: str, url: str) -> None:
     except StoreError as error:
         click.echo(f"zchat: {error}", err=True)
         sys.exit(STATUS_WRONG_SETTING)
-    click.echo("Everything is there. Start with --store and this URL.")
+    click.echo("Everything was copied. Start zchat with --store and this URL.")
 
 
 @main.command("keygen")

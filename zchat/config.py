@@ -157,7 +157,7 @@ def from_environment(environment: Mapping[str, str]) -> dict[str, Given]:
             continue
         if variable not in name_by_variable:
             raise unknown(
-                f"the environment: {variable} is no setting",
+                f"the environment: {variable} is not a setting",
                 variable,
                 name_by_variable,
             )
@@ -184,7 +184,7 @@ def from_file(config_file: str | None) -> dict[str, Given]:
     for name in table:
         if name not in OPTION_BY_NAME:
             raise unknown(
-                f"{shown}: {shortened(name)} is no setting",
+                f"{shown}: {shortened(name)} is not a setting",
                 name.replace("_", "-"),
                 OPTION_BY_NAME,
             )

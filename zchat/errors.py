@@ -13,15 +13,15 @@ class Code(Enum):
     BAD_REQUEST = (
         "bad_request",
         400,
-        "Malformed; `data.field` names the culprit.",
+        "Malformed; `data.field` names the field.",
     )
-    UNAUTHORIZED = ("unauthorized", 401, "No token, or none that is known.")
+    UNAUTHORIZED = ("unauthorized", 401, "No token, or an unknown one.")
     FORBIDDEN = ("forbidden", 403, "Known, but not allowed.")
     BANNED = ("banned", 403, "Banned; `data.until` says how long.")
     NOT_FOUND = (
         "not_found",
         404,
-        "No such thing, or not for you: the two cannot be told apart.",
+        "Missing, or forbidden: the two look the same.",
     )
     UNKNOWN_METHOD = ("unknown_method", 404, "There is no such method.")
     CONFLICT = (
@@ -38,14 +38,16 @@ class Code(Enum):
     UNAVAILABLE = (
         "unavailable",
         503,
-        "The store is away and nothing was changed, unless `data.in_doubt` "
-        "says that it may have been; try again after `data.retry_after` "
-        "seconds.",
+        (
+            "The store is unavailable and nothing was changed, unless "
+            "`data.in_doubt` says that it may have been. Retry after "
+            "`data.retry_after` seconds."
+        ),
     )
     INTERNAL = (
         "internal",
         500,
-        "A fault of the server, logged under `data.incident`.",
+        "Internal server error, logged as `data.incident`.",
     )
 
     def __init__(self, wire: str, http: int, meaning: str) -> None:

@@ -17,7 +17,7 @@ VARIABLE_PREFIX: Final = "ZCHAT_"
 WORDS_ON: Final = frozenset({"on", "true", "yes", "1"})
 WORDS_OFF: Final = frozenset({"off", "false", "no", "0"})
 HIGHEST_PORT: Final = 65533
-"""RPC and events listen on the two ports after this one."""
+"RPC and events listen on the next two ports."
 LONGEST_IPC_PATH_BYTES: Final = 107
 """What a Unix socket's address holds (unix(7)), without its last NUL."""
 ORIGIN: Final = re.compile(
@@ -276,8 +276,10 @@ OPTIONS: Final = (
             parse_endpoints,
         ),
         shown_default="tcp://HOST:PORT+1",
-        meaning="ZeroMQ endpoint of the RPC socket. A gateway goes to the "
-        "next of several brokers when one is away.",
+        meaning=(
+            "ZeroMQ endpoint of the RPC socket. Given several brokers, a "
+            "gateway moves on when one is unavailable."
+        ),
     ),
     Option(
         name="events",
@@ -299,8 +301,7 @@ OPTIONS: Final = (
         kind=SWITCH,
         default=False,
         bare=True,
-        meaning="Listen where other machines can connect, though nothing "
-        "is encrypted.",
+        meaning="Accept connections from other machines without encryption.",
     ),
     Option(
         name="curve-keys",
@@ -339,7 +340,7 @@ OPTIONS: Final = (
         repeats=True,
         default=(),
         kind=Kind("origins such as https://chat.example.org", parse_origins),
-        meaning="Origin of a web page that may call HTTP; may be repeated.",
+        meaning="Origin of a web page that may use the HTTP API; repeatable.",
     ),
     Option(
         name="store",
@@ -347,8 +348,10 @@ OPTIONS: Final = (
         default="zchat.db",
         commands=SERVE,
         kind=Kind("a file's path, postgresql://…", parse_store),
-        meaning="Where everything is kept: an SQLite file, or a "
-        "PostgreSQL database.",
+        meaning=(
+            "Where everything is stored: an SQLite file or a PostgreSQL "
+            "database."
+        ),
     ),
     Option(
         name="durability",
@@ -356,8 +359,10 @@ OPTIONS: Final = (
         kind=choice("full", "normal"),
         default="full",
         commands=SERVE,
-        meaning="full: an acknowledged write has reached the disk; "
-        "normal: it survives a crash of zchat, not of the machine.",
+        meaning=(
+            "full: an acknowledged write has reached the disk; normal: it "
+            "survives a crash of zchat, but not of the machine."
+        ),
     ),
     Option(
         name="history-depth",
@@ -365,8 +370,10 @@ OPTIONS: Final = (
         kind=whole(1, 200),
         default=20,
         commands=SERVE,
-        meaning="Messages of the common chat that a newcomer sees, and "
-        "the default page.",
+        meaning=(
+            "Messages of the common chat that a newcomer sees, and the "
+            "default page size."
+        ),
     ),
     Option(
         name="rate-limit",
@@ -374,8 +381,7 @@ OPTIONS: Final = (
         kind=limit(1, 1_000_000, bare=20),
         bare=20,
         commands=SERVE,
-        meaning="Messages to the common chat that a user may send in one "
-        "period.",
+        meaning="Messages to the common chat per user and period.",
     ),
     Option(
         name="rate-period",
@@ -391,7 +397,7 @@ OPTIONS: Final = (
         kind=limit(1, 31_536_000, bare=3600),
         bare=3600,
         commands=SERVE,
-        meaning="Seconds that a message stays visible once delivered.",
+        meaning="Seconds for which a delivered message stays visible.",
     ),
     Option(
         name="max-warnings",
@@ -399,7 +405,7 @@ OPTIONS: Final = (
         kind=whole(1, 1_000_000),
         default=3,
         commands=SERVE,
-        meaning="Users who must complain about somebody to ban them.",
+        meaning="Distinct reporters that ban a user.",
     ),
     Option(
         name="ban-seconds",
@@ -430,14 +436,14 @@ OPTIONS: Final = (
         placeholder="debug|info|warning|error",
         default="info",
         kind=choice("debug", "info", "warning", "error"),
-        meaning="Least important events that are logged.",
+        meaning="Lowest level that is logged.",
     ),
     Option(
         name="log-json",
         kind=SWITCH,
         default=False,
         bare=True,
-        meaning="Log one JSON object a line.",
+        meaning="Log one JSON object per line.",
     ),
 )
 OPTION_BY_NAME: Final = {option.name: option for option in OPTIONS}

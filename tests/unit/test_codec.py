@@ -208,7 +208,7 @@ class TestComplaints:
             (
                 "send",
                 {"text": "x", "chatid": "zz"},
-                "`chatid` is no parameter of this method.",
+                "`chatid` is not a parameter of this method.",
             ),
             (
                 "send",
@@ -258,13 +258,13 @@ class TestComplaints:
             (
                 "schedule",
                 {"text": "x", "send_at": "tomorrow"},
-                "`send_at` must be a time in RFC 3339 with an offset, such as "
+                "`send_at` must be an RFC 3339 time with an offset, such as "
                 "2030-01-31T18:00:00+00:00.",
             ),
             (
                 "schedule",
                 {"text": "x", "send_at": "2030-01-31T18:00:00"},
-                "`send_at` must be a time in RFC 3339 with an offset, such as "
+                "`send_at` must be an RFC 3339 time with an offset, such as "
                 "2030-01-31T18:00:00+00:00.",
             ),
             (

@@ -316,12 +316,12 @@ class TestRefusals:
 
     def test_unknown_names_and_what_was_meant(self) -> None:
         assert refusal(environment={"ZCHAT_PROT": "1"}) == (
-            "the environment: ZCHAT_PROT is no setting; "
+            "the environment: ZCHAT_PROT is not a setting; "
             "did you mean ZCHAT_PORT?"
         )
         Path("zchat.toml").write_text("history_depth = 5")
         assert refusal() == (
-            "zchat.toml: 'history_depth' is no setting; "
+            "zchat.toml: 'history_depth' is not a setting; "
             "did you mean history-depth?"
         )
         Path("zchat.toml").write_text("[xyzzy]\nport = 1")

@@ -127,15 +127,22 @@ def _check_name(name: str) -> None:
     if name != name.strip() or not name.isprintable():
         raise Refused(
             Code.BAD_REQUEST,
-            "A name must not begin or end with a blank, "
-            "nor hold control characters.",
+            (
+                "A name must not start or end with a space or contain "
+                "control characters."
+            ),
             field="name",
         )
 
 
 def _name_taken() -> Refused:
     return Refused(
-        Code.CONFLICT, "This name is taken; choose another.", field="name"
+        Code.CONFLICT,
+        (
+            "This name is taken. Choose another, or connect with the token "
+            "of that user."
+        ),
+        field="name",
     )
 
 

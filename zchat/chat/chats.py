@@ -155,7 +155,7 @@ async def p2p(
     if other_id == caller_id:
         raise Refused(
             Code.BAD_REQUEST,
-            "A private chat needs another user than yourself.",
+            "You cannot open a private chat with yourself.",
             field="user_id",
         )
     shared = await load_acquaintance(work, caller_id, other_id)

@@ -38,7 +38,7 @@ STALE_PAGE: Final = 32
 
 def _no_file() -> Refused:
     return Refused(
-        Code.NOT_FOUND, "There is no such file, or you may not have it."
+        Code.NOT_FOUND, "File not found, or you cannot download it."
     )
 
 
@@ -62,7 +62,7 @@ async def upload(
     if params.size > limit:
         raise Refused(
             Code.TOO_LARGE,
-            f"A file may have {limit} bytes at the most.",
+            f"A file can have at most {limit} bytes.",
             limit=limit,
             field="size",
         )
@@ -74,8 +74,8 @@ async def upload(
         if count >= UNATTACHED_FILES:
             raise Refused(
                 Code.CONFLICT,
-                f"{UNATTACHED_FILES} of your files are on "
-                "no message, which is the most; send some first.",
+                f"You have {UNATTACHED_FILES} unattached files, the maximum. "
+                "Send some first.",
             )
         turn.adjust_count(1, Counted.UPLOADS, caller_id)
         file = turn.put(
@@ -108,8 +108,10 @@ def _check_name(name: str) -> None:
     ):
         raise Refused(
             Code.BAD_REQUEST,
-            "A file's name must not hold slashes or "
-            "control characters, nor be dots alone.",
+            (
+                "A file name must not contain slashes or control characters,"
+                " or consist of dots."
+            ),
             field="name",
         )
 
@@ -163,14 +165,13 @@ def _check_chunk(file: StoredFile, params: given.UploadChunk) -> None:
     if params.offset != file.received:
         raise Refused(
             Code.CONFLICT,
-            f"The next bytes begin at {file.received}.",
+            f"The next chunk starts at offset {file.received}.",
             offset=file.received,
         )
     if len(params.data) != min(CHUNK_BYTES, file.size - file.received):
         raise Refused(
             Code.BAD_REQUEST,
-            f"A chunk has {CHUNK_BYTES} bytes, but for "
-            "the last one, which ends the file.",
+            f"A chunk must have {CHUNK_BYTES} bytes, except the last one.",
             field="data",
         )
 
@@ -184,8 +185,10 @@ def _take_chunk(
         _drop(turn, file)
         return Refused(
             Code.CONFLICT,
-            "What came does not have the sha256 that was "
-            "announced; upload it again from the start.",
+            (
+                "The upload does not match its sha256 and was discarded. "
+                "Upload it again from the start."
+            ),
             field="sha256",
         )
     if data:

@@ -31,7 +31,7 @@ from zchat.rpc import results
 async def create_chat(
     work: Writing, caller_id: str, params: given.CreateChat
 ) -> results.ChatId:
-    """Make a group; the caller is its owner."""
+    "Create a group, owned by the caller."
     memberships = await load_memberships(work, caller_id)
     turn = await work.turn()
     caller = turn.user(caller_id)
@@ -45,8 +45,10 @@ def _chat_name(name: str) -> str:
     if name != name.strip() or not name.isprintable():
         raise Refused(
             Code.BAD_REQUEST,
-            "A chat's name must not begin or end with a "
-            "blank, nor hold control characters.",
+            (
+                "A chat name must not start or end with a space or contain "
+                "control characters."
+            ),
             field="name",
         )
     return name
@@ -122,11 +124,13 @@ async def remove(
     if user_id == caller_id:
         raise Refused(
             Code.BAD_REQUEST,
-            "To leave your own group, use `exit`.",
+            "Use `exit` to leave your own group.",
             field="user_id",
         )
     member = turn.get(MEMBERS, (chat_id, user_id))
     if member is None:
-        raise Refused(Code.NOT_FOUND, "This user is not in the group.")
+        raise Refused(
+            Code.NOT_FOUND, "This user is not a member of the group."
+        )
     leave(turn, chat, member, turn.user(user_id))
     return results.Empty()

@@ -58,7 +58,8 @@ async def invite_link(
     if len(live) + turn.count_adjustment(Counted.LINKS, chat_id) >= LIVE_LINKS:
         raise Refused(
             Code.CONFLICT,
-            f"This group has {LIVE_LINKS} live links; revoke one first.",
+            f"This group has {LIVE_LINKS} valid links, the maximum. "
+            "Revoke one first.",
         )
     turn.adjust_count(1, Counted.LINKS, chat_id)
     text = turn.entropy.token()
@@ -108,7 +109,8 @@ async def invite_links(
 def _dead_link() -> Refused:
     """The one answer for every kind of link that is of no use."""
     return Refused(
-        Code.NOT_FOUND, "This link is of no use; ask for a new one."
+        Code.NOT_FOUND,
+        "This link is invalid or has expired. Ask for a new one.",
     )
 
 
@@ -240,7 +242,7 @@ def _waiting(
     chat = owned(view, chat_id, caller_id)
     request = view.get(JOIN_REQUESTS, (chat_id, user_id))
     if request is None:
-        raise Refused(Code.NOT_FOUND, "This user does not wait to come in.")
+        raise Refused(Code.NOT_FOUND, "This user has no pending join request.")
     return chat, request, view.find(LINKS, request.link_id)
 
 
@@ -256,8 +258,10 @@ async def approve(
     if link is None or link.uses == link.max_uses:
         raise Refused(
             Code.CONFLICT,
-            "The link that this user came by is used up; "
-            "`invite` lets the user in all the same.",
+            (
+                "The link that this user presented is used up. Use `invite` "
+                "instead."
+            ),
         )
     refuse_to_return_yet(turn, chat.id, request.user_id)
     require_room(turn, request.user_id, memberships)

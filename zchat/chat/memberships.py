@@ -205,7 +205,8 @@ def require_room(turn: Turn, user_id: str, memberships: int) -> None:
     ):
         raise Refused(
             Code.CONFLICT,
-            f"One user may be in {MEMBERSHIPS_LIMIT} chats; leave one first.",
+            f"You are in {MEMBERSHIPS_LIMIT} chats, the maximum. "
+            "Leave one first.",
             limit=MEMBERSHIPS_LIMIT,
         )
     turn.adjust_count(1, Counted.GROUPS, user_id)

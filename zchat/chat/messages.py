@@ -54,7 +54,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 async def send(
     work: Writing, caller_id: str, params: given.Send
 ) -> results.Sent:
-    """Send a message to a chat; by default the common one."""
+    "Send a message to a chat, by default the common one."
     draft = draft_of(work, caller_id, params)
     await load_draft(work, draft)
     turn = await work.turn()
@@ -161,7 +161,7 @@ def other_content() -> Refused:
     """A key was used again for something else."""
     return Refused(
         Code.CONFLICT,
-        "This idempotency_key was used for other content; use a new one.",
+        "This idempotency_key was used for other content. Use a new one.",
         field="idempotency_key",
     )
 
@@ -324,7 +324,7 @@ async def history(
     ):
         raise Refused(
             Code.BAD_REQUEST,
-            "Give one of before, after and around.",
+            "Give only one of before, after and around.",
             field="before",
         )
     chat_id = params.chat_id

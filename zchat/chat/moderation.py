@@ -32,7 +32,7 @@ def refuse_banned(view: View, user: User) -> None:
         until = time_text(user.banned_until)
         raise Refused(
             Code.BANNED,
-            f"You are banned until {until}; you may read meanwhile.",
+            f"You are banned until {until}. You can still read.",
             until=until,
         )
 
@@ -63,7 +63,7 @@ def spend_quota(turn: Turn, user: User) -> None:
         raise Refused(
             Code.RATE_LIMITED,
             f"You may send {limit} messages to the "
-            f"common chat per period; try again in {seconds} s.",
+            f"common chat per period. Try again in {seconds} s.",
             retry_after=seconds,
             limit=limit,
             remaining=0,
@@ -122,11 +122,11 @@ async def report(
         if message is not None:
             raise Refused(
                 Code.BAD_REQUEST,
-                "This message is by somebody else than the user you report.",
+                "This message was not written by the user you report.",
                 field="message_id",
             )
     if turn.get_unique(COMPLAINTS, BY_ROUND, subject) is not None:
-        raise Refused(Code.CONFLICT, "You have reported this user already.")
+        raise Refused(Code.CONFLICT, "You have already reported this user.")
     turn.adjust_count(1, Counted.COMPLAINTS, offender_id)
     complaint = turn.put(
         COMPLAINTS,

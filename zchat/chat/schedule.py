@@ -71,8 +71,8 @@ async def schedule(
     if count >= SCHEDULED_LIMIT:
         raise Refused(
             Code.CONFLICT,
-            f"{SCHEDULED_LIMIT} of your messages are "
-            "waiting, which is the most; cancel one first.",
+            f"You have {SCHEDULED_LIMIT} pending messages, the maximum. "
+            "Cancel one first.",
         )
     return _wait(turn, draft, files, send_at)
 
@@ -205,11 +205,11 @@ async def cancel(
     turn = await work.turn()
     row = turn.get(SCHEDULED, row_id)
     if row is None or row.author_id != caller_id:
-        raise Refused(Code.NOT_FOUND, "You have no such scheduled message.")
+        raise Refused(Code.NOT_FOUND, "Scheduled message not found.")
     if row.state != PENDING:
         raise Refused(
             Code.CONFLICT,
-            f"It is too late: the message is {row.state}.",
+            f"Too late: the message is already {row.state}.",
             state=row.state,
         )
     turn.adjust_count(-1, Counted.SCHEDULED, caller_id)

@@ -22,7 +22,7 @@ def rpc_endpoints(servers: str) -> tuple[str, ...]:
         if server.strip()
     )
     if not endpoints:
-        raise ConfigError("No server is given; try --server 127.0.0.1.")
+        raise ConfigError("No server was given. Try --server 127.0.0.1.")
     return endpoints
 
 
@@ -33,7 +33,7 @@ def _rpc_endpoint(server: str) -> str:
     host, port = _host_and_port(rest)
     if _NOT_IN_HOSTS.search(rest) or not host or not _is_port(port):
         raise ConfigError(
-            f"{server!r} is no server; write HOST, HOST:PORT, "
+            f"{server!r} is not an address. Write HOST, HOST:PORT, "
             "tcp://HOST:PORT or ipc://PATH."
         )
     return f"tcp://{host}:{port or RPC_PORT}"

@@ -238,8 +238,10 @@ def _encoded(id: int, method: str, params: dict[str, Any]) -> bytes:
     except (ValueError, TypeError, OverflowError, RecursionError):
         raise Refused(
             Code.BAD_REQUEST,
-            "This cannot be sent: text must be valid "
-            "Unicode, and numbers must have 64 bits at most.",
+            (
+                "This cannot be sent. Text must be valid Unicode, and "
+                "numbers at most 64 bits."
+            ),
         ) from None
 
 
@@ -303,7 +305,10 @@ class Link:
         if len(self._waiting) >= self._in_flight:
             raise Refused(
                 Code.UNAVAILABLE,
-                "Too many requests wait for an answer; try again in a moment.",
+                (
+                    "Too many requests are waiting for an answer. Try again "
+                    "in a moment."
+                ),
                 retry_after=1,
             )
         self._last_id += 1
@@ -311,7 +316,7 @@ class Link:
         if len(body) > REQUEST_BYTES:
             raise Refused(
                 Code.TOO_LARGE,
-                "The request is too large; send less at once.",
+                "The request is too large. Send less at once.",
                 limit=REQUEST_BYTES,
             )
         waiting = _Waiting(
@@ -396,8 +401,10 @@ class Link:
             waiting.sent = False
         self._fail(
             lost,
-            "The connection broke before the answer came; the "
-            "request may have taken effect.",
+            (
+                "The connection was lost before the answer arrived. The "
+                "request may have taken effect."
+            ),
             sent=True,
         )
         self._note_refusal(*plug.ended)
@@ -486,7 +493,7 @@ class Link:
             late.append(id)
         self._fail(
             late,
-            "No answer came in time."
+            "The server did not answer in time."
             if self.up
             else f"No server answers at {', '.join(self._endpoints)}.",
         )

@@ -51,7 +51,7 @@ class MessageEvent(Struct, frozen=True):
 
 
 class MemberJoined(Struct, frozen=True):
-    """A user came into the chat."""
+    "A user joined the chat."
 
     chat_id: str
     user: Person
@@ -65,7 +65,7 @@ class MemberLeft(Struct, frozen=True):
 
 
 class ChatRenamed(Struct, frozen=True):
-    """The chat has another name."""
+    "The chat was renamed."
 
     chat_id: str
     name: str
@@ -85,7 +85,7 @@ class Expired(Struct, frozen=True):
 
 
 class ChatAdded(Struct, frozen=True):
-    """The user is now in this chat."""
+    "The user joined a chat."
 
     chat_id: str
     name: str

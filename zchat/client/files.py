@@ -76,8 +76,7 @@ async def upload(
             if await _send_chunks(client, stream, begun, size):
                 return begun.file_id
     raise NoAnswer(
-        "The upload broke off too often; try again: it goes on where it "
-        "stands.",
+        "The upload was interrupted too often. Try again to resume it.",
         sent=True,
     )
 

@@ -267,7 +267,7 @@ class Methods(ABC):
         return found.messages
 
     async def cancel(self, scheduled_id: str) -> None:
-        """Cancel a scheduled message that was not sent yet."""
+        "Cancel a pending scheduled message."
         await self._ask(results.Empty, "cancel", id=scheduled_id)
 
     async def begin_upload(
@@ -286,7 +286,7 @@ class Methods(ABC):
     async def upload_chunk(
         self, file_id: str, offset: int, data: bytes
     ) -> values.Uploaded:
-        """Add the next bytes to an upload."""
+        "Upload the next chunk of a file."
         return await self._ask(
             values.Uploaded,
             "upload_chunk",
@@ -313,7 +313,7 @@ class Methods(ABC):
         return made.chat_id
 
     async def rename_chat(self, chat_id: str, name: str) -> None:
-        """Change the name of a group; owner only."""
+        "Rename a group; owner only."
         await self._ask(
             results.Empty, "rename_chat", chat_id=chat_id, name=name
         )
@@ -356,7 +356,7 @@ class Methods(ABC):
         await self._ask(results.Empty, "revoke_link", link=link)
 
     async def join(self, link: str) -> values.Joined:
-        """Ask to come into a group by a link."""
+        "Ask to join a group with a link."
         return await self._ask(values.Joined, "join", link=link)
 
     async def join_requests(
@@ -369,13 +369,13 @@ class Methods(ABC):
         return found.requests
 
     async def approve(self, chat_id: str, user_id: str) -> None:
-        """Let somebody in who waits; owner only."""
+        "Approve a join request; owner only."
         await self._ask(
             results.Empty, "approve", chat_id=chat_id, user_id=user_id
         )
 
     async def deny(self, chat_id: str, user_id: str) -> None:
-        """Turn somebody away who waits; owner only."""
+        "Deny a join request; owner only."
         await self._ask(
             results.Empty, "deny", chat_id=chat_id, user_id=user_id
         )

@@ -229,8 +229,10 @@ class Batches:
                 call.end(
                     Refused(
                         Code.UNAUTHORIZED,
-                        "This token is not known here; "
-                        "`connect` without a token gives you one.",
+                        (
+                            "Unknown token. Call `connect` without a token "
+                            "to create a user."
+                        ),
                     )
                 )
 
@@ -395,8 +397,10 @@ def _fault(work: UnitOfWork) -> Refused:
     log.exception("internal_fault", incident=incident)
     return Refused(
         Code.INTERNAL,
-        "A fault of the server; nothing was changed. Tell "
-        "its operator the incident number.",
+        (
+            "Internal server error; nothing was changed. Report the incident"
+            " number to the operator."
+        ),
         incident=incident,
     )
 
@@ -404,7 +408,7 @@ def _fault(work: UnitOfWork) -> Refused:
 def _unavailable() -> Refused:
     return Refused(
         Code.UNAVAILABLE,
-        "The store is away; nothing was changed. Try again shortly.",
+        ("The store is unavailable; nothing was changed. Try again shortly."),
         retry_after=RETRY_AFTER_SECONDS,
     )
 
@@ -412,9 +416,11 @@ def _unavailable() -> Refused:
 def _doubtful() -> Refused:
     return Refused(
         Code.UNAVAILABLE,
-        "The store went away while this was being "
-        "saved, so it may have happened. Look, or repeat it with the same "
-        "idempotency_key.",
+        (
+            "The store became unavailable during the commit, so this may "
+            "have taken effect. Check, or repeat it with the same "
+            "idempotency_key."
+        ),
         retry_after=RETRY_AFTER_SECONDS,
         in_doubt=True,
     )

@@ -199,7 +199,7 @@ class ZapHandler:
         return b"400", b"Unknown key"
 
     def _note_refusal(self, question: list[bytes]) -> None:
-        """Log refusals, once a second at the most."""
+        """Log refusals, at most once a second."""
         self._refused += 1
         now = time.monotonic()
         if now < self._log_at:

@@ -51,8 +51,10 @@ class Deferred:
             request.call.end(
                 Refused(
                     Code.UNAVAILABLE,
-                    "Too many requests of this connection "
-                    "wait; send fewer at a time.",
+                    (
+                        "Too many requests of this connection are waiting. "
+                        "Send fewer at a time."
+                    ),
                     retry_after=1,
                 )
             )

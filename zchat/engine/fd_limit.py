@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 class DescriptorLimit:
-    """Looks now and then, and warns once a minute at the most."""
+    """Looks now and then, and warns at most once a minute."""
 
     def __init__(self) -> None:
         self._look_at = 0.0

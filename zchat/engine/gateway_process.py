@@ -157,6 +157,6 @@ def _listening(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise ConfigError(
             f"cannot listen on {host}:{port}: "
-            f"{os.strerror(error.errno or 0)}; stop what is there, or "
+            f"{os.strerror(error.errno or 0)}. Stop what is there, or "
             "choose another --port"
         ) from None

@@ -93,8 +93,8 @@ def _bound(socket: Any, endpoint: str) -> Any:
     except zmq.ZMQError as error:
         socket.close(linger=0)
         raise ConfigError(
-            f"cannot listen on {endpoint}: {error.strerror}; "
-            "stop what is there, or choose another --port"
+            f"cannot listen on {endpoint}: {error.strerror}. "
+            "Stop what is there, or choose another --port"
         ) from None
     return socket
 

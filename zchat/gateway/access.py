@@ -88,8 +88,10 @@ class AccessPolicy:
         return problem(
             403,
             Code.FORBIDDEN,
-            "Web pages of another origin may not use this server; start "
-            "it with --allow-origin to permit one.",
+            (
+                "This server does not accept requests from other origins. "
+                "Allow this one with --allow-origin."
+            ),
         )
 
     def cross_origin_fields(self, headers: Headers) -> Fields:
@@ -120,14 +122,14 @@ class AccessPolicy:
             return problem(
                 400,
                 Code.BAD_REQUEST,
-                "The Host field is not a host name with an optional port.",
+                ("The Host header must be a host name with an optional port."),
                 field="Host",
             )
         if self._loopback and matched["name"].lower() not in self._names:
             return problem(
                 421,
                 Code.FORBIDDEN,
-                "This server answers to localhost and 127.0.0.1 only.",
+                "This server only answers to localhost and 127.0.0.1.",
             )
         return None
 

@@ -79,7 +79,7 @@ class Gateway:
             ),
             (
                 "zchat_http_in_flight",
-                "Requests without an answer.",
+                "Requests being processed.",
                 lambda: server.in_flight,
             ),
             (

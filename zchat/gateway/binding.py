@@ -90,7 +90,7 @@ class Binding:
         """HEAD is safe (RFC 9110, 9.2.1), and its answer is not seen."""
         name = self.method.changes_if
         if name and params.get(name):
-            raise _bad(f"`{name}` changes something; use GET.", name)
+            raise _bad(f"`{name}` changes something. Use GET.", name)
 
     def _merge(
         self, params: dict[str, Any], fields: Iterator[tuple[str, Any]] | Any
@@ -99,7 +99,7 @@ class Binding:
         for field, value in fields:
             name = rename.get(field, field)
             if name in params:
-                raise _bad(f"{field} is given twice; give it once.", field)
+                raise _bad(f"{field} is given twice. Give it once.", field)
             params[name] = value
 
     def _queried(self, query: str) -> Iterator[tuple[str, Any]]:
@@ -112,7 +112,7 @@ class Binding:
             )
         except ValueError:
             raise _bad(
-                "The query is not UTF-8 text of the form a=b&c=d.", "query"
+                "The query must be UTF-8 text of the form a=b&c=d.", "query"
             ) from None
         for field, text in pairs:
             name = self.route.rename.get(field, field)
@@ -129,8 +129,10 @@ class Binding:
         key = header.decode("latin-1")
         if params.setdefault(KEY, key) != key:
             raise _bad(
-                "The Idempotency-Key field and the body name two keys; "
-                "name one.",
+                (
+                    "The Idempotency-Key header and the body give different "
+                    "keys. Give one."
+                ),
                 KEY,
             )
 
@@ -156,7 +158,8 @@ def bearer_token(request: Request) -> str | None:
     scheme, _, token = header.decode("latin-1").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Refused(
-            Code.UNAUTHORIZED, "The Authorization field must be: Bearer TOKEN."
+            Code.UNAUTHORIZED,
+            "The Authorization header must be: Bearer TOKEN.",
         )
     return token.strip()
 

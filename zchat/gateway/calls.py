@@ -94,8 +94,10 @@ class Caller:
         if str(call.claimed).lower() != own:
             raise Refused(
                 Code.FORBIDDEN,
-                "The id in the request is not that of the "
-                "token's user; leave it out or give your own.",
+                (
+                    "The id in the request is not yours. Leave it out, or "
+                    "give your own."
+                ),
             )
 
     async def user_id(self, token: object) -> str:
@@ -162,9 +164,12 @@ def _refusal_of(error: Refused | NoAnswer) -> Refused:
     if isinstance(error, Refused):
         return error
     repeat = (
-        "It may have taken effect: repeat it with the same Idempotency-Key."
+        (
+            "The request may have taken effect. Repeat it with the same "
+            "Idempotency-Key."
+        )
         if error.sent
-        else "Nothing was changed; try again."
+        else "Nothing was changed. Try again."
     )
     return Refused(
         Code.UNAVAILABLE, f"The server did not answer. {repeat}", retry_after=1

@@ -137,7 +137,7 @@ class EventStreams:
         except ValueError:
             raise Refused(
                 Code.BAD_REQUEST,
-                "Last-Event-ID must be an id that this stream gave.",
+                "Last-Event-ID must be an id from this stream.",
                 field="Last-Event-ID",
             ) from None
         return Beginning(epoch, cursors, is_reset=cursors is None)
@@ -154,7 +154,7 @@ class EventStreams:
         if self.open >= self._limit:
             raise Refused(
                 Code.UNAVAILABLE,
-                f"{self._limit} event streams are open; try again later.",
+                f"{self._limit} event streams are open. Try again later.",
                 retry_after=10,
             )
         self.open += 1

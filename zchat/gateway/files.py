@@ -55,8 +55,8 @@ class Files:
         if self._uploads >= _UPLOADS_AT_ONCE:
             raise Refused(
                 Code.UNAVAILABLE,
-                f"{_UPLOADS_AT_ONCE} uploads are under "
-                "way; try again in a moment.",
+                f"{_UPLOADS_AT_ONCE} uploads are in progress. "
+                "Try again in a moment.",
                 retry_after=1,
             )
         self._uploads += 1
@@ -92,7 +92,7 @@ class Files:
             if call.params.setdefault("sha256", digest).lower() != digest:
                 raise Refused(
                     Code.BAD_REQUEST,
-                    "The file is not what its SHA-256 says; send it again.",
+                    "The file does not match its SHA-256. Send it again.",
                     field="sha256",
                 )
             return await self._send(call, size, _read(spool))

@@ -57,7 +57,7 @@ class Exchange:
             return
         if waited.cancelled():
             self.response = problem(
-                503, Code.UNAVAILABLE, "The server is stopping; try again."
+                503, Code.UNAVAILABLE, "The server is stopping. Try again."
             )
         else:
             error = waited.exception()
@@ -84,8 +84,7 @@ def answer_to_error(error: BaseException) -> Response:
     return problem(
         500,
         Code.INTERNAL,
-        "A fault of this server; it was logged. Tell "
-        "the operator the incident's id.",
+        "Internal server error. Report the incident id to the operator.",
         incident=incident,
     )
 
@@ -138,7 +137,7 @@ class Connection(asyncio.Protocol):
         if not self._server.admit(self):
             self._refuse(
                 problem(
-                    503, Code.UNAVAILABLE, "Too many connections; try again."
+                    503, Code.UNAVAILABLE, "Too many connections. Try again."
                 )
             )
 

@@ -186,7 +186,7 @@ class RequestReader:
                     problem(
                         400,
                         Code.BAD_REQUEST,
-                        "This header field may be given only once.",
+                        "This header may be given only once.",
                         field=name.decode("ascii"),
                     )
                 )
@@ -203,7 +203,11 @@ class RequestReader:
         version = parser.get_http_version()
         if version != "1.1" and version != "1.0":
             raise Refusal(
-                problem(505, Code.BAD_REQUEST, "Speak HTTP/1.1 or HTTP/1.0.")
+                problem(
+                    505,
+                    Code.BAD_REQUEST,
+                    "Only HTTP/1.1 and HTTP/1.0 are supported.",
+                )
             )
         old = version == "1.0"
         method = parser.get_method().decode("ascii")
@@ -221,7 +225,7 @@ class RequestReader:
             self._begin_body(incoming, int(length or 0))
         elif method == "CONNECT":
             raise Refusal(
-                problem(501, Code.BAD_REQUEST, "This server is no proxy.")
+                problem(501, Code.BAD_REQUEST, "CONNECT is not supported.")
             )
 
     def on_body(self, piece: bytes) -> None:
@@ -269,7 +273,7 @@ class RequestReader:
             problem(
                 431,
                 Code.TOO_LARGE,
-                "The header of the request is too large.",
+                "The request headers are too large.",
                 limit=self._limits.head_bytes,
             )
         )
@@ -284,14 +288,18 @@ class RequestReader:
                 problem(
                     400,
                     Code.BAD_REQUEST,
-                    "HTTP/1.1 wants a Host field.",
+                    "HTTP/1.1 requires a Host header.",
                     field="Host",
                 )
             )
         target = self._target.decode("latin-1")
         if "#" in target:
             raise Refusal(
-                problem(400, Code.BAD_REQUEST, "A target has no fragment (#).")
+                problem(
+                    400,
+                    Code.BAD_REQUEST,
+                    "The target must not contain a fragment (#).",
+                )
             )
         if target.startswith("/"):
             path, _, query = target.partition("?")
@@ -339,7 +347,10 @@ class RequestReader:
                 problem(
                     400 if incoming.old else 501,
                     Code.BAD_REQUEST,
-                    "The only transfer coding here is chunked, in HTTP/1.1.",
+                    (
+                        "The only supported transfer coding is chunked, in "
+                        "HTTP/1.1."
+                    ),
                     field="Transfer-Encoding",
                 )
             )
@@ -348,8 +359,7 @@ class RequestReader:
                 problem(
                     501,
                     Code.BAD_REQUEST,
-                    "A request that asks for an upgrade "
-                    "may not have a body here.",
+                    "A request for an upgrade must not have a body.",
                     field="Upgrade",
                 )
             )
@@ -359,7 +369,7 @@ class RequestReader:
                 problem(
                     417,
                     Code.BAD_REQUEST,
-                    "The only expectation known here is 100-continue.",
+                    "The only supported expectation is 100-continue.",
                     field="Expect",
                 )
             )

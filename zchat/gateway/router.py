@@ -74,8 +74,7 @@ class Router:
             return problem(
                 404,
                 Code.UNKNOWN_METHOD,
-                "There is nothing at this path; "
-                "GET /openapi.json lists all that there is.",
+                "Unknown path. GET /openapi.json lists all endpoints.",
             )
         target, parts = found
         verb = "GET" if request.method == "HEAD" else request.method

@@ -135,7 +135,7 @@ class _Reader:
         except msgspec.ValidationError as error:
             raise complaint(str(error)) from None
         except _ERRORS:
-            raise _bad("A value of the parameters cannot be read.") from None
+            raise _bad("A parameter's value cannot be read.") from None
         for name in self._lower:
             value = getattr(given, name)
             if value is not None:
@@ -204,18 +204,17 @@ def decode_request(body: bytes) -> Request:
     id = _typed(_decode_id, id_body, None)
     if id is None:
         raise Unreadable(
-            None, _bad("The id must be an unsigned integer.", "id")
+            None, _bad("The request id must be an unsigned integer.", "id")
         )
     if _typed(_decode_id, kind, None) != REQUEST:
-        raise Unreadable(id, _bad("A request begins with 0.", "type"))
+        raise Unreadable(id, _bad("A request must start with 0.", "type"))
     reader = _READERS.get(_typed(_decode_text, name, None))
     if reader is None:
         raise Unreadable(
             id,
             Refused(
                 Code.UNKNOWN_METHOD,
-                "There is no such method; see the table "
-                "of methods in protocol.md.",
+                ("Unknown method. docs/reference/methods.md lists them all."),
             ),
         )
     given = bytes(parameters)

@@ -86,7 +86,7 @@ class Method(Struct, frozen=True, dict=True):
 METHODS: tuple[Method, ...] = (
     Method(
         "hello",
-        "Say who answers, where the events are, and the limits.",
+        "Return the server's version, events endpoint and limits.",
         params.Hello,
         results.Hello,
         reads=True,
@@ -94,7 +94,7 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         "connect",
-        "Make a user, or come back as one with its token.",
+        "Create a user, or reconnect with a token.",
         params.Connect,
         results.Connected,
         needs_token=False,
@@ -102,7 +102,7 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         "status",
-        "Show the server's and the caller's state.",
+        "Show server and user status.",
         params.Status,
         results.Status,
         command="status",
@@ -111,7 +111,7 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         "send",
-        "Send a message to a chat; by default the common one.",
+        "Send a message to a chat, by default the common one.",
         params.Send,
         results.Sent,
         command="send",
@@ -119,7 +119,7 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         "comment",
-        "Put a message on another message.",
+        "Comment on a message.",
         params.Comment,
         results.Sent,
         routes=(Route("POST", "/comment", _AUTHOR),),
@@ -151,7 +151,7 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         "unread",
-        "Return what came since the last poll, in pages.",
+        "Return messages since the last poll, in pages.",
         params.Unread,
         results.Unread,
         changes_if="ack",
@@ -167,7 +167,7 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         "sync",
-        "Return all that a device needs to start or catch up.",
+        "Return everything a device needs to start or catch up.",
         params.Sync,
         results.Sync,
         reads=True,
@@ -196,7 +196,7 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         "report",
-        "Complain about a user.",
+        "Report a user.",
         params.Report,
         results.ReportId,
         routes=(
@@ -225,7 +225,7 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         "schedule",
-        "Send a message at a later time.",
+        "Schedule a message.",
         params.Schedule,
         results.Scheduled,
         routes=(Route("POST", "/scheduled", _AUTHOR),),
@@ -240,14 +240,14 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         "cancel",
-        "Cancel a scheduled message that was not sent yet.",
+        "Cancel a pending scheduled message.",
         params.Cancel,
         results.Empty,
         routes=(Route("DELETE", "/scheduled/{id}", _USER),),
     ),
     Method(
         "upload",
-        "Begin or resume the upload of a file.",
+        "Start or resume a file upload.",
         params.Upload,
         results.Upload,
         repeatable=True,
@@ -255,14 +255,14 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         "upload_chunk",
-        "Add the next bytes to an upload.",
+        "Upload the next chunk of a file.",
         params.UploadChunk,
         results.Uploaded,
         repeatable=True,
     ),
     Method(
         "download",
-        "Read a range of a file.",
+        "Download a range of a file.",
         params.Download,
         results.Download,
         reads=True,
@@ -270,14 +270,14 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         "create_chat",
-        "Make a group; the caller is its owner.",
+        "Create a group, owned by the caller.",
         params.CreateChat,
         results.ChatId,
         routes=(Route("POST", "/chats", _USER),),
     ),
     Method(
         "rename_chat",
-        "Change the name of a group; owner only.",
+        "Rename a group; owner only.",
         params.RenameChat,
         results.Empty,
         repeatable=True,
@@ -299,14 +299,14 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         "invite_link",
-        "Make a link into a group; owner only.",
+        "Create an invitation link to a group; owner only.",
         params.InviteLink,
         results.NewLink,
         routes=(Route("POST", "/chats/{chat_id}/links", _USER),),
     ),
     Method(
         "invite_links",
-        "List the live links of a group; owner only.",
+        "List the valid links of a group; owner only.",
         params.OneChat,
         results.Links,
         reads=True,
@@ -314,21 +314,21 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         "revoke_link",
-        "Make a link useless; owner only.",
+        "Revoke a link; owner only.",
         params.OneLink,
         results.Empty,
         routes=(Route("DELETE", "/links/{link}", _USER),),
     ),
     Method(
         "join",
-        "Ask to come into a group by a link.",
+        "Ask to join a group with a link.",
         params.OneLink,
         results.Joined,
         routes=(Route("POST", "/join/{link}", _USER),),
     ),
     Method(
         "join_requests",
-        "List who waits to come in; owner only.",
+        "List pending join requests; owner only.",
         params.OneChat,
         results.JoinRequests,
         reads=True,
@@ -336,14 +336,14 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         "approve",
-        "Let somebody in who waits; owner only.",
+        "Approve a join request; owner only.",
         params.ChatAndUser,
         results.Empty,
         routes=(Route("POST", "/chats/{chat_id}/requests/{user_id}/approve"),),
     ),
     Method(
         "deny",
-        "Turn somebody away who waits; owner only.",
+        "Deny a join request; owner only.",
         params.ChatAndUser,
         results.Empty,
         routes=(Route("POST", "/chats/{chat_id}/requests/{user_id}/deny"),),
@@ -382,7 +382,7 @@ EVENTS: tuple[EventKind, ...] = (
     EventKind(
         "member_joined",
         False,
-        "A user came into the chat.",
+        "A user joined the chat.",
         {"chat_id": "the chat", "user": "id and name"},
     ),
     EventKind(
@@ -394,7 +394,7 @@ EVENTS: tuple[EventKind, ...] = (
     EventKind(
         "chat_renamed",
         False,
-        "The chat has another name.",
+        "The chat was renamed.",
         {"chat_id": "the chat", "name": "the new name"},
     ),
     EventKind(
@@ -406,19 +406,19 @@ EVENTS: tuple[EventKind, ...] = (
     EventKind(
         "expired",
         False,
-        "Messages were deleted by their age.",
-        {"chat_id": "the chat", "seq": "all up to it are gone"},
+        "Messages expired.",
+        {"chat_id": "the chat", "seq": "everything up to it is gone"},
     ),
     EventKind(
         "chat_added",
         True,
-        "The user is now in this chat.",
+        "The user joined a chat.",
         {"chat_id": "the chat", "name": "its name", "kind": "its kind"},
     ),
     EventKind(
         "chat_removed",
         True,
-        "The user is no longer in it.",
+        "The user left a chat or was removed.",
         {"chat_id": "the chat"},
     ),
     EventKind(
@@ -431,7 +431,7 @@ EVENTS: tuple[EventKind, ...] = (
         "banned", True, "The user was banned.", {"until": "the end of the ban"}
     ),
     EventKind(
-        "renamed", True, "The user has another name.", {"name": "the new name"}
+        "renamed", True, "The user was renamed.", {"name": "the new name"}
     ),
     EventKind(
         "scheduled_sent",
@@ -447,7 +447,7 @@ EVENTS: tuple[EventKind, ...] = (
     EventKind(
         "scheduled_failed",
         True,
-        "It could not be sent.",
+        "A scheduled message could not be sent.",
         {
             "id": "the scheduled message",
             "chat_id": "the chat",
@@ -463,13 +463,13 @@ EVENTS: tuple[EventKind, ...] = (
     EventKind(
         "join_requested",
         True,
-        "Somebody waits to come in.",
+        "A user asks to join a group of this owner.",
         {"chat_id": "the group", "user": "id and name"},
     ),
     EventKind(
         "join_decided",
         True,
-        "The owner approved or denied.",
+        "The owner decided on a join request.",
         {
             "chat_id": "the group, when approved; else null",
             "link_id": "the link that was used",

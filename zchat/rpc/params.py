@@ -34,7 +34,7 @@ Key = Annotated[
     Meta(
         min_length=1,
         max_length=64,
-        description="Repeats with the same key change nothing more.",
+        description="Repeating the request with the same key changes nothing.",
     ),
 ]
 Seq = Annotated[int, Meta(ge=0, le=2**53 - 1)]
@@ -62,7 +62,7 @@ class Connect(Params, frozen=True, kw_only=True):
 
     name: Name | None = None
     token: Annotated[
-        Any, Meta(description="The token of a user who comes back.")
+        Any, Meta(description="The token of an existing user.")
     ] = None
 
 

@@ -37,7 +37,7 @@ _PATTERNS: Final = {
 _UNITS: Final = {"str": "characters", "array": "entries", "bytes": "bytes"}
 _BOUNDS: Final = {">=": "at least", "<=": "at most"}
 _TIME: Final = (
-    "must be a time in RFC 3339 with an offset, such as "
+    "must be an RFC 3339 time with an offset, such as "
     "2030-01-31T18:00:00+00:00"
 )
 
@@ -89,13 +89,11 @@ def complaint(message: str) -> Refused:
     unknown = _UNKNOWN.match(message)
     if unknown:
         return _refusal(
-            unknown[1][:_LONGEST_NAME], "is no parameter of this method"
+            unknown[1][:_LONGEST_NAME], "is not a parameter of this method"
         )
     at = _AT.search(message)
     if at is None or not at[1]:
-        return Refused(
-            Code.BAD_REQUEST, "The names of parameters must be text."
-        )
+        return Refused(Code.BAD_REQUEST, "Parameter names must be text.")
     return _refusal(at[1], _in_words(message[: at.start()]))
 
 

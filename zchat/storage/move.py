@@ -63,7 +63,7 @@ def move(path: str, url: str) -> list[Copied]:
         raise StoreUnusable(f"There is no file {path}.")
     if not url.startswith(URL_PREFIXES):
         raise StoreUnusable(
-            "Give where to copy it as postgresql://user@host/database."
+            "Give the target as postgresql://user@host/database."
         )
     with closing(SqliteStore(path, 0, lambda: str(uuid4()))) as store:
         common_id = store.common_id

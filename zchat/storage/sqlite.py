@@ -121,7 +121,7 @@ class SqliteStore(Store):
     def _unusable(self, error: Exception) -> StoreUnusable:
         if "locked" in str(error):
             return StoreUnusable(
-                f"{self._path} is in use by another broker; stop that "
+                f"{self._path} is in use by another broker. Stop that "
                 "one, or give this one another --store."
             )
         return StoreUnusable(
@@ -141,7 +141,7 @@ class SqliteStore(Store):
         (tables,) = execute("SELECT count(*) FROM sqlite_master").fetchone()
         if version == 0 and tables:
             raise StoreUnusable(
-                f"{self._path} is a database of another program; give "
+                f"{self._path} is a database of another program. Give "
                 "zchat another --store."
             )
         for step in steps:

@@ -458,7 +458,7 @@ async def chats(options: Options, depth: int, as_json: bool) -> None:
 @_JSON
 @console
 async def status(options: Options, as_json: bool) -> None:
-    """Tell how the server and this user are."""
+    "Show server and user status."
     async with entered(options) as client:
         found = await client.status()
         server = client.server

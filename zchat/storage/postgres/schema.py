@@ -34,7 +34,7 @@ _SYNCHRONOUS_COMMIT: Final = {
 
 
 def connect(url: str) -> psycopg.Connection[Any]:
-    """An open connection; blocks for some seconds at the most.
+    """An open connection; blocks for at most a few seconds.
 
     What the URL says is taken before our defaults. With several hosts
     the first that can be written is taken.
@@ -98,7 +98,7 @@ def claim(connection: psycopg.Connection[Any], common_id: str) -> None:
     _take_turn(connection)
     if _migrate(connection).get("common_id"):
         raise StoreUnusable(
-            "The database holds a store already; give an empty one."
+            "The database already holds a store. Give an empty one."
         )
     _remember(connection, "common_id", common_id)
 

@@ -136,7 +136,7 @@ class PostgresStore(Store):
             )
             if self.common_id not in ("", common_id):
                 raise StoreUnusable(
-                    "The database holds another store now; restart zchat."
+                    "The database now holds another store. Restart zchat."
                 )
             self.common_id = common_id
             return Link(connection)
