@@ -5,6 +5,7 @@
 #   make format                          sort imports, format
 #   make bench                           measure (minutes)
 #   make torture-cluster                kill the primary under load
+#   make dist                            build, and try what was built
 #   make docs                            write the generated pages anew
 PYTHON ?= python3
 ARGS ?=
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CHECKED := $(wildcard zchat tests benchmarks docs)
 
-.PHONY: run test lint format bench torture-cluster docs clean
+.PHONY: run test lint format bench torture-cluster docs dist clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/zchat serve $(ARGS)
@@ -44,16 +45,21 @@ torture-cluster: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/python -m docs.generate
 
+dist: $(VENV)/.dev
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m tests.distribution dist
+
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 # The stamps are older than a changed list, which installs again.
-$(VENV)/.run: requirements.txt pyproject.toml
+$(VENV)/.run: requirements.txt $(wildcard requirements/*.txt) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit( \
 	    "zchat needs Python 3.11 or later; say make PYTHON=python3.12")'
 	@echo "Setting up $(VENV); this takes a minute, once."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(PIP) install --quiet --editable .
+	@$(PIP) install --quiet --requirement requirements.txt --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run

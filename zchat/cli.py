@@ -30,8 +30,34 @@ SETTINGS_EPILOG: Final = (
 )
 
 
+EXTRA_BY_MODULE: Final = {
+    "httptools": "server",
+    "prometheus_client": "server",
+    "structlog": "server",
+    "uvloop": "server",
+    "psycopg": "postgres",
+}
+"""Modules that `pip install zchat` alone leaves out: the lists in
+requirements/, by what is imported."""
+
+
 class ProgramGroup(click.Group):
     """The group of all commands; `--help` loads no client."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; say which packages it lacks, if it does."""
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as missing:
+            module = (missing.name or "").partition(".")[0]
+            if module not in EXTRA_BY_MODULE:
+                raise
+            click.echo(
+                "zchat: This command needs packages that are not installed. "
+                f"Run: pip install 'zchat[{EXTRA_BY_MODULE[module]}]'",
+                err=True,
+            )
+            sys.exit(STATUS_WRONG_SETTING)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names: the servers first."""
