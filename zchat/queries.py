@@ -5,7 +5,9 @@ answer is always a list of rows. A statement changes rows in bulk at the
 end of a batch and answers nothing.
 """
 
-from typing import Any, Generic, NamedTuple, TypeVar
+import unicodedata
+from collections.abc import Sequence
+from typing import Any, Final, Generic, NamedTuple, TypedDict, TypeVar
 
 import msgspec
 
@@ -156,6 +158,59 @@ DELETE_CHAT_REQUESTS = _statement("delete_chat_requests")
 DELETE_CHAT_DELIVERIES = _statement("delete_chat_deliveries")
 KEEP_EXPIRY = _statement("keep_expiry")
 DELETE_OLD_DELIVERIES = _statement("delete_old_deliveries")
+
+
+class SearchScope(NamedTuple):
+    """A chat to search, of which messages above `floor` are visible."""
+
+    chat_id: str
+    floor: int
+
+
+class SearchParams(TypedDict):
+    """What `SEARCH` is asked.
+
+    `text` has one character or more, in any case. `before` is the `next`
+    of the page before; `limit` counts messages.
+    """
+
+    text: str
+    scopes: Sequence[SearchScope]
+    author_id: str | None
+    has_file: bool | None
+    before: str | None
+    limit: int
+
+
+class Searched(msgspec.Struct, frozen=True, gc=False):
+    """A page of messages that hold a text, newest first.
+
+    `next` asks for what is older, and is None at the end. A page whose
+    search took too long has fewer messages than its limit, none even,
+    and a `next`.
+    """
+
+    messages: list[AuthoredMessage]
+    next: str | None
+
+
+SEARCH: Final = Query("search", Searched)
+"""The messages of some chats whose text holds another, newest first.
+
+Takes `SearchParams`, answers one row. No SQL of its own: each store
+answers it through its index (storage/search.py).
+"""
+
+
+def fold(text: str) -> str:
+    """The text as searches compare it: without case, width or form.
+
+    Both sides of a comparison are folded, so `ПРИВЕТ` finds `Привет`,
+    and `strasse` finds `Straße` (Unicode's NFKC and full case folding).
+    """
+    normalize = unicodedata.normalize
+    return normalize("NFKC", normalize("NFKC", text).casefold())
+
 
 PRIMARY = -1
 

@@ -96,7 +96,9 @@ class Store(ABC):
         until the batch ends; they are taken table by table in the order
         of `model.TABLES`, each in the order of its primary key; asks
         are answered after that. What takes rows that nobody else is
-        taking (`sql/queries.sql`) needs it too.
+        taking (`sql/queries.sql`) needs it too. `queries.SEARCH` is an
+        ask of rules that only read: all searches of a batch share
+        `search.SEARCH_SECONDS`.
         """
 
     @abstractmethod
@@ -117,13 +119,14 @@ class Store(ABC):
 
         Where several brokers share the store, theirs are among them,
         each chat's in the order of `seq`. To be called every turn of
-        the loop, since a feed that broke comes back here.
+        the loop: a feed that broke comes back here, and so does what the
+        store does by itself, in small portions.
         """
 
     @abstractmethod
     def feed_fd(self) -> int | None:
-        """A descriptor that is readable when the feed has news, or None
-        where the feed has only what this broker committed."""
+        """A descriptor that is readable when `feed` should be called, or
+        None where there is no such reason."""
 
     @abstractmethod
     def connections(self) -> tuple[int, int]:

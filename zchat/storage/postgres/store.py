@@ -4,7 +4,8 @@ import re
 import secrets
 import selectors
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from time import monotonic
+from typing import Any, Final, cast
 
 import psycopg
 from psycopg import pq
@@ -17,13 +18,24 @@ from zchat.errors import (
     StoreUnusable,
 )
 from zchat.model import TABLES
-from zchat.queries import QUERIES, STATEMENTS, KeyLookup, QueryCall
+from zchat.queries import (
+    MESSAGES_BEFORE,
+    QUERIES,
+    SEARCH,
+    STATEMENTS,
+    KeyLookup,
+    QueryCall,
+    SearchParams,
+)
 from zchat.storage.base import BatchChanges, Outgoing, Store
 from zchat.storage.postgres import schema
 from zchat.storage.postgres.dialer import Dialer
 from zchat.storage.postgres.feed import Listener, channel_of, payloads
+from zchat.storage.postgres.indexer import Indexer
 from zchat.storage.postgres.link import Command, Link, LinkLost, LockTimeout
 from zchat.storage.postgres.rows import TABLE_SQL, TEXT, scalar
+from zchat.storage.postgres.search import PostgresSearch
+from zchat.storage.search import SEARCH_SECONDS, search
 from zchat.storage.sql import blocks
 
 HEADS_KEPT: Final = 64
@@ -97,6 +109,12 @@ class PostgresStore(Store):
             s.name: _NamedSql(s.name, texts[s.name]) for s in STATEMENTS
         }
         self._heads: dict[str, int] = {}
+        self._search = PostgresSearch(
+            lambda commands: self._run(commands, writing=False),
+            lambda result, make: self._link().rows(result, make),
+            self._queries[MESSAGES_BEFORE.name].command,
+        )
+        self._search_until = 0.0
         self.common_id = ""
         self._label = secrets.token_hex(4)
         self._batch = 0
@@ -126,6 +144,7 @@ class PostgresStore(Store):
         assert listener is not None
         self.epoch = listener.epoch
         self._selector.register(listener.fileno(), selectors.EVENT_READ)
+        self._indexer = Indexer(lambda: schema.connect(self._url))
 
     def _dial_work(self) -> Link:
         connection = schema.connect(self._url)
@@ -164,6 +183,7 @@ class PostgresStore(Store):
     # A batch
 
     def begin(self) -> None:
+        self._search_until = 0.0
         self._link()
 
     def load(
@@ -183,22 +203,34 @@ class PostgresStore(Store):
             TABLE_SQL[sources[place].table.name].load(sources[place], lock)
             for place in places
         ]
+        plain = [ask for ask in asks if ask.query is not SEARCH]
         commands += [
-            self._queries[ask.query.name].command(ask.params) for ask in asks
+            self._queries[ask.query.name].command(ask.params) for ask in plain
         ]
         results = self._run(commands, writing=lock)
         rows = self._link().rows
         found: list[list[Any]] = [[] for _ in sources]
         for place, result in zip(places, results):
             found[place] = rows(result, sources[place].table.row)
-        answers = [
-            rows(result, ask.query.row)
-            for ask, result in zip(asks, results[len(sources) :])
-        ]
+        others = iter(zip(plain, results[len(sources) :]))
+        answers = []
+        for ask in asks:
+            if ask.query is SEARCH:
+                answers.append([self._find(cast(SearchParams, ask.params))])
+            else:
+                _, result = next(others)
+                answers.append(rows(result, ask.query.row))
         if lock and not self._hurried:
             self._hurried = True
             self._queue.append(_HURRY)
         return found, answers
+
+    def _find(self, wanted: SearchParams) -> Any:
+        """A page of a search; all of a batch share its time."""
+        self._search_until = self._search_until or (
+            monotonic() + SEARCH_SECONDS
+        )
+        return search(self._search, wanted, self._search_until, monotonic)
 
     def write(self, changes: BatchChanges) -> None:
         """The changes go out with the next load, or with the commit."""
@@ -310,6 +342,9 @@ class PostgresStore(Store):
             self._listen.lose(str(error).strip())
             return events, False
         self.epoch = listener.epoch
+        for event in shared:
+            if event.chat_id is not None:
+                self._indexer.note(event.chat_id)
         return events + shared, lost or gap
 
     def _listener(self) -> tuple[Listener | None, bool]:
@@ -331,5 +366,6 @@ class PostgresStore(Store):
 
     def close(self) -> None:
         self._selector.close()
+        self._indexer.close()
         self._work.close()
         self._listen.close()

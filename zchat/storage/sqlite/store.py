@@ -4,19 +4,34 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from time import monotonic
+from typing import Any, Final, cast
 
+import structlog
 from msgspec.structs import astuple
 
 from zchat.errors import StoreAway, StoreRejected, StoreUnusable
-from zchat.model import COMMON, TABLES, Chat, Table
-from zchat.queries import PRIMARY, QUERIES, STATEMENTS, KeyLookup, QueryCall
+from zchat.model import COMMON, MESSAGES, TABLES, Chat, Message, Table
+from zchat.queries import (
+    MESSAGES_BEFORE,
+    PRIMARY,
+    QUERIES,
+    SEARCH,
+    STATEMENTS,
+    KeyLookup,
+    QueryCall,
+    SearchParams,
+)
 from zchat.storage.base import BatchChanges, Outgoing, Store, TableChanges
+from zchat.storage.search import SEARCH_SECONDS, search
 from zchat.storage.sql import blocks, migrations
+from zchat.storage.sqlite.search import SqliteSearch
 
 _CACHE_KIB: Final = 65_536
 _CHECKPOINT_PAGES: Final = 4_096
 _SYNCHRONOUS: Final = {"full": "FULL", "normal": "NORMAL"}
+
+log = structlog.get_logger()
 
 
 class _TableSql:
@@ -79,6 +94,9 @@ class SqliteStore(Store):
         self._path = Path(path)
         self._outgoing: list[Outgoing] = []
         self._open = False
+        self._added: list[Message] = []
+        self._some_gone = False
+        self._search_until = 0.0
         self._tables = {table.name: _TableSql(table) for table in TABLES}
         texts = blocks(skip_locked="")
         self._queries = {q.name: (texts[q.name], q.row) for q in QUERIES}
@@ -89,6 +107,12 @@ class SqliteStore(Store):
                 undo.callback(self._connection.close)
                 self._prepare(durability)
                 self._migrate(now, new_id)
+                self._search = SqliteSearch(
+                    self._connection,
+                    self._path,
+                    self.epoch,
+                    texts[MESSAGES_BEFORE.name],
+                )
             except (OSError, sqlite3.DatabaseError) as error:
                 raise self._unusable(error) from error
             undo.pop_all()
@@ -191,7 +215,8 @@ class SqliteStore(Store):
         self.epoch = meta["epoch"]
 
     def begin(self) -> None:
-        """Nothing to do: the transaction begins with the first change."""
+        """The transaction itself begins with the first change."""
+        self._search_until = 0.0
 
     def load(
         self,
@@ -219,9 +244,18 @@ class SqliteStore(Store):
         return found
 
     def _answer(self, ask: QueryCall) -> list[Any]:
+        if ask.query is SEARCH:
+            return [self._find(cast(SearchParams, ask.params))]
         text, make = self._queries[ask.query.name]
         rows = self._connection.execute(text, ask.params).fetchall()
         return [make(*row) for row in rows]
+
+    def _find(self, wanted: SearchParams) -> Any:
+        """A page of a search; all of a batch share its time."""
+        self._search_until = self._search_until or (
+            monotonic() + SEARCH_SECONDS
+        )
+        return search(self._search, wanted, self._search_until, monotonic)
 
     def write(self, changes: BatchChanges) -> None:
         execute = self._connection.execute
@@ -230,8 +264,12 @@ class SqliteStore(Store):
             self._open = True
             for delta in changes.tables:
                 self._write_table(delta)
+                if delta.table is MESSAGES:
+                    self._added += delta.inserts.values()
+                    self._some_gone |= bool(delta.updates or delta.deletes)
             for statement, params in changes.statements:
                 execute(self._statements[statement.name], params)
+                self._some_gone = True
 
     def _write_table(self, delta: TableChanges) -> None:
         table = delta.table
@@ -258,9 +296,16 @@ class SqliteStore(Store):
             with _translated():
                 self._connection.execute("COMMIT")
             self._open = False
+            self._search.committed(self._added, self._some_gone)
+            self._forget()
         self._outgoing.extend(outgoing)
 
+    def _forget(self) -> None:
+        self._added = []
+        self._some_gone = False
+
     def rollback(self) -> None:
+        self._forget()
         if self._open:
             self._open = False
             if self._connection.in_transaction:
@@ -268,17 +313,22 @@ class SqliteStore(Store):
                     self._connection.execute("ROLLBACK")
 
     def feed(self) -> tuple[list[Outgoing], bool]:
+        try:
+            self._search.tend()
+        except sqlite3.Error as error:
+            log.warning("search_not_tended", error=str(error))
         outgoing = self._outgoing
         self._outgoing = []
         return outgoing, False
 
     def feed_fd(self) -> int | None:
-        return None
+        return self._search.fileno()
 
     def connections(self) -> tuple[int, int]:
         return 1, 1
 
     def close(self) -> None:
+        self._search.close()
         self._connection.close()
 
 
