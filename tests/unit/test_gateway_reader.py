@@ -8,9 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zchat.errors import Code
+from zchat.gateway.body import StreamedBody
+from zchat.gateway.exchange import Exchange
 from zchat.gateway.limits import Limits
 from zchat.gateway.messages import Headers, Refusal, Response, problem
-from zchat.gateway.reader import Incoming, RequestReader, Stage
+from zchat.gateway.reader import RequestReader
+from zchat.gateway.states import Machine, State
 
 HOST = b"Host: h\r\n"
 PIPELINE = (
@@ -33,23 +36,30 @@ def no_upload(method: str, path: str) -> int | None:
 
 
 def reader(
-    taken: list[Incoming],
+    taken: list[Exchange],
     judge: Callable[[bytes | None, Headers], Response | None] = allow,
     upload: Callable[[str, str], int | None] = no_upload,
     limits: Limits | None = None,
+    machine: Machine | None = None,
 ) -> RequestReader:
     return RequestReader(
-        limits or Limits(), judge, upload, taken.append, lambda: None
+        limits or Limits(),
+        machine or Machine(),
+        judge,
+        upload,
+        lambda length: StreamedBody(length, lambda: None),
+        taken.append,
     )
 
 
-def read_in_pieces(cuts: list[int]) -> list[Incoming]:
-    taken: list[Incoming] = []
-    reading = reader(taken)
+def read_in_pieces(cuts: list[int]) -> list[Exchange]:
+    taken: list[Exchange] = []
+    machine = Machine()
+    reading = reader(taken, machine=machine)
     edges = [0, *sorted(cuts), len(PIPELINE)]
     for begin, end in pairwise(edges):
         reading.feed(PIPELINE[begin:end])
-    assert reading.stage is Stage.BETWEEN
+    assert machine.state is State.IDLE
     assert reading.begun == 4
     return taken
 
@@ -89,7 +99,7 @@ def test_what_a_request_says_of_itself() -> None:
 def test_any_bytes_make_a_request_or_a_refusal(
     data: bytes, size: int, is_header: bool
 ) -> None:
-    taken: list[Incoming] = []
+    taken: list[Exchange] = []
     reading = reader(taken)
     if is_header:
         data = b"GET / HTTP/1.1\r\nHost: h\r\nX:" + data
@@ -117,7 +127,7 @@ def test_the_judge_sees_the_authority_that_is_meant() -> None:
 
 
 def test_a_judged_request_is_not_delivered_and_its_body_not_read() -> None:
-    taken: list[Incoming] = []
+    taken: list[Exchange] = []
     answer = problem(403, Code.FORBIDDEN, "No.")
     reading = reader(taken, lambda host, headers: answer)
     with pytest.raises(Refusal) as refusal:
@@ -127,9 +137,12 @@ def test_a_judged_request_is_not_delivered_and_its_body_not_read() -> None:
 
 
 def test_a_streamed_request_is_delivered_before_its_body() -> None:
-    taken: list[Incoming] = []
+    taken: list[Exchange] = []
+    machine = Machine()
     reading = reader(
-        taken, upload=lambda method, path: 5 if path == "/up" else None
+        taken,
+        upload=lambda method, path: 5 if path == "/up" else None,
+        machine=machine,
     )
     reading.feed(
         b"POST /up HTTP/1.1\r\n" + HOST + b"Content-Length: 4\r\n\r\n"
@@ -137,10 +150,10 @@ def test_a_streamed_request_is_delivered_before_its_body() -> None:
     stream = taken[0].request.stream
     assert stream is not None
     assert stream.length == 4
-    stages = [reading.stage]
+    states = [machine.state]
     reading.feed(b"abcd")
-    stages.append(reading.stage)
-    assert stages == [Stage.BODY, Stage.BETWEEN]
+    states.append(machine.state)
+    assert states == [State.UPLOAD, State.IDLE]
     assert len(taken) == 1
 
 
@@ -156,7 +169,7 @@ def test_a_slice_is_small_where_many_requests_might_be_in_it() -> None:
 
 
 def test_the_head_limit_counts_no_other_request() -> None:
-    taken: list[Incoming] = []
+    taken: list[Exchange] = []
     reading = reader(taken, limits=Limits(head_bytes=200))
     reading.feed((b"GET / HTTP/1.1\r\n" + HOST + b"\r\n") * 50)
     assert len(taken) == 50

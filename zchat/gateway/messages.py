@@ -30,6 +30,33 @@ class Body(Protocol):
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 
 
+class Sink(Protocol):
+    """Where a body is pushed to."""
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the client does not take what was sent."""
+
+    def send(self, *pieces: bytes) -> None:
+        """Write the next bytes."""
+
+    def end(self) -> None:
+        """The body is complete."""
+
+
+class Pushed(Protocol):
+    """A body that is pushed as it comes into being."""
+
+    def begin(self, sink: Sink) -> None:
+        """The head is written: `sink` takes the body."""
+
+    def drained(self) -> None:
+        """The client takes more, after it was blocked."""
+
+    def closed(self) -> None:
+        """Nobody listens any more. Called once, begun or not."""
+
+
 class Request(msgspec.Struct, frozen=True):
     """One request; header names are lower case, `path` still encoded.
 
@@ -58,9 +85,9 @@ class Request(msgspec.Struct, frozen=True):
 class Response(msgspec.Struct, frozen=True):
     """One answer; `fields` are header fields beyond the usual ones.
 
-    With `chunks` the body is what they yield and `body` is not used;
-    then `length` is its size in bytes, or None for a stream that has no
-    end of its own.
+    With `chunks` the body is what they yield, with `push` what is pushed
+    into the connection, and `body` is not used; then `length` is its
+    size in bytes, or None for a stream that has no end of its own.
     """
 
     status: int
@@ -69,6 +96,17 @@ class Response(msgspec.Struct, frozen=True):
     fields: Fields = ()
     chunks: AsyncGenerator[bytes, None] | None = None
     length: int | None = None
+    push: Pushed | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether `body` is all of it."""
+        return self.chunks is None and self.push is None
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether it goes on until one side ends it."""
+        return self.length is None and not self.is_whole
 
 
 class Refusal(Exception):

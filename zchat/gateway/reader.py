@@ -1,16 +1,21 @@
-"""Reads requests off the bytes of one connection; knows no transport."""
+"""Reads requests off the bytes of one connection; knows no transport.
+
+It drives the connection's state (states.py) as far as that follows from
+what the client sends: BEGAN, BODY_COMES, UPLOAD_COMES and COMPLETE are
+reported here, from within the parser's callbacks.
+"""
 
 from collections.abc import Callable
-from enum import IntEnum
 from typing import Final
 from urllib.parse import urlsplit
 
 import httptools
 
 from zchat.errors import Code
-from zchat.gateway.body import StreamedBody
+from zchat.gateway.exchange import Exchange, StreamedRequestBody
 from zchat.gateway.limits import Limits
 from zchat.gateway.messages import Headers, Refusal, Request, Response, problem
+from zchat.gateway.states import IN_A_BODY, Happening, Machine, State
 
 # The parser cannot be paused within what it was given, so it is given
 # little at a time where many requests might be in it.
@@ -39,33 +44,7 @@ _SINGLE: Final = frozenset(
 
 Judge = Callable[[bytes | None, Headers], Response | None]
 UploadLimit = Callable[[str, str], int | None]
-
-
-class Stage(IntEnum):
-    """What the next byte belongs to."""
-
-    BETWEEN = 0
-    HEAD = 1
-    BODY = 2
-
-
-class Incoming:
-    """A request that was read, or whose body still is.
-
-    `old` is HTTP/1.0. `body` is there on routes that stream.
-    """
-
-    def __init__(
-        self,
-        request: Request,
-        keep_alive: bool,
-        old: bool,
-        body: StreamedBody | None = None,
-    ) -> None:
-        self.request = request
-        self.keep_alive = keep_alive
-        self.old = old
-        self.body = body
+NewBody = Callable[[int | None], StreamedRequestBody]
 
 
 class RequestReader:
@@ -73,23 +52,25 @@ class RequestReader:
 
     `judge` sees each head before its body is read; `deliver` takes each
     request, complete or, where `upload_limit` names a limit in bytes,
-    with the body to come; `wanted` is called when a route wants more of
-    such a body. `begun` counts the requests that began to arrive.
+    with the body to come, which `new_body` makes for a length in bytes.
+    `begun` counts the requests that began to arrive.
     """
 
     def __init__(
         self,
         limits: Limits,
+        machine: Machine,
         judge: Judge,
         upload_limit: UploadLimit,
-        deliver: Callable[[Incoming], None],
-        wanted: Callable[[], None],
+        new_body: NewBody,
+        deliver: Callable[[Exchange], None],
     ) -> None:
         self._limits = limits
+        self._machine = machine
         self._judge = judge
         self._upload_limit = upload_limit
+        self._new_body = new_body
         self._deliver = deliver
-        self._wanted = wanted
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
         self._headers: Headers = {}
@@ -99,16 +80,20 @@ class RequestReader:
         self._body_bytes = 0
         self._body_limit = 0
         self._body_left = 0
-        self._incoming: Incoming | None = None
-        self.stage = Stage.BETWEEN
+        self._arriving: Exchange | None = None
         self.begun = 0
-        self.uploading: Incoming | None = None
+        self.uploading: Exchange | None = None
         self.continue_due = False
 
     @property
     def method(self) -> str:
         """The method of the request whose body is being read, or ""."""
-        return self._incoming.request.method if self._incoming else ""
+        return self._arriving.request.method if self._arriving else ""
+
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes of an unfinished body are kept."""
+        return self._body_bytes if self._pieces else 0
 
     @property
     def expected_bytes(self) -> int:
@@ -117,7 +102,7 @@ class RequestReader:
 
     def slice_bytes(self) -> int:
         """How many bytes may be fed before the bounds are looked at."""
-        if self.stage is not Stage.BODY:
+        if self._machine.state not in IN_A_BODY:
             return HEAD_SLICE_BYTES
         return max(HEAD_SLICE_BYTES, self._body_left or BODY_SLICE_BYTES)
 
@@ -141,7 +126,7 @@ class RequestReader:
                     f"This is not valid HTTP/1.1: {error}.",
                 )
             ) from None
-        if self.stage is not Stage.BETWEEN:
+        if self._machine.state is not State.IDLE:
             self._count_fed()
 
     def _count_fed(self) -> None:
@@ -151,7 +136,7 @@ class RequestReader:
         """
         self._fed_bytes += self._feeding_bytes
         most = self._limits.head_bytes + HEAD_SLICE_BYTES
-        if self.stage is Stage.BODY:
+        if self._machine.state in IN_A_BODY:
             most += _CHUNKING_RATIO * self._body_bytes + self._body_left
         if self._fed_bytes > most:
             raise self._head_too_large()
@@ -160,7 +145,7 @@ class RequestReader:
 
     def on_message_begin(self) -> None:
         self.begun += 1
-        self.stage = Stage.HEAD
+        self._machine.happened(Happening.BEGAN)
         self._target = b""
         self._headers = {}
         self._fed_bytes = 0
@@ -212,7 +197,7 @@ class RequestReader:
         old = version == "1.0"
         method = parser.get_method().decode("ascii")
         path, query, host = self._split_target(method, old)
-        self._incoming = incoming = Incoming(
+        self._arriving = exchange = Exchange(
             Request(method, path, query, headers),
             parser.should_keep_alive(),
             old,
@@ -222,7 +207,7 @@ class RequestReader:
             raise Refusal(refused)
         length = headers.get(b"content-length")
         if length is not None or b"transfer-encoding" in headers:
-            self._begin_body(incoming, int(length or 0))
+            self._begin_body(exchange, int(length or 0))
         elif method == "CONNECT":
             raise Refusal(
                 problem(501, Code.BAD_REQUEST, "CONNECT is not supported.")
@@ -241,20 +226,24 @@ class RequestReader:
             self.uploading.body.feed(piece)
 
     def on_message_complete(self) -> None:
-        self.stage = Stage.BETWEEN
+        self._machine.happened(Happening.COMPLETE)
         self.continue_due = False
-        incoming, self._incoming = self._incoming, None
+        exchange, self._arriving = self._arriving, None
         uploading, self.uploading = self.uploading, None
         if uploading is not None and uploading.body is not None:
             uploading.body.finish()
-        elif incoming is not None:
+            if not uploading.keep_alive:
+                self._machine.happened(Happening.WAS_LAST)
+        elif exchange is not None:
             pieces = self._pieces
             if pieces:
-                incoming.request = incoming.request.with_body(
+                exchange.request = exchange.request.with_body(
                     pieces[0] if len(pieces) == 1 else b"".join(pieces)
                 )
                 self._pieces = []
-            self._deliver(incoming)
+            if not exchange.keep_alive:
+                self._machine.happened(Happening.WAS_LAST)
+            self._deliver(exchange)
 
     # -- the head
 
@@ -311,12 +300,16 @@ class RequestReader:
 
     # -- the body
 
-    def _begin_body(self, incoming: Incoming, length: int) -> None:
+    def _begin_body(self, exchange: Exchange, length: int) -> None:
         """Judge the body before it comes, and open the way for it."""
-        self._judge_framing(incoming)
-        request = incoming.request
+        self._judge_framing(exchange)
+        request = exchange.request
         upload_limit = self._upload_limit(request.method, request.path)
-        self.stage = Stage.BODY
+        self._machine.happened(
+            Happening.BODY_COMES
+            if upload_limit is None
+            else Happening.UPLOAD_COMES
+        )
         self._headers = {}
         self._fed_bytes = -self._feeding_bytes
         self._body_bytes = 0
@@ -326,26 +319,24 @@ class RequestReader:
         )
         if length > self._body_limit:
             raise self._body_too_large()
-        self.continue_due = b"expect" in request.headers and not incoming.old
+        self.continue_due = b"expect" in request.headers and not exchange.old
         if upload_limit is not None:
-            chunked = b"transfer-encoding" in request.headers
-            incoming.body = StreamedBody(
-                None if chunked else length, self._wanted
-            )
-            incoming.request = request.with_stream(incoming.body)
-            self.uploading = incoming
-            self._deliver(incoming)
+            is_chunked = b"transfer-encoding" in request.headers
+            exchange.body = self._new_body(None if is_chunked else length)
+            exchange.request = request.with_stream(exchange.body)
+            self.uploading = exchange
+            self._deliver(exchange)
 
-    def _judge_framing(self, incoming: Incoming) -> None:
+    def _judge_framing(self, exchange: Exchange) -> None:
         """Refuse what another server might frame in another way."""
-        headers = incoming.request.headers
+        headers = exchange.request.headers
         coding = headers.get(b"transfer-encoding")
         if coding is not None and (
-            incoming.old or coding.lower() != b"chunked"
+            exchange.old or coding.lower() != b"chunked"
         ):
             raise Refusal(
                 problem(
-                    400 if incoming.old else 501,
+                    400 if exchange.old else 501,
                     Code.BAD_REQUEST,
                     (
                         "The only supported transfer coding is chunked, in "

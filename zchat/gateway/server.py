@@ -3,18 +3,16 @@
 import asyncio
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from zchat.gateway.access import AccessPolicy
 from zchat.gateway.heads import usual_fields_at
 from zchat.gateway.http import Connection
 from zchat.gateway.limits import DEFAULT_LIMITS, Limits
-from zchat.gateway.messages import Request, Response
+from zchat.gateway.messages import Request
 from zchat.gateway.reader import UploadLimit
-
-Handler = Callable[[Request], Response | Awaitable[Response]]
-Observer = Callable[[Request, int, float], None]
+from zchat.gateway.site import Handler, Observer, Site
 
 SWEEP_SECONDS: Final = 1.0
 _BACKLOG: Final = 1024
@@ -30,12 +28,9 @@ def no_uploads(method: str, path: str) -> None:
 
 
 class HttpServer:
-    """Serves `handle` on one address.
+    """Serves `handle` on one address; see Site for what is passed on.
 
-    `upload_limit` names the routes that stream their bodies and how
-    many bytes they take; `observe` is told of each answer: to what, its
-    status, and how many seconds it took. `clock` runs evenly,
-    `wall_clock` is Unix time, both in seconds.
+    `clock` runs evenly, `wall_clock` is Unix time, both in seconds.
     """
 
     def __init__(
@@ -48,14 +43,17 @@ class HttpServer:
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        self.handle = handle
-        self.limits = limits
-        self.upload_limit = upload_limit
-        self.observe = observe
+        self.site = Site(
+            handle,
+            limits,
+            AccessPolicy("127.0.0.1", 0),
+            upload_limit,
+            observe,
+            usual_fields_at(wall_clock()),
+        )
         self.clock = clock
-        self.stopping = False
-        self.usual_fields = usual_fields_at(wall_clock())
         self._wall_clock = wall_clock
+        self._limits = limits
         self._connections: set[Connection] = set()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -93,10 +91,12 @@ class HttpServer:
                 (host, port), family=family, backlog=_BACKLOG
             )
         self._listener = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self), sock=listening, backlog=_BACKLOG
+            lambda: Connection(self.site, self, self.clock),
+            sock=listening,
+            backlog=_BACKLOG,
         )
         bound: int = self._listener.sockets[0].getsockname()[1]
-        self.access = AccessPolicy(host, bound, allowed_origins)
+        self.site.access = AccessPolicy(host, bound, allowed_origins)
         self._tick()
         return bound
 
@@ -108,7 +108,7 @@ class HttpServer:
         """
         self._connections.add(connection)
         self._empty.clear()
-        excess = len(self._connections) - self.limits.connections
+        excess = len(self._connections) - self._limits.connections
         if excess > _REFUSALS:
             connection.abort()
         return excess <= 0
@@ -119,6 +119,9 @@ class HttpServer:
         if not self._connections:
             self._empty.set()
 
+    def hold(self, connection: Connection, held_bytes: int) -> None:
+        """A connection keeps so many bytes now."""
+
     def _tick(self) -> None:
         self.sweep()
         self._timer = asyncio.get_running_loop().call_later(
@@ -127,17 +130,15 @@ class HttpServer:
 
     def sweep(self) -> None:
         """Expire the connections whose deadlines have passed."""
-        self.usual_fields = usual_fields_at(self._wall_clock())
+        self.site.usual_fields = usual_fields_at(self._wall_clock())
         now = self.clock()
         for connection in self.open_connections():
-            if connection.read_deadline <= now or (
-                connection.write_deadline <= now
-            ):
+            if connection.is_overdue(now):
                 connection.expire(now)
 
     async def stop(self, grace_seconds: float) -> None:
         """Accept nobody new, finish what is in flight, close."""
-        self.stopping = True
+        self.site.is_stopping = True
         if self._listener is not None:
             self._listener.close()
         for connection in self.open_connections():
