@@ -15,7 +15,8 @@ import uvloop
 
 from zchat.gateway.limits import Limits
 from zchat.gateway.messages import Request, Response
-from zchat.gateway.server import Handler, HttpServer
+from zchat.gateway.server import HttpServer
+from zchat.gateway.site import Handler
 
 HOST = "127.0.0.1"
 UPLOAD_LIMIT = 5 * 1024 * 1024
