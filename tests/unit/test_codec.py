@@ -1,5 +1,6 @@
 """Requests, answers and what is wrong with them."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,8 +14,10 @@ from tests.harness import NOWHERE, refused
 from zchat.errors import CODE_BY_WIRE, Code, Refused
 from zchat.rpc import codec, params, results
 from zchat.rpc.codec import (
+    Request,
     Unreadable,
     decode_answer,
+    decode_carefully,
     decode_request,
     encode_answer,
     encode_error,
@@ -426,3 +429,73 @@ def test_keys_that_collide_are_refused_before_a_map_is_built() -> None:
     assert (error.id, error.refused.code) == (1, Code.BAD_REQUEST)
     nested = b"\x94\x00\x01\xa7connect\x81\xa5token\xde\x03\xe8" + keys
     assert decode_request(nested).token is False
+
+
+def outcome(read: Callable[[bytes], Request], body: bytes) -> object:
+    """What a reader makes of a body, to be compared."""
+    try:
+        request = read(body)
+    except Unreadable as unread:
+        return unread.id, unread.method, unread.refused.to_wire()
+    names = request.method.params.__struct_fields__
+    return (
+        request.id,
+        request.method.name,
+        request.token,
+        [getattr(request.params, name) for name in names],
+    )
+
+
+REQUESTS = st.tuples(
+    st.sampled_from([0, 0, 0, 1, -1, None]),
+    st.integers(-1, 2**64 - 1) | st.none(),
+    st.sampled_from([*sorted(METHOD_BY_NAME), "no_such"]) | st.none(),
+    st.dictionaries(
+        st.sampled_from(
+            ["token", "text", "chat_id", "files", "seq", "ack", "other"]
+        ),
+        ANYTHING
+        | st.sampled_from([ID, ID.upper(), [ID.upper()], "nul\0", "x" * 300]),
+        max_size=4,
+    )
+    | ANYTHING,
+)
+
+
+class TestBothWaysOfReading:
+    @given(REQUESTS, st.booleans())
+    def test_requests(self, request_: tuple[object, ...], cut: bool) -> None:
+        body = pack(request_[:3] if cut else request_)
+        assert outcome(decode_request, body) == outcome(decode_carefully, body)
+
+    @given(st.binary(max_size=60))
+    def test_bytes(self, body: bytes) -> None:
+        assert outcome(decode_request, body) == outcome(decode_carefully, body)
+
+    @given(REQUESTS, st.integers(0, 400), st.integers(0, 255))
+    def test_a_byte_is_another(
+        self, request_: tuple[object, ...], place: int, byte: int
+    ) -> None:
+        changed = bytearray(pack(request_))
+        changed[place % len(changed)] = byte
+        body = bytes(changed)
+        assert outcome(decode_request, body) == outcome(decode_carefully, body)
+
+    @pytest.mark.parametrize(
+        "parts",
+        [
+            [False, 1, "hello", {}],
+            [0.0, 1, "hello", {}],
+            [0, True, "hello", {}],
+            [0, 1.0, "hello", {}],
+            [0, 1, b"hello", {}],
+            [0, 1, "hello", []],
+            [0, 1, "hello", None],
+            [0, 1, "hello", {}, 5],
+            [0, 1, "status", {"token": 7}],
+            [0, 1, "status", {"token": None}],
+        ],
+    )
+    def test_values_that_are_nearly_right(self, parts: list[object]) -> None:
+        body = pack(parts)
+        assert outcome(decode_request, body) == outcome(decode_carefully, body)

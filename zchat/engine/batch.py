@@ -408,7 +408,7 @@ def _fault(work: UnitOfWork) -> Refused:
 def _unavailable() -> Refused:
     return Refused(
         Code.UNAVAILABLE,
-        ("The store is unavailable; nothing was changed. Try again shortly."),
+        "The store is unavailable; nothing was changed. Try again shortly.",
         retry_after=RETRY_AFTER_SECONDS,
     )
 

@@ -122,7 +122,7 @@ class AccessPolicy:
             return problem(
                 400,
                 Code.BAD_REQUEST,
-                ("The Host header must be a host name with an optional port."),
+                "The Host header must be a host name with an optional port.",
                 field="Host",
             )
         if self._loopback and matched["name"].lower() not in self._names:
