@@ -1,6 +1,7 @@
 # Each target first makes what it needs.
 #   make run   ARGS="--port 9000"        start the server
 #   make test  TESTS=tests/unit          run some tests; all without TESTS
+#   make test-web                        the page: its checks, and Chromium
 #   make lint                            ruff, flake8 and mypy
 #   make format                          sort imports, format
 #   make bench                           measure (minutes)
@@ -18,13 +19,19 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CHECKED := $(wildcard zchat tests benchmarks docs)
 
-.PHONY: run test lint format bench torture-cluster docs dist clean
+.PHONY: run test test-web lint format bench torture-cluster docs dist clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/zchat serve $(ARGS)
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(TESTS)
+
+# Node checks the modules; Chromium is found by tests/web/browser.py.
+test-web: $(VENV)/.dev node_modules/.web
+	npm run --silent check
+	npm run --silent test
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile tests/web
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check $(CHECKED)
@@ -51,7 +58,8 @@ dist: $(VENV)/.dev
 	$(BIN)/python -m tests.distribution dist
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) node_modules build dist *.egg-info \
+	    .mypy_cache .ruff_cache .pytest_cache
 
 # The stamps are older than a changed list, which installs again.
 $(VENV)/.run: requirements.txt $(wildcard requirements/*.txt) pyproject.toml
@@ -64,6 +72,12 @@ $(VENV)/.run: requirements.txt $(wildcard requirements/*.txt) pyproject.toml
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 	@$(PIP) install --quiet --requirement requirements-dev.txt
+	@touch $@
+
+node_modules/.web: package.json package-lock.json
+	@command -v npm > /dev/null || { echo "The page is checked with Node 20 \
+	    or later; install it: apt-get install nodejs npm"; exit 1; }
+	@npm ci --silent
 	@touch $@
 
 $(VENV)/.bench: requirements-bench.txt $(VENV)/.dev

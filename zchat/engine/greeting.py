@@ -16,7 +16,7 @@ def greeting(settings: Settings) -> str:
     http = f"http://{settings.host}:{settings.port}"
     server = "" if rpc == RPC_BY_DEFAULT else f" --server {rpc}"
     places = [
-        f"  HTTP    {http}",
+        f"  Open    {http}/",
         f"  RPC     {rpc}",
         f"  events  {events}",
         f"  store   {settings.shown_store()}",

@@ -16,6 +16,7 @@ from zchat.gateway.files import Files
 from zchat.gateway.messages import Request, Response, problem
 from zchat.gateway.metrics import Metrics
 from zchat.gateway.openapi import document
+from zchat.gateway.pages import page_routes
 from zchat.gateway.router import Router, Values
 from zchat.gateway.server import HttpServer
 from zchat.rpc.methods import METHODS
@@ -58,6 +59,8 @@ class Gateway:
         ):
             self.router.add("GET", path, serve)
         self.router.add("POST", "/events/ticket", self._streams.ticket)
+        for path, page in page_routes():
+            self.router.add("GET", path, page)
 
     def handle(self, request: Request) -> Response | Awaitable[Response]:
         """Serve one request."""

@@ -15,6 +15,8 @@ _STATUS_LINES: Final = {
 _TYPE_LINES: Final = {
     kind: f"Content-Type: {kind}\r\n" for kind in (JSON, PROBLEM_JSON)
 }
+_CACHING: Final = "Cache-Control"
+_NO_STORE: Final = f"{_CACHING}: no-store\r\n"
 _UNSAFE: Final = re.compile(r"[^\t\x20-\x7e\xa0-\xff]")
 _NAME: Final = re.compile(r"[A-Za-z0-9-]+")
 _WITHOUT_BODY: Final = frozenset((204, 304))
@@ -24,7 +26,7 @@ def usual_fields_at(wall_seconds: float) -> str:
     """What every answer carries; made anew when the second changes."""
     return (
         f"Date: {formatdate(wall_seconds, usegmt=True)}\r\n"
-        "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+        f"{_NO_STORE}X-Content-Type-Options: nosniff\r\n"
     )
 
 
@@ -51,7 +53,8 @@ def answer_head(
     """The head, with the empty line at its end.
 
     `length` is the body's in bytes; None writes no Content-Length.
-    `connection` is a whole line, or empty.
+    `connection` is a whole line, or empty. Among `fields`, Cache-Control
+    replaces the usual one.
     """
     lines = _STATUS_LINES[status]
     if has_body(status):
@@ -61,4 +64,6 @@ def answer_head(
             lines += f"Content-Length: {length}\r\n"
     for name, value in fields:
         lines += field_line(name, value)
+        if name == _CACHING:
+            usual = usual.replace(_NO_STORE, "")
     return f"{lines}{usual}{connection}\r\n".encode("latin-1")
