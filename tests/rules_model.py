@@ -1,4 +1,4 @@
-"""The rules of mission.md as a small model, to compare a `World` with.
+"""The rules of the chat as a small model, to compare a `World` with.
 
 The model is told each request and its outcome in the order in which
 they took effect. It says which refusal was due, learns the ids of what

@@ -2,7 +2,7 @@
 
 One thread takes what has arrived, runs it as one batch, answers, and
 publishes; while a batch is made durable the next one piles up in the
-socket (architecture.md, "One batch").
+socket (docs/explanation/architecture.md, "One batch").
 """
 
 import gc

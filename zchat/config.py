@@ -296,7 +296,7 @@ def check_reach(
     values: Mapping[str, Any],
     given: Mapping[str, Given],
 ) -> None:
-    """Refuse a bind that other machines reach (safety.md, "Traps")."""
+    """Refuse a bind that other machines reach without protection."""
     if values["insecure"]:
         return
     for name, endpoint in binds(command, values).items():

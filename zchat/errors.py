@@ -7,7 +7,7 @@ from typing import Any
 class Code(Enum):
     """Every code an answer may carry: wire name, HTTP status, when.
 
-    Codes are never renumbered or reused (protocol.md, "RPC").
+    Codes are never renumbered or reused (docs/reference/errors.md).
     """
 
     BAD_REQUEST = (

@@ -38,7 +38,8 @@ def first_id_at(microseconds: int) -> str:
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """The operator's choices that the rules follow (mission.md)."""
+    """The operator's choices that the rules follow
+    (docs/reference/settings.md)."""
 
     history_depth: int = 20
     rate_limit: int | None = None

@@ -2,7 +2,7 @@
 
 The flags of the command line, the variables, the keys of zchat.toml and
 docs/reference/settings.md are all read off `OPTIONS`. What each setting
-does to the chat stands in mission.md, "Starting".
+does to the chat stands in docs/howto/.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The section of http.md about `GET /events`, from the gateway's structs."""
+"""The section of the page on HTTP about `GET /events`, from the gateway's structs."""
 
 from typing import Final
 

@@ -39,6 +39,7 @@ FIRST: Final = (
     "glossary",
     "delivery",
     "safety",
+    "zeromq-traps",
     "performance",
     "scale",
 )

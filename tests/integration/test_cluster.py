@@ -1,4 +1,4 @@
-"""Two real brokers on one PostgreSQL (mission.md, "more brokers")."""
+"""Two real brokers on one PostgreSQL (docs/howto/several-brokers.md)."""
 
 import asyncio
 import signal

@@ -276,3 +276,52 @@ class TestPromises:
                 )
                 and inner.name == name
             )
+
+
+CITED: Final = re.compile(
+    r"(?<![\w/])((?:[\w.-]+/)*[\w-]+\.md)(?:,\s+\"([^\"]+)\")?"
+)
+
+
+def citations() -> list[tuple[str, str, str | None]]:
+    """What modules and SQL cite: where, which page, which heading."""
+    found = []
+    for folder in ("zchat", "tests", "benchmarks", "docs"):
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix == ".sql":
+                texts = [path.read_text(encoding="utf-8")]
+            elif path.suffix == ".py":
+                texts = written_words(path)
+            else:
+                continue
+            found += [
+                (shown(path), page, heading or None)
+                for text in texts
+                for page, heading in CITED.findall(text)
+            ]
+    return found
+
+
+def written_words(path: Path) -> list[str]:
+    """The docstrings of a module, and the texts below its constants."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [
+        node.value.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    ]
+
+
+def test_docstrings_cite_only_what_is_there() -> None:
+    wrong = []
+    for where, page_, heading in citations():
+        target = ROOT / page_
+        if not target.is_file():
+            wrong.append(f"{where}: {page_}")
+        elif heading and heading not in HEADING.findall(
+            target.read_text(encoding="utf-8")
+        ):
+            wrong.append(f"{where}: {page_}, {heading!r}")
+    assert wrong == []

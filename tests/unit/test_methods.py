@@ -31,7 +31,7 @@ FOR_GOOD = {
     "comment": {"message_id", "text", "idempotency_key"},
     "report": {"user_id", "reason", "message_id"},
 }
-"""Names and fields that never change (protocol.md, "Methods")."""
+"""Names and fields that never change (docs/reference/methods.md)."""
 
 VALUES = {
     "text": "x",

@@ -1,7 +1,7 @@
 """Lifetime: a delivered message is visible for so many seconds more.
 
 A message is delivered to a member when the read position passes it.
-What nobody may see any longer is deleted (mission.md, "Lifetime").
+What nobody may see any longer is deleted (docs/howto/message-lifetime.md).
 """
 
 from typing import Final, NamedTuple

@@ -49,7 +49,7 @@ def spend_quota(turn: Turn, user: User) -> None:
     """Count a message to the common chat, or refuse it.
 
     The period begins with the first message in it; when it has ended
-    the count starts again from zero (mission.md, "Rate limit").
+    the count starts again from zero (docs/howto/rate-limit.md).
     """
     limit = turn.rules.rate_limit
     if limit is None:

@@ -2,7 +2,7 @@
 
 `Client` is for asyncio, `BlockingClient` for everything else; both have one
 method for each method of the server, reconnect by themselves, and hand out
-frozen values. `docs/howto/python-client.md` shows how to use them. What is
+frozen values. What is
 named here is the public API; the modules below are not.
 """
 

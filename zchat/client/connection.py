@@ -1,8 +1,8 @@
 """The sockets of a client on asyncio: requests one way, events the other.
 
 A socket is read through its file descriptor, which is edge-triggered:
-after every send and receive EVENTS is looked at again (safety.md,
-"ZeroMQ traps"). Reconnecting is done here and not by libzmq, so that
+after every send and receive EVENTS is looked at again
+(docs/explanation/zeromq-traps.md, "Programming"). Reconnecting is done here and not by libzmq, so that
 every loss is seen, and the next try may go to another server.
 """
 

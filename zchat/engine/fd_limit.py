@@ -1,7 +1,7 @@
 """A warning before the system gives no more file descriptors.
 
 Every connection takes one, and at the limit nobody can connect any
-longer (safety.md, "ZeroMQ traps").
+longer (docs/explanation/zeromq-traps.md, "Memory").
 """
 
 import os

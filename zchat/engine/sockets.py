@@ -1,6 +1,6 @@
 """The broker's two sockets, set up against what strangers may send.
 
-Each option answers a trap of safety.md, "ZeroMQ traps".
+Each option answers a trap of docs/explanation/zeromq-traps.md.
 """
 
 import resource

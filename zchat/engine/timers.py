@@ -43,7 +43,7 @@ class Every:
 
 class Heads:
     """Which chats' heads are to be told: 1, 5 and 30 s after the last
-    message of each (protocol.md, "Events")."""
+    message of each (docs/reference/protocol.md)."""
 
     def __init__(self) -> None:
         self._waiting: tuple[dict[str, int], ...] = tuple(

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class Limits(Struct, frozen=True):
-    """Sizes in bytes, times in seconds (safety.md, "HTTP traps").
+    """What one HTTP client may cost: sizes in bytes, times in seconds.
 
     A streamed body may take `body_seconds` from one piece to the next,
     and on the whole no longer than at `upload_bytes_per_second`.

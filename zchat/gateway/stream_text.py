@@ -1,7 +1,7 @@
 """The text of the event stream: what `GET /events` writes.
 
-The events of chats and inboxes travel as they are (docs/reference/
-events.md); the four here are about the stream itself.
+The events of chats and inboxes travel as they are
+(docs/reference/events.md); the four here are about the stream itself.
 """
 
 from collections.abc import Mapping

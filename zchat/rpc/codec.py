@@ -1,7 +1,7 @@
 """Requests, answers and events as MessagePack bytes, and back.
 
 A request is `[0, id, method, params]`, an answer
-`[1, id, error, result]` (protocol.md, "RPC").
+`[1, id, error, result]` (docs/reference/protocol.md).
 
 A request is read in two ways. The quick one decodes straight into typed
 structs and takes only what is right in every part. Whatever it refuses

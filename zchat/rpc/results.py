@@ -107,7 +107,7 @@ class FileInfo(Result, frozen=True, kw_only=True):
 
 
 class Message(Result, frozen=True, kw_only=True):
-    """MESSAGE of protocol.md."""
+    """A message as results and events show it."""
 
     id: str
     seq: int
@@ -120,7 +120,7 @@ class Message(Result, frozen=True, kw_only=True):
 
 
 class Chat(Result, frozen=True, kw_only=True):
-    """CHAT of protocol.md; messages newest first."""
+    """A chat as results show it; messages newest first."""
 
     id: str
     name: str

@@ -2,7 +2,7 @@
 
 A sealed body is the key's number (4 bytes, big-endian), a nonce
 (12 random bytes) and the AES-256-GCM ciphertext with its tag; topic and
-number are authenticated beside it (protocol.md, "Sealed").
+number are authenticated beside it (docs/reference/protocol.md).
 """
 
 from functools import lru_cache
