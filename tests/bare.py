@@ -1,4 +1,4 @@
-"""A bare client: pyzmq, MessagePack and AES-GCM, and docs/reference/protocol.md.
+"""A bare client, from docs/reference/protocol.md alone.
 
 It knows nothing of zchat's code, so what it can do every client can.
 """

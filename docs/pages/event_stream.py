@@ -1,4 +1,4 @@
-"""The section of the page on HTTP about `GET /events`, from the gateway's structs."""
+"""The section on `GET /events`, from the gateway's structs."""
 
 from typing import Final
 

@@ -2,8 +2,9 @@
 
 A socket is read through its file descriptor, which is edge-triggered:
 after every send and receive EVENTS is looked at again
-(docs/explanation/zeromq-traps.md, "Programming"). Reconnecting is done here and not by libzmq, so that
-every loss is seen, and the next try may go to another server.
+(docs/explanation/zeromq-traps.md, "Programming"). Reconnecting is done
+here and not by libzmq, so that every loss is seen, and the next try may
+go to another server.
 """
 
 import asyncio
