@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -22,40 +23,29 @@ import zmq
 from zchat import __version__
 from zchat.chat.environment import Facts
 from zchat.chat.expiry import start
-from zchat.chat.handlers import handler_of
 from zchat.chat.jobs import NoParams
 from zchat.chat.unit_of_work import UnitOfWork
 from zchat.config import Settings
 from zchat.engine import sockets
 from zchat.engine.batch import Batches, Call
 from zchat.engine.curve import Keyring, ZapHandler
-from zchat.engine.deferred import Deferred, Pending
 from zchat.engine.entropy import SystemEntropy
 from zchat.engine.fd_limit import DescriptorLimit
 from zchat.engine.gateway_process import GatewayProcess
 from zchat.engine.greeting import greeting
+from zchat.engine.intake import Intake
+from zchat.engine.requests import Pending
 from zchat.engine.send_queue import RETRY_SECONDS, SendQueue
 from zchat.engine.timers import Every, Timers
-from zchat.errors import Code, ConfigError, Refused, StoreUnusable
+from zchat.errors import ConfigError, Refused, StoreUnusable
 from zchat.model import SECOND, time_text
-from zchat.rpc.codec import (
-    Unreadable,
-    decode_request,
-    encode_answer,
-    encode_error,
-    pack,
-)
+from zchat.rpc.codec import encode_answer, encode_error, pack
 from zchat.rpc.topics import HEARTBEAT, is_barrier
 from zchat.storage import open_store
 from zchat.storage.base import Outgoing, Store
 
-BATCH_REQUESTS: Final = 512
-BATCH_BYTES: Final = 2_097_152
+INTAKE_BYTES: Final = 16_777_216
 SUBSCRIPTIONS_A_TURN: Final = 4_096
-READ_BYTES: Final = 262_144
-"""What a request that only reads counts for: its answer may be large."""
-ENVELOPE_FRAMES: Final = 32
-ENVELOPE_BYTES: Final = 4_096
 WATCH_SECONDS: Final = 0.5
 COLLECT_OBJECTS: Final = 50_000
 _SUBSCRIBE: Final = 1
@@ -86,7 +76,7 @@ class Broker:
         self._timers = timers
         self._rpc = rpc
         self._send_queue = SendQueue(rpc)
-        self._deferred = Deferred()
+        self._intake = Intake(partial(sockets.receive, rpc))
         self._events = events
         self._send_event = sockets.sender(events)
         self._wake = wake
@@ -125,7 +115,7 @@ class Broker:
     def _take_turn(self, until: int) -> None:
         """Wait for something to do, and do it."""
         pause = max(0, -(-(until - clock()) // 1000))
-        if self._deferred.waiting:
+        if self._intake.waiting:
             pause = 0
         if self._send_queue.waiting:
             self._send_queue.retry()
@@ -133,9 +123,7 @@ class Broker:
         ready = dict(self._poller.poll(pause))
         if self._wake.fileno() in ready:
             self._wake.recv(4096)
-        pending = self._deferred.first_of_each()
-        if self._rpc in ready:
-            pending += self._take_requests()
+        pending = self._intake.take(self._rpc in ready, INTAKE_BYTES)
         now = clock()
         calls = self._timers.calls(now)
         calls += [request.call for request in pending]
@@ -144,7 +132,7 @@ class Broker:
             for request in pending:
                 if request.call.done:
                     self._answer(request)
-            self._deferred.put_back(
+            self._intake.put_back(
                 [one for one in pending if not one.call.done]
             )
         self._publish_feed(now)
@@ -157,24 +145,6 @@ class Broker:
             self._beat(now)
 
     # Requests
-
-    def _take_requests(self) -> list[Pending]:
-        """What has arrived, up to a batch."""
-        taken: list[Pending] = []
-        room = BATCH_BYTES
-        while len(taken) < BATCH_REQUESTS and room > 0:
-            try:
-                frames = sockets.receive(self._rpc)
-            except zmq.Again:
-                break
-            request = _pending(frames)
-            room -= sum(map(len, frames))
-            if self._deferred.takes(request):
-                continue
-            if request.call.reads:
-                room -= READ_BYTES
-            taken.append(request)
-        return taken
 
     def _answer(self, request: Pending) -> None:
         """Send the outcome back the way the request came."""
@@ -260,46 +230,6 @@ def _known(request: Pending) -> dict[str, str]:
     """What the log says of a request: no more than could be read."""
     known = {"method": request.method, "user_id": request.call.caller_id}
     return {name: value for name, value in known.items() if value}
-
-
-def _pending(frames: list[bytes]) -> Pending:
-    """The request in these frames; a bad one has its outcome already."""
-    envelope, body = frames[:-1], frames[-1]
-    try:
-        if (
-            len(envelope) > ENVELOPE_FRAMES
-            or sum(map(len, envelope)) > ENVELOPE_BYTES
-        ):
-            del envelope[1:]
-            raise Unreadable(
-                None,
-                Refused(
-                    Code.BAD_REQUEST,
-                    "The envelope is too large. At most "
-                    f"{ENVELOPE_FRAMES} frames and {ENVELOPE_BYTES} bytes "
-                    "are allowed.",
-                ),
-            )
-        request = decode_request(body)
-    except Unreadable as unreadable:
-        call = Call(handler_of("hello", True), None, origin=envelope[0])
-        call.end(unreadable.refused)
-        return Pending(envelope, unreadable.id, unreadable.method, call)
-    method = request.method
-    reads = method.only_reads(request.params)
-    return Pending(
-        envelope,
-        request.id,
-        method.name,
-        Call(
-            handler_of(method.name, reads),
-            request.params,
-            reads=reads,
-            needs_token=method.needs_token,
-            token=request.token if method.takes_token else None,
-            origin=envelope[0],
-        ),
-    )
 
 
 def serve(settings: Settings) -> int:

@@ -2,9 +2,9 @@
 
 from typing import Final, get_args
 
-from zchat import broker, rpc
+from zchat import rpc
 from zchat.chat import expiry, files, links, schedule
-from zchat.engine import batch, sockets, timers
+from zchat.engine import batch, intake, requests, sockets, timers
 from zchat.gateway.limits import DEFAULT_LIMITS
 from zchat.model import CHUNK_BYTES
 from zchat.rpc import params
@@ -54,8 +54,12 @@ RULES: Final[tuple[tuple[str, str], ...]] = (
 
 WIRE: Final[tuple[tuple[str, str], ...]] = (
     ("the body of a request", f"{rpc.REQUEST_BYTES} bytes"),
-    ("frames of an envelope", f"{broker.ENVELOPE_FRAMES}"),
-    ("requests a batch", f"{broker.BATCH_REQUESTS}"),
+    ("frames of an envelope", f"{requests.ENVELOPE_FRAMES}"),
+    ("requests a batch", f"{intake.BATCH_REQUESTS}"),
+    (
+        "requests of one user that wait for a batch",
+        f"{intake.USER_REQUESTS}",
+    ),
     ("what a subscriber may send", f"{rpc.TOPIC_LIMIT_BYTES} bytes"),
     (
         "answers that wait for a client that does not read",

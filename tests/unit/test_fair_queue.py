@@ -1,0 +1,40 @@
+"""Users take turns, and so do each user's connections."""
+
+import pytest
+
+from zchat.engine.fair_queue import FairQueue
+
+
+def drained(queue: FairQueue[str]) -> str:
+    order = ""
+    while queue:
+        order += queue.take(next(queue.users()))
+    return order
+
+
+def test_users_then_connections_take_turns() -> None:
+    queue: FairQueue[str] = FairQueue()
+    for user, origin, items in (("a", 1, "123"), ("a", 2, "4"), ("b", 3, "5")):
+        for item in items:
+            queue.append(user, origin, item)
+
+    assert len(queue) == 5
+    assert (queue.count_of("a"), queue.count_of("x")) == (4, 0)
+    assert drained(queue) == "15423"
+    assert queue.count_of("a") == len(queue) == 0
+
+
+def test_what_is_put_back_comes_first_of_its_connection() -> None:
+    queue: FairQueue[str] = FairQueue()
+    for item in "123":
+        queue.append("a", 1, item)
+    assert queue.take("a") == "1"
+
+    queue.put_back("a", 1, "1")
+
+    assert drained(queue) == "123"
+
+
+def test_who_has_nothing() -> None:
+    with pytest.raises(KeyError):
+        FairQueue[str]().take("a")

@@ -1,0 +1,139 @@
+"""Requests that wait for a batch, and which of them the next one takes.
+
+Where all that has arrived fits into a batch, it is taken as it came.
+Where more waits, users take turns, and each user's connections take
+turns (fair_queue.py): a thousand connections of one user get one user's
+share. A batch is bounded by requests and by what they may cost.
+
+A request whose answers from the store went stale in its batch
+(engine/batch.py) is deferred: it is put back before what its connection
+sent after it. Running deferred requests must cost little, since each may
+go stale again: a user with a deferred request gets one place in a batch
+until nothing of that user waits, and a batch has places for so many such
+users. So n requests that make each other stale run 2 n times, not n².
+
+One connection's requests keep their order as far as they carry one
+token. What different users send over one connection (a gateway) does not
+wait for one another.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Final
+
+import zmq
+
+from zchat.engine.fair_queue import FairQueue
+from zchat.engine.requests import Pending, pending_of
+from zchat.errors import Code, Refused
+
+BATCH_REQUESTS: Final = 512
+BATCH_BYTES: Final = 2_097_152
+DEFERRED_USERS: Final = 32
+"""So many users with deferred requests have a place in a batch."""
+USER_REQUESTS: Final = 2_048
+"""So many requests of one user wait; more are refused."""
+
+
+class Intake:
+    """Takes requests off the socket, and batches off what waits.
+
+    `receive` gives the frames of the next request, and raises zmq.Again
+    where there is none.
+    """
+
+    def __init__(self, receive: Callable[[], list[bytes]]) -> None:
+        self._receive = receive
+        self._queue: FairQueue[Pending] = FairQueue()
+        self._deferred: set[Hashable] = set()
+        self.bytes = 0
+
+    @property
+    def waiting(self) -> bool:
+        """Whether requests wait for the next batch."""
+        return len(self._queue) > 0
+
+    def take(self, arrived: bool, most_bytes: int) -> list[Pending]:
+        """The next batch; `arrived`: look into the socket as well.
+
+        No more is taken off the socket while `most_bytes` wait: it stays
+        there, and holds up those who send it. Among those taken are
+        requests that have their outcome already.
+        """
+        fresh, fits = self._take_off(most_bytes) if arrived else ([], True)
+        if fits and not self._queue:
+            return fresh
+        taken = [one for one in fresh if one.call.done or self._excess(one)]
+        self._share(taken)
+        return taken
+
+    def _take_off(self, most_bytes: int) -> tuple[list[Pending], bool]:
+        """What has arrived, and whether it fits into one batch."""
+        fresh: list[Pending] = []
+        fits = True
+        room = BATCH_BYTES
+        left = most_bytes - self.bytes
+        while len(fresh) < BATCH_REQUESTS and left > 0:
+            try:
+                frames = self._receive()
+            except zmq.Again:
+                break
+            request = pending_of(frames)
+            fresh.append(request)
+            fits = fits and room > 0
+            room -= request.cost
+            left -= request.size
+        return fresh, fits
+
+    def _excess(self, request: Pending) -> bool:
+        """Queue the request, or refuse it as one too many of its user."""
+        if self._queue.count_of(request.user) >= USER_REQUESTS:
+            request.call.end(
+                Refused(
+                    Code.UNAVAILABLE,
+                    "Too many of your requests are waiting. Send fewer at "
+                    "a time.",
+                    retry_after=1,
+                )
+            )
+            return True
+        self._queue.append(request.user, request.call.origin, request)
+        self.bytes += request.size
+        return False
+
+    def _share(self, taken: list[Pending]) -> None:
+        """Add a batch of what waits, one of each user in turn."""
+        room = BATCH_BYTES
+        places = BATCH_REQUESTS
+        deferred = DEFERRED_USERS
+        users = list(self._queue.users())
+        while users:
+            again = []
+            for user in users:
+                if room <= 0 or places == 0:
+                    return
+                if user in self._deferred:
+                    if deferred == 0:
+                        continue
+                    deferred -= 1
+                request = self._queue.take(user)
+                taken.append(request)
+                self.bytes -= request.size
+                room -= request.cost
+                places -= 1
+                if user not in self._deferred and self._queue.count_of(user):
+                    again.append(user)
+            users = again
+
+    def put_back(self, requests: Sequence[Pending]) -> None:
+        """Those that went stale in a batch, in the order they came.
+
+        To be called after each batch, also where none did.
+        """
+        for request in reversed(requests):
+            self._queue.put_back(request.user, request.call.origin, request)
+            self.bytes += request.size
+            self._deferred.add(request.user)
+        if self._deferred:
+            self._deferred = {
+                user for user in self._deferred if self._queue.count_of(user)
+            }
