@@ -14,6 +14,8 @@ from zchat.errors import ConfigError
 from zchat.options import OPTIONS, Option
 
 STATUS_WRONG_SETTING: Final = 2
+STATUS_FAULTY: Final = 1
+"""What was checked is not sound."""
 CONSOLE_COMMANDS: Final = {
     "chat": "Open the chat in this terminal.",
     "send": "Send one message.",
@@ -254,3 +256,74 @@ def keygen(folder: Path, clients: tuple[str, ...]) -> None:
         )
     else:
         click.echo(f"Let clients in with: zchat keygen {folder} NAME")
+
+
+STORE_OPTION: Final = click.option(
+    "--store",
+    default="zchat.db",
+    show_default=True,
+    metavar="STORE",
+    envvar="ZCHAT_STORE",
+    help="The store's file, as `zchat serve` takes it.",
+)
+
+
+@main.command("backup")
+@click.argument("copy", metavar="FILE", type=click.Path(path_type=Path))
+@STORE_OPTION
+def backup(copy: Path, store: str) -> None:
+    """Copy the store into the new FILE."""
+    from zchat.errors import StoreError
+    from zchat.operator.stores import back_up_store
+
+    try:
+        copied = back_up_store(store, copy)
+    except StoreError as error:
+        click.echo(f"zchat: {error}", err=True)
+        sys.exit(STATUS_WRONG_SETTING)
+    click.echo(f"{store} is copied to {copy}, epoch {copied.epoch}.")
+
+
+@main.command("restore")
+@click.argument("copy", metavar="FILE", type=click.Path(path_type=Path))
+@STORE_OPTION
+@click.option("--force", is_flag=True, help="Replace a store that is there.")
+def restore(copy: Path, store: str, force: bool) -> None:
+    """Make a store of a backup's FILE, under a new epoch.
+
+    The copy is checked first. Clients notice the new epoch and forget
+    what they had from after the backup.
+    """
+    from zchat.errors import StoreError
+    from zchat.operator.stores import restore_store
+
+    try:
+        copied = restore_store(copy, store, force)
+    except StoreError as error:
+        click.echo(f"zchat: {error}", err=True)
+        sys.exit(STATUS_WRONG_SETTING)
+    click.echo(f"{store} is restored, epoch {copied.epoch}.")
+
+
+@main.command("check")
+@click.argument("store", metavar="STORE")
+def check(store: str) -> None:
+    """Check a store or a backup: its file, references, counts and files.
+
+    Exits with 1 where something is wrong.
+    """
+    from zchat.errors import StoreError
+    from zchat.operator.stores import check_store
+
+    try:
+        checked = check_store(store)
+    except StoreError as error:
+        click.echo(f"zchat: {error}", err=True)
+        sys.exit(STATUS_WRONG_SETTING)
+    for table, rows in checked.rows.items():
+        click.echo(f"{table:<14} {rows:>10} rows")
+    for fault in checked.faults:
+        click.echo(f"zchat: {fault}", err=True)
+    if checked.faults:
+        sys.exit(STATUS_FAULTY)
+    click.echo("No faults found.")

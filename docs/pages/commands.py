@@ -8,6 +8,8 @@ from zchat.cli import main
 from zchat.client.console.slash import SLASHES
 from zchat.options import OPTION_BY_NAME
 
+SERVERS: Final = frozenset({"serve", "gateway"})
+"""The commands whose flags are the settings."""
 HEAD: Final = """\
 # Commands
 
@@ -50,12 +52,12 @@ def _section(command: click.Command, context: click.Context) -> str:
 
 def _options(command: click.Command, context: click.Context) -> str:
     rows = []
-    has_settings = False
+    has_settings = command.name in SERVERS
     for parameter in command.params:
         if not isinstance(parameter, click.Option):
             continue
-        if parameter.opts[0].removeprefix("--") in OPTION_BY_NAME:
-            has_settings = True
+        name = parameter.opts[0].removeprefix("--")
+        if has_settings and name in OPTION_BY_NAME:
             continue
         record = parameter.get_help_record(context)
         assert record is not None

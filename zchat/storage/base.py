@@ -2,10 +2,17 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Protocol
 
 from zchat.model import Table
 from zchat.queries import KeyLookup, QueryCall, Statement
+
+POSTGRES_TOOLS: Final = (
+    "A PostgreSQL store is backed up, restored and checked with "
+    "PostgreSQL's own tools: pg_dump, pg_restore and pg_amcheck. See "
+    "docs/howto/backup.md."
+)
 
 
 class Outgoing(NamedTuple):
@@ -55,6 +62,27 @@ class BatchChanges(Protocol):
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
+
+
+class Copied(NamedTuple):
+    """A finished backup: its size, and the epoch that it was taken of."""
+
+    bytes: int
+    epoch: str
+
+
+class Copying(Protocol):
+    """A backup under way, which `Store.back_up` begins."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether `result` would not wait."""
+
+    def result(self) -> Copied:
+        """Wait for the end. Raises StoreError where it failed."""
+
+    def give_up(self) -> None:
+        """End it, and leave nothing behind."""
 
 
 class Store(ABC):
@@ -131,6 +159,14 @@ class Store(ABC):
     @abstractmethod
     def connections(self) -> tuple[int, int]:
         """How many connections to the database may be, and are, open."""
+
+    @abstractmethod
+    def back_up(self, path: Path) -> Copying:
+        """Begin to copy all that is committed by now into a new file.
+
+        The store goes on being used meanwhile. Raises StoreUnusable
+        where the file cannot be made, or the store has tools of its own.
+        """
 
     @abstractmethod
     def close(self) -> None:

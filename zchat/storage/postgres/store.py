@@ -4,6 +4,7 @@ import re
 import secrets
 import selectors
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from time import monotonic
 from typing import Any, Final, cast
 
@@ -27,7 +28,13 @@ from zchat.queries import (
     QueryCall,
     SearchParams,
 )
-from zchat.storage.base import BatchChanges, Outgoing, Store
+from zchat.storage.base import (
+    POSTGRES_TOOLS,
+    BatchChanges,
+    Copying,
+    Outgoing,
+    Store,
+)
 from zchat.storage.postgres import schema
 from zchat.storage.postgres.dialer import Dialer
 from zchat.storage.postgres.feed import Listener, channel_of, payloads
@@ -363,6 +370,9 @@ class PostgresStore(Store):
     def connections(self) -> tuple[int, int]:
         opened = (self._work.current(), self._listen.current())
         return CONNECTIONS, sum(one is not None for one in opened)
+
+    def back_up(self, path: Path) -> Copying:
+        raise StoreUnusable(POSTGRES_TOOLS)
 
     def close(self) -> None:
         self._selector.close()

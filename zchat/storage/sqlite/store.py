@@ -25,6 +25,7 @@ from zchat.queries import (
 from zchat.storage.base import BatchChanges, Outgoing, Store, TableChanges
 from zchat.storage.search import SEARCH_SECONDS, search
 from zchat.storage.sql import blocks, migrations
+from zchat.storage.sqlite.backup import Backup
 from zchat.storage.sqlite.search import SqliteSearch
 
 _CACHE_KIB: Final = 65_536
@@ -97,6 +98,7 @@ class SqliteStore(Store):
         self._added: list[Message] = []
         self._some_gone = False
         self._search_until = 0.0
+        self._backups: list[Backup] = []
         self._tables = {table.name: _TableSql(table) for table in TABLES}
         texts = blocks(skip_locked="")
         self._queries = {q.name: (texts[q.name], q.row) for q in QUERIES}
@@ -129,6 +131,7 @@ class SqliteStore(Store):
             isolation_level=None,
             timeout=0.5,
             cached_statements=256,
+            check_same_thread=False,
         )
 
     def _prepare(self, durability: str) -> None:
@@ -327,7 +330,15 @@ class SqliteStore(Store):
     def connections(self) -> tuple[int, int]:
         return 1, 1
 
+    def back_up(self, path: Path) -> Backup:
+        self._backups = [one for one in self._backups if not one.is_done]
+        backup = Backup(self._connection, path, self.epoch)
+        self._backups.append(backup)
+        return backup
+
     def close(self) -> None:
+        for backup in self._backups:
+            backup.give_up()
         self._search.close()
         self._connection.close()
 
