@@ -15,7 +15,7 @@ import uvloop
 
 from zchat.gateway.limits import Limits
 from zchat.gateway.messages import Request, Response
-from zchat.gateway.server import HttpServer
+from zchat.gateway.server import MEMORY_BYTES, HttpServer
 from zchat.gateway.site import Handler
 
 HOST = "127.0.0.1"
@@ -172,7 +172,12 @@ class Served:
     an end, `/download` a million bytes, `/fail` raises.
     """
 
-    def __init__(self, limits: Limits, handle: Handler | None) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        handle: Handler | None,
+        memory_bytes: int = MEMORY_BYTES,
+    ) -> None:
         self.clock = Clock()
         self.seen: list[Request] = []
         self.cancelled = threading.Event()
@@ -183,6 +188,7 @@ class Served:
         self._upload_gate = asyncio.Event()
         self._upload_gate.set()
         self._limits = limits
+        self._memory_bytes = memory_bytes
         self._handle = handle or self.handle
         self._routes: dict[str, Callable[[Request], Any]] = {
             "/wait": self._wait,
@@ -212,6 +218,7 @@ class Served:
             self.server = HttpServer(
                 self._handle,
                 limits=self._limits,
+                memory_bytes=self._memory_bytes,
                 clock=self.clock,
                 upload_limit=lambda method, path: (
                     UPLOAD_LIMIT if path == "/upload" else None
@@ -321,10 +328,12 @@ class Served:
 
 @contextmanager
 def serving(
-    limits: Limits | None = None, handle: Handler | None = None
+    limits: Limits | None = None,
+    handle: Handler | None = None,
+    memory_bytes: int = MEMORY_BYTES,
 ) -> Iterator[Served]:
     """A server on a port that the system chose, stopped at the end."""
-    served = Served(limits or Limits(), handle)
+    served = Served(limits or Limits(), handle, memory_bytes)
     served.start()
     try:
         yield served

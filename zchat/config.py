@@ -57,6 +57,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     server_key: str | None
     client_key: str | None
     allow_origin: tuple[str, ...]
+    allow_host: tuple[str, ...]
+    http_memory: int
     store: str
     durability: Literal["full", "normal"]
     history_depth: int

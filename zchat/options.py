@@ -24,6 +24,8 @@ ORIGIN: Final = re.compile(
     r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?"
 )
 
+HOST_NAME: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+
 
 class Kind(msgspec.Struct, frozen=True):
     """What a setting may be: told to people, and read from a raw value.
@@ -246,6 +248,26 @@ def parse_origin(raw: object) -> str:
     )
 
 
+def parse_host_names(raw: object) -> tuple[str, ...]:
+    """Host names: a list, or text with commas between them."""
+    if isinstance(raw, str):
+        raw = [part.strip() for part in raw.split(",")]
+    if not isinstance(raw, list | tuple):
+        raise ValueError(f"must be a list of host names, not {shortened(raw)}")
+    return tuple(parse_host_name(name) for name in raw)
+
+
+def parse_host_name(raw: object) -> str:
+    """One host name, in lower case, without a port."""
+    name = raw.lower() if isinstance(raw, str) else ""
+    if HOST_NAME.fullmatch(name) is None:
+        raise ValueError(
+            f"must be a host name such as chat.example.org, not "
+            f"{shortened(raw)}"
+        )
+    return name
+
+
 SWITCH: Final = Kind("on, off", parse_switch)
 ENDPOINT: Final = Kind("tcp://HOST:PORT, ipc://PATH", parse_endpoint)
 PATH: Final = Kind("a path, off", parse_file)
@@ -341,6 +363,25 @@ OPTIONS: Final = (
         default=(),
         kind=Kind("origins such as https://chat.example.org", parse_origins),
         meaning="Origin of a web page that may use the HTTP API; repeatable.",
+    ),
+    Option(
+        name="allow-host",
+        placeholder="NAME",
+        repeats=True,
+        default=(),
+        kind=Kind("host names such as chat.example.org", parse_host_names),
+        meaning="Name by which HTTP may be addressed, beside IP addresses and "
+        "localhost: that of a proxy in front, or of this machine; may be "
+        "repeated.",
+    ),
+    Option(
+        name="http-memory",
+        placeholder="BYTES",
+        kind=whole(16 * 1024 * 1024, 2**40),
+        default=256 * 1024 * 1024,
+        meaning="Bytes that HTTP keeps for all clients together, of requests, "
+        "answers and events that wait. Over it, the client for which most is "
+        "kept is disconnected.",
     ),
     Option(
         name="store",

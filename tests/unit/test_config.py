@@ -102,6 +102,8 @@ class TestDefaults:
             server_key=None,
             client_key=None,
             allow_origin=(),
+            allow_host=(),
+            http_memory=268435456,
             store="zchat.db",
             durability="full",
             history_depth=20,
@@ -221,6 +223,12 @@ class TestSources:
                 "allow_origin",
                 ("http://a:1", "http://[::1]:2"),
             ),
+            (
+                "ZCHAT_ALLOW_HOST",
+                "Chat.example.org, laptop",
+                "allow_host",
+                ("chat.example.org", "laptop"),
+            ),
             ("ZCHAT_STORE", "postgres://h/d", "store", "postgresql://h/d"),
         ],
     )
@@ -282,6 +290,11 @@ class TestRefusals:
             ("allow-origin", ("http://u@a",)),
             ("allow-origin", ("http://a b",)),
             ("allow-origin", ("a.org",)),
+            ("allow-host", ("*",)),
+            ("allow-host", ("https://a.org",)),
+            ("allow-host", ("a.org:80",)),
+            ("allow-host", ("",)),
+            ("http-memory", "16777215"),
         ],
     )
     def test_a_wrong_flag(self, name: str, raw: object) -> None:

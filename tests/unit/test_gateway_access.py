@@ -37,9 +37,28 @@ def test_names_of_this_machine_are_known(host: str | None) -> None:
     "host",
     ["evil", "127.0.0.2", "localhost.", "127.0.0.1.", "[::ffff:127.0.0.1]"],
 )
-def test_other_names_are_refused_on_loopback_only(host: str) -> None:
+def test_other_names_are_refused(host: str) -> None:
     assert status(LOCAL, host) == 421
-    assert status(OPEN, host) == 200
+    is_address = host in ("127.0.0.2", "[::ffff:127.0.0.1]")
+    assert status(OPEN, host) == (200 if is_address else 421)
+
+
+@pytest.mark.parametrize("host", ["proxied.example", "Proxied.Example:80"])
+def test_a_name_may_be_allowed(host: str) -> None:
+    for bound in ("127.0.0.1", "0.0.0.0"):
+        policy = AccessPolicy(bound, 8000, (), ["proxied.example"])
+        assert status(policy, host) == 200
+        for origin in ("http://proxied.example", "https://proxied.example"):
+            assert status(policy, host, origin) == 200
+            assert status(policy, "127.0.0.1:8000", origin) == 200
+        for origin in ("https://proxied.example:9", "https://a.example"):
+            assert status(policy, host, origin) == 403
+
+
+def test_a_server_that_speaks_tls_gives_out_pages_by_https() -> None:
+    policy = AccessPolicy("0.0.0.0", 8443, (), (), "https")
+    assert status(policy, "192.0.2.1:8443", "https://192.0.2.1:8443") == 200
+    assert status(policy, "192.0.2.1:8443", "http://192.0.2.1:8443") == 403
 
 
 @pytest.mark.parametrize("host", ["", "a b", "a,b", "a/b", "a@b", "[::1", "é"])
@@ -78,7 +97,7 @@ def test_foreign_origins_are_refused(origin: str, host: str) -> None:
 
 def test_an_own_origin_is_believed_for_addresses_only() -> None:
     assert status(OPEN, "192.0.2.1:8000", "http://192.0.2.1:8000") == 200
-    assert status(OPEN, "rebound.example", "http://rebound.example") == 403
+    assert status(OPEN, "rebound.example", "http://rebound.example") == 421
 
 
 def test_cors_is_for_allowed_origins() -> None:

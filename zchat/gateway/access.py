@@ -43,14 +43,24 @@ class AccessPolicy:
     """Judges Host and Origin for a server bound to `host`:`port`.
 
     `allowed_origins` are origins as browsers write them
-    (`https://chat.example`).
+    (`https://chat.example`), `allowed_hosts` names of the server, such
+    as that of a proxy in front of it. Behind a proxy a page may come by
+    http or https, so both are origins of the server itself. `scheme` is
+    what the server speaks.
     """
 
     def __init__(
-        self, host: str, port: int, allowed_origins: Iterable[str] = ()
+        self,
+        host: str,
+        port: int,
+        allowed_origins: Iterable[str] = (),
+        allowed_hosts: Iterable[str] = (),
+        scheme: str = "http",
     ) -> None:
         allowed = [origin.lower() for origin in allowed_origins]
+        names = frozenset(map(_bracketed, allowed_hosts))
         self._allowed = frozenset(origin.encode() for origin in allowed)
+        self._scheme = scheme.encode()
         self._names = (
             _LOCAL_NAMES
             | {_bracketed(host)}
@@ -58,12 +68,17 @@ class AccessPolicy:
                 _bracketed(urlsplit(origin).hostname or "")
                 for origin in allowed
             }
+            | names
         )
         self._own = frozenset(
-            b"http://%b:%d" % (name, port)
+            b"%b://%b:%d" % (self._scheme, name, port)
             for name in _LOCAL_NAMES | {_bracketed(host)}
-        )
-        self._loopback = is_loopback(host)
+        ) | {
+            b"%b://%b" % (either, name)
+            for name in names
+            for either in (b"http", b"https")
+        }
+        self._is_loopback = is_loopback(host)
         self._known_hosts: set[bytes] = set()
 
     def refusal(self, host: bytes | None, headers: Headers) -> Response | None:
@@ -125,13 +140,23 @@ class AccessPolicy:
                 "The Host header must be a host name with an optional port.",
                 field="Host",
             )
-        if self._loopback and matched["name"].lower() not in self._names:
-            return problem(
-                421,
-                Code.FORBIDDEN,
-                "This server only answers to localhost and 127.0.0.1.",
-            )
-        return None
+        name = matched["name"].lower()
+        if name in self._names or self._is_other_address(name):
+            return None
+        return problem(
+            421,
+            Code.FORBIDDEN,
+            "This server does not answer to that name. "
+            "Start it with --allow-host to add one.",
+            field="Host",
+        )
+
+    def _is_other_address(self, name: bytes) -> bool:
+        """Whether it is an address, where others than loopback may be.
+
+        Only names can be rebound: whoever asks for an address means it.
+        """
+        return not self._is_loopback and _is_address(name)
 
     def _is_own(self, origin: bytes, host: bytes | None) -> bool:
         """Whether a page that this very server gave out is asking.
@@ -142,7 +167,7 @@ class AccessPolicy:
         origin = origin.lower()
         if origin in self._own:
             return True
-        if host is None or origin != b"http://" + host.lower():
+        if host is None or origin != self._scheme + b"://" + host.lower():
             return False
         matched = _AUTHORITY.fullmatch(host)
         if matched is None:

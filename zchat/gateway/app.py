@@ -12,6 +12,7 @@ from zchat.errors import Code, Refused
 from zchat.gateway.binding import Binding, json_answer
 from zchat.gateway.calls import Caller
 from zchat.gateway.events import EventStreams
+from zchat.gateway.fairness import FairTurns
 from zchat.gateway.files import Files
 from zchat.gateway.messages import Request, Response, problem
 from zchat.gateway.metrics import Metrics
@@ -31,6 +32,7 @@ class Gateway:
     def __init__(self, link: Link, streams: int) -> None:
         self._link = link
         self._caller = Caller(link)
+        self._turns = FairTurns()
         self._files = Files(self._caller, FILE_BYTES)
         self._streams = EventStreams(self._caller, link, streams)
         self.router = Router()
@@ -47,6 +49,8 @@ class Gateway:
                 serve = self._caller.serve(binding)
                 if route.raw:
                     serve = partial(raw[method.name], binding)
+                else:
+                    serve = self._turns.fair(serve)
                 self.router.add(route.verb, route.path, serve)
 
     def _add_own(self) -> None:
@@ -89,6 +93,22 @@ class Gateway:
                 "zchat_http_event_streams",
                 "Open event streams.",
                 lambda: self._streams.open,
+            ),
+            (
+                "zchat_http_waiting",
+                "Requests that wait for their turn.",
+                lambda: self._turns.waiting,
+            ),
+            (
+                "zchat_http_held_bytes",
+                "Bytes kept for clients.",
+                lambda: server.held_bytes,
+            ),
+            (
+                "zchat_http_dropped",
+                "Clients dropped since they kept the most, when all kept "
+                "too much.",
+                lambda: server.dropped,
             ),
             (
                 "zchat_broker_up",

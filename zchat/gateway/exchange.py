@@ -1,6 +1,6 @@
 """A request and the answer that it gets, from the first to the last byte."""
 
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from zchat.gateway.messages import Body, Fields, Request, Response
 
@@ -20,6 +20,10 @@ class StreamedRequestBody(Body, Protocol):
     def feed(self, piece: bytes) -> None: ...
 
     def finish(self) -> None: ...
+
+
+HEAD_BYTES: Final = 2048
+"""What a request takes up beside its body: head, answer's head, objects."""
 
 
 class Exchange:
@@ -66,5 +70,5 @@ class Exchange:
     def held_bytes(self) -> int:
         """What it takes up: the request, and an answer that waits."""
         response = self.response
-        held = len(self.request.body)
+        held = HEAD_BYTES + len(self.request.body)
         return held if response is None else held + len(response.body)

@@ -61,7 +61,7 @@ class Request(msgspec.Struct, frozen=True):
     """One request; header names are lower case, `path` still encoded.
 
     `body` is whole. On a route that streams it is empty and `stream`
-    brings it.
+    brings it. `connection` is the number of the client's.
     """
 
     method: str
@@ -70,15 +70,30 @@ class Request(msgspec.Struct, frozen=True):
     headers: Headers
     body: bytes = b""
     stream: Body | None = None
+    connection: int = 0
 
     def with_body(self, body: bytes) -> "Request":
         """The same request with its whole body."""
-        return Request(self.method, self.path, self.query, self.headers, body)
+        return Request(
+            self.method,
+            self.path,
+            self.query,
+            self.headers,
+            body,
+            None,
+            self.connection,
+        )
 
     def with_stream(self, stream: Body) -> "Request":
         """The same request with a body that is still coming."""
         return Request(
-            self.method, self.path, self.query, self.headers, b"", stream
+            self.method,
+            self.path,
+            self.query,
+            self.headers,
+            b"",
+            stream,
+            self.connection,
         )
 
 

@@ -77,6 +77,7 @@ async def _serve(settings: Settings) -> int:
     server = HttpServer(
         gateway.handle,
         limits=Limits(connections=allowed.connections),
+        memory_bytes=settings.http_memory,
         upload_limit=gateway.upload_limit,
         observe=Observe(gateway),
     )
@@ -112,6 +113,7 @@ async def _listens(server: HttpServer, settings: Settings) -> bool:
             settings.host,
             settings.port,
             settings.allow_origin,
+            settings.allow_host,
             _inherited_socket(),
         )
     except OSError as error:

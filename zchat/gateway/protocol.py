@@ -116,6 +116,7 @@ class HttpConnection:
             site.upload_limit,
             new_body,
             self._take,
+            next(site.numbers),
         )
         self._queue: deque[Exchange] = deque()
         self._held = b""

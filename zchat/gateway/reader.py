@@ -64,8 +64,10 @@ class RequestReader:
         upload_limit: UploadLimit,
         new_body: NewBody,
         deliver: Callable[[Exchange], None],
+        connection: int = 0,
     ) -> None:
         self._limits = limits
+        self._connection = connection
         self._machine = machine
         self._judge = judge
         self._upload_limit = upload_limit
@@ -198,7 +200,7 @@ class RequestReader:
         method = parser.get_method().decode("ascii")
         path, query, host = self._split_target(method, old)
         self._arriving = exchange = Exchange(
-            Request(method, path, query, headers),
+            Request(method, path, query, headers, b"", None, self._connection),
             parser.should_keep_alive(),
             old,
         )

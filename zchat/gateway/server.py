@@ -6,7 +6,10 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from zchat.gateway.access import AccessPolicy
+import structlog
+
+from zchat.gateway.access import AccessPolicy, is_loopback
+from zchat.gateway.budget import Budget
 from zchat.gateway.heads import usual_fields_at
 from zchat.gateway.http import Connection
 from zchat.gateway.limits import DEFAULT_LIMITS, Limits
@@ -17,6 +20,9 @@ from zchat.gateway.site import Handler, Observer, Site
 SWEEP_SECONDS: Final = 1.0
 _BACKLOG: Final = 1024
 _REFUSALS: Final = 64
+MEMORY_BYTES: Final = 256 * 1024 * 1024
+
+log = structlog.get_logger()
 
 
 def observe_nothing(request: Request, status: int, seconds: float) -> None:
@@ -30,7 +36,9 @@ def no_uploads(method: str, path: str) -> None:
 class HttpServer:
     """Serves `handle` on one address; see Site for what is passed on.
 
-    `clock` runs evenly, `wall_clock` is Unix time, both in seconds.
+    `memory_bytes` is for all that is kept for clients; `dropped` counts
+    those who had to go for it. `clock` runs evenly, `wall_clock` is Unix
+    time, both in seconds.
     """
 
     def __init__(
@@ -38,6 +46,7 @@ class HttpServer:
         handle: Handler,
         *,
         limits: Limits = DEFAULT_LIMITS,
+        memory_bytes: int = MEMORY_BYTES,
         upload_limit: UploadLimit = no_uploads,
         observe: Observer = observe_nothing,
         clock: Callable[[], float] = time.monotonic,
@@ -55,6 +64,8 @@ class HttpServer:
         self._wall_clock = wall_clock
         self._limits = limits
         self._connections: set[Connection] = set()
+        self._budget = Budget(memory_bytes, self._drop)
+        self.dropped = 0
         self._empty = asyncio.Event()
         self._empty.set()
         self._listener: asyncio.Server | None = None
@@ -70,6 +81,11 @@ class HttpServer:
         """How many requests wait for their answers."""
         return sum(connection.unanswered for connection in self._connections)
 
+    @property
+    def held_bytes(self) -> int:
+        """What is kept for all clients together."""
+        return self._budget.held
+
     def open_connections(self) -> tuple[Connection, ...]:
         """The connections as they are now."""
         return tuple(self._connections)
@@ -79,6 +95,7 @@ class HttpServer:
         host: str,
         port: int,
         allowed_origins: Iterable[str] = (),
+        allowed_hosts: Iterable[str] = (),
         listening: socket.socket | None = None,
     ) -> int:
         """Listen, on a socket that listens already if there is one.
@@ -96,7 +113,10 @@ class HttpServer:
             backlog=_BACKLOG,
         )
         bound: int = self._listener.sockets[0].getsockname()[1]
-        self.site.access = AccessPolicy(host, bound, allowed_origins)
+        names = [*allowed_hosts]
+        if not is_loopback(host):
+            names += _own_names()
+        self.site.access = AccessPolicy(host, bound, allowed_origins, names)
         self._tick()
         return bound
 
@@ -116,11 +136,24 @@ class HttpServer:
     def forget(self, connection: Connection) -> None:
         """A connection is gone."""
         self._connections.discard(connection)
+        self._budget.forget(connection)
         if not self._connections:
             self._empty.set()
 
     def hold(self, connection: Connection, held_bytes: int) -> None:
         """A connection keeps so many bytes now."""
+        self._budget.hold(connection, held_bytes)
+
+    def _drop(self, connection: Connection, held_bytes: int) -> None:
+        """All together keep too much, and this one the most of it."""
+        self.dropped += 1
+        log.warning(
+            "slow_client_dropped",
+            held_bytes=held_bytes,
+            limit=self._budget.limit,
+            dropped=self.dropped,
+        )
+        connection.abort()
 
     def _tick(self) -> None:
         self.sweep()
@@ -151,3 +184,9 @@ class HttpServer:
                 connection.abort()
         if self._timer is not None:
             self._timer.cancel()
+
+
+def _own_names() -> tuple[str, str]:
+    """What this machine is called, on its network too (mDNS)."""
+    name = socket.gethostname()
+    return name, f"{name.partition('.')[0]}.local"

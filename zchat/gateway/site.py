@@ -1,6 +1,7 @@
 """What all connections of one server share."""
 
 from collections.abc import Awaitable, Callable
+from itertools import count
 
 from zchat.gateway.access import AccessPolicy
 from zchat.gateway.limits import Limits
@@ -18,7 +19,7 @@ class Site:
     many bytes they take; `observe` is told of each answer: to what, its
     status, and how many seconds it took. `usual_fields` are the header
     fields of every answer, made anew each second. `is_stopping`: no
-    connection is to stay open.
+    connection is to stay open. `numbers` are given to connections.
     """
 
     def __init__(
@@ -37,3 +38,4 @@ class Site:
         self.observe = observe
         self.usual_fields = usual_fields
         self.is_stopping = False
+        self.numbers = count(1)

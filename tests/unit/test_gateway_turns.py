@@ -1,0 +1,129 @@
+"""Turns between users, and the budget for what is kept for clients."""
+
+from collections.abc import Hashable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zchat.gateway.budget import Budget
+from zchat.gateway.fairness import caller_of
+from zchat.gateway.messages import Request
+from zchat.gateway.turns import Turns
+
+
+class Office:
+    """Turns, and the jobs that run, in the order in which they began."""
+
+    def __init__(self, window: int, share: int) -> None:
+        self.turns = Turns(window, share)
+        self.running: list[Hashable] = []
+
+    def come(self, key: Hashable) -> None:
+        if self.turns.take(key):
+            self.running.append(key)
+        else:
+            self.turns.wait(key, lambda: self.running.append(key))
+
+    def end(self, key: Hashable) -> None:
+        self.running.remove(key)
+        self.turns.leave(key)
+
+
+def test_a_user_gets_a_share_of_the_window() -> None:
+    office = Office(window=8, share=3)
+    for _ in range(10):
+        office.come("greedy")
+    assert office.running == ["greedy"] * 3
+    office.come("modest")
+    assert office.running == ["greedy"] * 3 + ["modest"]
+    assert office.turns.waiting == 7
+
+
+def test_who_waits_is_next_whatever_others_have_in_the_queue() -> None:
+    office = Office(window=2, share=2)
+    for _ in range(100):
+        office.come("greedy")
+    office.come("modest")
+    office.end("greedy")
+    office.end("greedy")
+    assert "modest" in office.running
+
+
+def test_jobs_of_one_user_keep_their_order() -> None:
+    turns = Turns(window=2, share=1)
+    assert turns.take("a")
+    began: list[int] = []
+    for number in range(3):
+        turns.wait("a", lambda number=number: began.append(number))
+    for _ in range(3):
+        turns.leave("a")
+    assert began == [0, 1, 2]
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.sampled_from("abcd")), max_size=200),
+    st.integers(1, 5),
+    st.integers(1, 5),
+)
+def test_no_place_is_lost_or_given_twice(
+    steps: list[tuple[bool, str]], window: int, share: int
+) -> None:
+    office = Office(window, share)
+    came: list[str] = []
+    for comes, key in steps:
+        if comes:
+            office.come(key)
+            came.append(key)
+        elif key in office.running:
+            office.end(key)
+        running = office.running
+        assert len(running) <= window
+        assert all(running.count(one) <= share for one in running)
+        if office.turns.waiting:
+            is_full = len(running) == window
+            assert is_full or share in map(running.count, running)
+    while office.running:
+        office.end(office.running[0])
+    assert office.turns.waiting == 0
+
+
+@pytest.mark.parametrize(
+    ("request_", "caller"),
+    [
+        (
+            Request("GET", "/", "", {b"authorization": b"Bearer t"}),
+            b"Bearer t",
+        ),
+        (Request("GET", "/", "a=b&user_id=t", {}), "t"),
+        (Request("POST", "/", "", {}, b'{"author_id" : "t"}'), b"t"),
+        (Request("GET", "/", "my_user_id=t", {}, b"{}", None, 7), 7),
+    ],
+)
+def test_whose_turn_it_is(request_: Request, caller: Hashable) -> None:
+    assert caller_of(request_) == caller
+
+
+def test_the_one_who_keeps_the_most_goes_first() -> None:
+    dropped: list[tuple[str, int]] = []
+    budget: Budget[str] = Budget(
+        100, lambda holder, held: dropped.append((holder, held))
+    )
+    for holder, held in (("a", 40), ("b", 30), ("a", 50), ("c", 20)):
+        budget.hold(holder, held)
+    assert (budget.held, dropped) == (100, [])
+    budget.hold("b", 31)
+    assert (budget.held, dropped) == (51, [("a", 50)])
+    budget.forget("b")
+    budget.hold("c", 0)
+    assert budget.held == 0
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 60))))
+def test_no_more_is_kept_than_the_budget(steps: list[tuple[str, int]]) -> None:
+    kept: dict[str, int] = {}
+    budget: Budget[str] = Budget(100, lambda holder, held: kept.pop(holder))
+    for holder, held in steps:
+        kept[holder] = held
+        budget.hold(holder, held)
+        assert budget.held == sum(kept.values()) <= 100
