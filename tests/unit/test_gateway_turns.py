@@ -1,6 +1,7 @@
 """Turns between users, and the budget for what is kept for clients."""
 
 from collections.abc import Hashable
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -55,7 +56,7 @@ def test_jobs_of_one_user_keep_their_order() -> None:
     assert turns.take("a")
     began: list[int] = []
     for number in range(3):
-        turns.wait("a", lambda number=number: began.append(number))
+        turns.wait("a", partial(began.append, number))
     for _ in range(3):
         turns.leave("a")
     assert began == [0, 1, 2]
@@ -122,7 +123,11 @@ def test_the_one_who_keeps_the_most_goes_first() -> None:
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 60))))
 def test_no_more_is_kept_than_the_budget(steps: list[tuple[str, int]]) -> None:
     kept: dict[str, int] = {}
-    budget: Budget[str] = Budget(100, lambda holder, held: kept.pop(holder))
+
+    def drop(holder: str, held: int) -> None:
+        assert kept.pop(holder) == held
+
+    budget: Budget[str] = Budget(100, drop)
     for holder, held in steps:
         kept[holder] = held
         budget.hold(holder, held)
