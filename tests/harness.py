@@ -198,6 +198,7 @@ class World:
         self.rules = Rules(**rules)
         self.entropy = CountedEntropy()
         self.events: list[Told] = []
+        self.counts: dict[bytes, int] = {}
         self._path = folder / "zchat.db"
         self._open()
 
@@ -290,9 +291,11 @@ class World:
         outgoing, lost = self.store.feed()
         assert not lost
         for event in outgoing:
-            self.events.append(Told(event, self._opened(event)))
-            if event.chat_id is not None:
-                self.timers.heads.note(event.chat_id, self.now)
+            told = Told(event, self._opened(event))
+            self.events.append(told)
+            self._check_count(told)
+            if event.counted:
+                self.timers.heads.note(event.topic, self.now)
 
     def _opened(self, event: Outgoing) -> dict[str, Any]:
         for secret in reversed(self.entropy.secrets):
@@ -302,6 +305,17 @@ class World:
         return dict(unpack(event.body))
 
     # Events
+
+    def _check_count(self, told: Told) -> None:
+        """No chat's revision, and no inbox's count, has a hole."""
+        for counter in ("revision", "inbox"):
+            count = told.body.get(counter)
+            if count is not None:
+                last = self.counts.get(told.raw.topic, 0)
+                step = 0 if told.name in ("head", "inbox_head") else 1
+                assert count == last + step, told.body
+                assert told.raw.counted is bool(step)
+                self.counts[told.raw.topic] = count
 
     def told(self) -> list[Told]:
         """The events since the last look."""
@@ -313,14 +327,28 @@ class World:
         return [told.name for told in self.told()]
 
     def told_to(self, person: Person) -> list[dict[str, Any]]:
-        """What the person's inbox got since the last look."""
-        topic = inbox_topic(person.id)
-        return [told.body for told in self.told() if told.raw.topic == topic]
+        """What the person's inbox got since the last look.
+
+        Without the counts, which are checked as the events come, and
+        without the heads that repeat them; so too in `told_in`.
+        """
+        return self._told_on(inbox_topic(person.id))
 
     def told_in(self, chat_id: str) -> list[dict[str, Any]]:
         """What the chat was told since the last look."""
-        topic = chat_topic(chat_id)
-        return [told.body for told in self.told() if told.raw.topic == topic]
+        return self._told_on(chat_topic(chat_id))
+
+    def _told_on(self, topic: bytes) -> list[dict[str, Any]]:
+        return [
+            {
+                name: value
+                for name, value in told.body.items()
+                if name not in ("inbox", "revision")
+            }
+            for told in self.told()
+            if told.raw.topic == topic
+            and told.name not in ("head", "inbox_head")
+        ]
 
     # Rooms
 

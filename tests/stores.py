@@ -12,25 +12,31 @@ from zchat.model import (
     CHATS,
     COMPLAINTS,
     DELIVERIES,
+    EDITS,
     FILE_CHUNKS,
     FILES,
     GROUP,
     JOIN_REQUESTS,
     LINKS,
     MEMBERS,
+    MENTIONS,
     MESSAGES,
     PENDING,
+    REACTORS,
     SCHEDULED,
     TABLES,
     USERS,
     Chat,
     Complaint,
     Delivery,
+    Edit,
     FileChunk,
     JoinRequest,
     Link,
     Member,
+    Mention,
     Message,
+    Reactor,
     Scheduled,
     StoredFile,
     Table,
@@ -114,6 +120,12 @@ def message(chat: Chat, author: User, seq: int, **fields: Any) -> Message:
             "comments": 0,
             "files": None,
             "idempotency_key": None,
+            "revision": 0,
+            "edited": None,
+            "deleted": None,
+            "mentions": None,
+            "reactions": None,
+            "sent_hash": None,
             **fields,
         }
     )
@@ -193,7 +205,13 @@ def link(chat: Chat, **fields: Any) -> Link:
 def row_of_each() -> dict[Table[Any], Any]:
     """A row of every table, with awkward values in it."""
     who, other = (
-        user(name='na\\me "ü" {,}', quota_started=5, banned_until=2**52),
+        user(
+            name='na\\me "ü" {,}',
+            quota_started=5,
+            banned_until=2**52,
+            last_seen=7,
+            name_skeleton="\u0456",
+        ),
         user(),
     )
     room = chat(name="NULL", pair="a:b", owner_id=who.id, key_secret=b'\\x00"')
@@ -205,6 +223,12 @@ def row_of_each() -> dict[Table[Any], Any]:
         is_comment_on=new_id(),
         files='[{"name": "\\u0000"}]',
         idempotency_key="",
+        revision=4,
+        edited=5,
+        deleted=6,
+        mentions=f'["{who.id}"]',
+        reactions='[{"emoji": "\U0001f44d"}]',
+        sent_hash=b'\\x00"',
     )
     file = stored_file(
         room, who, message_id=note.id, scheduled_id=new_id(), resume_key="k"
@@ -214,6 +238,9 @@ def row_of_each() -> dict[Table[Any], Any]:
         CHATS: room,
         MEMBERS: member(room, who),
         MESSAGES: note,
+        EDITS: Edit(who.id, "k", note.id, b"\x00", 4, 5),
+        REACTORS: Reactor(note.id, "\U0001f468\u200d\U0001f469", who.id, 8),
+        MENTIONS: Mention(who.id, room.id, 1, 9),
         COMPLAINTS: complaint(other, who, evidence=""),
         SCHEDULED: scheduled(room, who, idempotency_key="k", error="x"),
         FILES: file,

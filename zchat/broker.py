@@ -167,9 +167,10 @@ class Broker:
         outgoing, lost = self._store.feed()
         for event in outgoing:
             self._publish(event)
-        for chat_id in dict.fromkeys(event.chat_id for event in outgoing):
-            if chat_id is not None:
-                self._timers.heads.note(chat_id, now)
+        for topic in dict.fromkeys(
+            event.topic for event in outgoing if event.counted
+        ):
+            self._timers.heads.note(topic, now)
         if lost:
             log.warning("feed_lost")
             self._gaps += 1

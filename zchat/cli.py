@@ -33,8 +33,10 @@ SETTINGS_EPILOG: Final = (
 
 
 EXTRA_BY_MODULE: Final = {
+    "confusable_homoglyphs": "server",
     "httptools": "server",
     "prometheus_client": "server",
+    "regex": "server",
     "structlog": "server",
     "uvloop": "server",
     "psycopg": "postgres",

@@ -69,6 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ban_seconds: int
     max_file_bytes: int
     max_text: int
+    edit_seconds: int
     log_level: Literal["debug", "info", "warning", "error"]
     log_json: bool
 
@@ -83,6 +84,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ban_seconds=self.ban_seconds,
             max_file_bytes=self.max_file_bytes,
             max_text=self.max_text,
+            edit_seconds=self.edit_seconds,
         )
 
     def shown_store(self) -> str:

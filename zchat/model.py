@@ -16,6 +16,7 @@ SECOND: Final = 1_000_000
 CHUNK_BYTES: Final = 262_144
 
 COMMON, P2P, GROUP = "common", "p2p", "group"
+MEMBER, MODERATOR, ADMIN = "member", "moderator", "admin"
 PENDING, SENT, FAILED, CANCELLED = "pending", "sent", "failed", "cancelled"
 
 
@@ -49,6 +50,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     ban_seconds: int = 14400
     max_file_bytes: int = 5_242_880
     max_text: int = 4096
+    edit_seconds: int = 86_400
 
 
 class EventKey(msgspec.Struct, frozen=True, gc=False):
@@ -59,7 +61,12 @@ class EventKey(msgspec.Struct, frozen=True, gc=False):
 
 
 class User(msgspec.Struct, frozen=True, gc=False):
-    """An account; the token itself is never kept."""
+    """An account; the token itself is never kept.
+
+    `inbox` counts the events of its inbox. `receipts` is 1 where others
+    see how far the user has read, else 0. `name_skeleton` is None until
+    it was worked out for an account of an earlier version.
+    """
 
     id: str
     token_hash: bytes
@@ -72,6 +79,11 @@ class User(msgspec.Struct, frozen=True, gc=False):
     quota_used: int = 0
     banned_until: int | None = None
     warnings_round: int = 0
+    role: str = MEMBER
+    last_seen: int | None = None
+    receipts: int = 1
+    inbox: int = 0
+    name_skeleton: str | None = None
 
     @property
     def inbox_key(self) -> EventKey:
@@ -79,7 +91,10 @@ class User(msgspec.Struct, frozen=True, gc=False):
 
 
 class Chat(msgspec.Struct, frozen=True, gc=False):
-    """A chat; `purged_seq` is the seq up to which all was deleted."""
+    """A chat; `purged_seq` is the seq up to which all was deleted.
+
+    `head` counts its messages, `revision` whatever else happened in it.
+    """
 
     id: str
     kind: str
@@ -92,6 +107,7 @@ class Chat(msgspec.Struct, frozen=True, gc=False):
     size: int
     key_number: int
     key_secret: bytes
+    revision: int = 0
 
     @property
     def event_key(self) -> EventKey | None:
@@ -147,7 +163,14 @@ class Membership(NamedTuple):
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
-    """A message; `files` is JSON text of what is attached, or None."""
+    """A message, or the tombstone that a deleted one leaves.
+
+    `files`, `mentions` (user ids) and `reactions` are JSON text of what
+    is shown with it, or None where there is nothing. `revision` is that
+    of its last change in the chat, 0 if it never changed. `sent_hash`
+    is the SHA-256 of the text that was sent, where that was edited
+    since and an idempotency key may still be repeated.
+    """
 
     id: str
     chat_id: str
@@ -159,12 +182,47 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     comments: int
     files: str | None
     idempotency_key: str | None
+    revision: int
+    edited: int | None
+    deleted: int | None
+    mentions: str | None
+    reactions: str | None
+    sent_hash: bytes | None
 
 
 class AuthoredMessage(Message, frozen=True, gc=False):
     """A message with its author's present name, as queries return it."""
 
     author_name: str
+
+
+class Edit(msgspec.Struct, frozen=True, gc=False):
+    """An edit that carried an idempotency key, and its answer."""
+
+    author_id: str
+    idempotency_key: str
+    message_id: str
+    text_hash: bytes
+    revision: int
+    edited: int
+
+
+class Reactor(msgspec.Struct, frozen=True, gc=False):
+    """A user who put an emoji on a message."""
+
+    message_id: str
+    emoji: str
+    user_id: str
+    created: int
+
+
+class Mention(msgspec.Struct, frozen=True, gc=False):
+    """A message that mentions a user; it counts until it is read."""
+
+    user_id: str
+    chat_id: str
+    seq: int
+    created: int
 
 
 class Complaint(msgspec.Struct, frozen=True, gc=False):
@@ -300,13 +358,20 @@ class Table(Generic[Row]):
 
 
 USERS = Table(
-    "users", User, ("id",), (("token_hash",), ("name_key",)), cacheable=True
+    "users",
+    User,
+    ("id",),
+    (("token_hash",), ("name_key",), ("name_skeleton",)),
+    cacheable=True,
 )
 CHATS = Table("chats", Chat, ("id",), (("pair",),), cacheable=True)
 MEMBERS = Table("members", Member, ("chat_id", "user_id"), cacheable=True)
 MESSAGES = Table(
     "messages", Message, ("id",), (("author_id", "idempotency_key"),)
 )
+EDITS = Table("edits", Edit, ("author_id", "idempotency_key"))
+REACTORS = Table("reactors", Reactor, ("message_id", "emoji", "user_id"))
+MENTIONS = Table("mentions", Mention, ("user_id", "chat_id", "seq"))
 COMPLAINTS = Table(
     "complaints",
     Complaint,
@@ -327,6 +392,9 @@ TABLES: tuple[Table[Any], ...] = (
     CHATS,
     MEMBERS,
     MESSAGES,
+    EDITS,
+    REACTORS,
+    MENTIONS,
     COMPLAINTS,
     SCHEDULED,
     FILES,

@@ -473,6 +473,14 @@ OPTIONS: Final = (
         meaning="Length of the longest text, in characters.",
     ),
     Option(
+        name="edit-seconds",
+        placeholder="SECONDS",
+        kind=whole(0, 315_360_000),
+        default=86_400,
+        commands=SERVE,
+        meaning="How long authors may edit a message; 0: never.",
+    ),
+    Option(
         name="log-level",
         placeholder="debug|info|warning|error",
         default="info",

@@ -64,6 +64,24 @@ class Named(msgspec.Struct, frozen=True, gc=False):
     name: str
 
 
+class ListedMember(msgspec.Struct, frozen=True, gc=False):
+    """A member of a chat, with what others may know."""
+
+    id: str
+    name: str
+    role: str
+    last_seen: int | None
+    receipts: int
+    read_seq: int
+
+
+class CountedChat(msgspec.Struct, frozen=True, gc=False):
+    """How many of something there are in a chat."""
+
+    id: str
+    count: int
+
+
 class Through(msgspec.Struct, frozen=True, gc=False):
     """A seq, or None where there is none."""
 
@@ -115,6 +133,9 @@ MESSAGES_BEFORE = _query("messages_before", AuthoredMessage)
 MESSAGES_AFTER = _query("messages_after", AuthoredMessage)
 UNREAD_AFTER = _query("unread_after", AuthoredMessage)
 COMMENTS_ON = _query("comments_on", AuthoredMessage)
+CHANGED_AFTER = _query("changed_after", AuthoredMessage)
+REACTORS_ON = _query("reactors_on", Found)
+MENTIONS_OF = _query("mentions_of", CountedChat)
 COUNT_OWN = _query("count_own", Count)
 EXPIRED_FOR = _query("expired_for", Through)
 DELIVERED_TO = _query("delivered_to", Delivered)
@@ -124,6 +145,8 @@ RECENT_CHATS = _query("recent_chats", Found)
 COUNT_CHATS = _query("count_chats", Count)
 COUNT_CHATS_OF_USER = _query("count_chats_of_user", Count)
 MEMBERS_PAGE = _query("members_page", Named)
+LISTED_MEMBERS = _query("listed_members", ListedMember)
+PLAIN_NAMES = _query("plain_names", Found)
 SHARED_CHATS = _query("shared_chats", Count)
 NEXT_OWNER = _query("next_owner", Found)
 # Moderation
@@ -138,6 +161,7 @@ STALE_UPLOADS = _query("stale_uploads", StoredFile)
 CHUNKS_OF = _query("chunks_of", FileChunk)
 # Rooms
 LINKS_OF = _query("links_of", Link)
+REQUESTS_OF_OWNER = _query("requests_of_owner", CountedChat)
 JOIN_REQUESTS_OF = _query("join_requests_of", JoinRequest)
 # Lifetime
 EXPIRED_MEMBERS = _query("expired_members", MemberThrough)
@@ -148,6 +172,9 @@ FORGET_DELIVERIES = _statement("forget_deliveries")
 DELETE_MESSAGE_CHUNKS = _statement("delete_message_chunks")
 DELETE_MESSAGE_FILES = _statement("delete_message_files")
 DELETE_MESSAGE_SCHEDULES = _statement("delete_message_schedules")
+DELETE_MESSAGE_EDITS = _statement("delete_message_edits")
+DELETE_MESSAGE_REACTORS = _statement("delete_message_reactors")
+DELETE_MESSAGE_MENTIONS = _statement("delete_message_mentions")
 DELETE_MESSAGES = _statement("delete_messages")
 DELETE_CHUNKS_OF_FILE = _statement("delete_chunks_of_file")
 DELETE_CHAT_CHUNKS = _statement("delete_chat_chunks")
@@ -158,6 +185,10 @@ DELETE_CHAT_REQUESTS = _statement("delete_chat_requests")
 DELETE_CHAT_DELIVERIES = _statement("delete_chat_deliveries")
 KEEP_EXPIRY = _statement("keep_expiry")
 DELETE_OLD_DELIVERIES = _statement("delete_old_deliveries")
+DELETE_MEMBER_MENTIONS = _statement("delete_member_mentions")
+FORGET_EDITS = _statement("forget_edits")
+FORGET_REACTORS = _statement("forget_reactors")
+BLANK_SCHEDULE = _statement("blank_schedule")
 
 
 class SearchScope(NamedTuple):

@@ -6,7 +6,7 @@ import msgspec
 
 from zchat.gateway.stream_text import RETRY_MILLISECONDS, STREAM_EVENTS
 from zchat.gateway.tickets import TICKET_SECONDS, TICKETS_PER_USER
-from zchat.rpc.methods import EVENTS
+from zchat.rpc.events import EVENTS, name_of
 
 _HEAD: Final = f"""\
 ## POST /events/ticket
@@ -86,7 +86,9 @@ _HIDDEN: Final = ("head", "key_changed")
 def event_stream_section() -> str:
     """What `POST /events/ticket` and `GET /events` take and give."""
     names = ", ".join(
-        f"`{event.name}`" for event in EVENTS if event.name not in _HIDDEN
+        f"`{name_of(event)}`"
+        for event in EVENTS
+        if name_of(event) not in _HIDDEN
     )
     rows = "".join(
         f"| `{event.__struct_config__.tag}` | {_fields(event)} "

@@ -117,7 +117,7 @@ def _table(fields: list[Field], title: str, required: bool = False) -> str:
 
 
 def _note(field: Field, is_parameter: bool) -> str:
-    if is_parameter or field.required:
+    if is_parameter or not field.may_lack:
         return field.note
     return f"{field.note} Left out where there is nothing to tell."
 

@@ -24,6 +24,7 @@ class Field(NamedTuple):
     name: str
     type: str
     required: bool
+    may_lack: bool
     note: str
 
 
@@ -39,10 +40,19 @@ def fields_of(
             field.name,
             words(field.type),
             field.required,
+            not field.required and _has_no_default(field),
             note_on(notes, struct, field.name),
         )
         for field in info.fields
     ]
+
+
+def _has_no_default(field: inspect.Field) -> bool:
+    """Whether a field that is not required is left out when unset."""
+    return (
+        field.default is msgspec.NODEFAULT
+        and field.default_factory is msgspec.NODEFAULT
+    )
 
 
 def structs_in(struct: type[msgspec.Struct]) -> list[type[msgspec.Struct]]:

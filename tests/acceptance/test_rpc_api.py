@@ -23,15 +23,22 @@ MESSAGE_FIELDS = {
     "is_comment_on",
     "comments",
     "files",
+    "mentions",
+    "revision",
+    "edited",
+    "deleted",
+    "reactions",
 }
 CHAT_FIELDS = {
     "id",
     "name",
+    "title",
     "kind",
     "messages",
     "authors",
     "size",
     "head",
+    "revision",
     "read",
     "unread",
 }
@@ -160,7 +167,7 @@ def check_private(ann: User, bob: User) -> None:
     ann.send("between us", chat_id=chat_id)
     came = bob.call("unread", ack=True)["chats"]
     [private] = [chat for chat in came if chat["id"] == chat_id]
-    assert private["name"] == ann.name
+    assert (private["name"], private["title"]) == ("p2p", ann.name)
     assert [m["text"] for m in private["messages"]] == ["between us"]
     assert bob.call("unread") == {"chats": [], "more": False}
     people = ann.call("users", chat_id=chat_id)["users"]

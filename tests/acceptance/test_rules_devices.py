@@ -41,7 +41,7 @@ def test_what_one_device_does_the_others_are_told(client: Client) -> None:
     bob.send("again", chat_id=chat_id)
     phone.call("unread", ack=True)
     assert told.next("read", chat_id=chat_id)["seq"] == 2
-    name = f"P {phone.id[-8:]}"
+    name = f"P-{phone.id[-8:]}"
     phone.call("rename", name=name)
     assert told.next("renamed")["name"] == name
     row = phone.call("schedule", text="later", send_at=in_seconds(3600))["id"]
@@ -82,7 +82,7 @@ def test_after_anything_every_device_shows_the_same(client: Client) -> None:
         elif deed == 1:
             device.call("read", chat_id=chat_id, seq=number)
         elif deed == 2:
-            device.call("rename", name=f"{number} {first.id[-8:]}")
+            device.call("rename", name=f"{number}-{first.id[-8:]}")
         elif deed == 3:
             rows.append(
                 device.call(

@@ -29,17 +29,24 @@ from zchat.model import (
     CANCELLED,
     CHATS,
     DELIVERIES,
+    EDITS,
     FILE_CHUNKS,
     FILES,
     JOIN_REQUESTS,
     LINKS,
+    MENTIONS,
     MESSAGES,
     P2P,
+    REACTORS,
     SCHEDULED,
     SENT,
     Delivery,
+    Edit,
     FileChunk,
     JoinRequest,
+    Mention,
+    Message,
+    Reactor,
     first_id_at,
 )
 from zchat.queries import QUERIES, STATEMENTS, Query, Statement
@@ -492,7 +499,11 @@ def test_deleting_the_messages_of_a_chat_up_to_a_seq(store: Store) -> None:
     plans = [
         scheduled(room, ann, state=SENT, message_id=note.id) for note in notes
     ]
+    edits = [edit(note, "k" + note.id) for note in notes]
+    reactors = [Reactor(note.id, "+", ann.id, 1) for note in notes]
+    mentions = [Mention(ann.id, n.chat_id, n.seq, 1) for n in notes]
     write(store, room, other, ann, *notes, *files, *chunks, *plans)
+    write(store, *edits, *reactors, *mentions)
 
     write(
         store,
@@ -502,6 +513,9 @@ def test_deleting_the_messages_of_a_chat_up_to_a_seq(store: Store) -> None:
                 queries.DELETE_MESSAGE_CHUNKS,
                 queries.DELETE_MESSAGE_FILES,
                 queries.DELETE_MESSAGE_SCHEDULES,
+                queries.DELETE_MESSAGE_EDITS,
+                queries.DELETE_MESSAGE_REACTORS,
+                queries.DELETE_MESSAGE_MENTIONS,
                 queries.DELETE_MESSAGES,
             )
         ],
@@ -511,6 +525,182 @@ def test_deleting_the_messages_of_a_chat_up_to_a_seq(store: Store) -> None:
     assert remaining(store, MESSAGES, notes) == notes[2:]
     assert remaining(store, FILES, files) == files[2:]
     assert remaining(store, FILE_CHUNKS, chunks) == chunks[2:]
+    assert remaining(store, EDITS, edits) == edits[2:]
+    assert remaining(store, REACTORS, reactors) == reactors[2:]
+    assert remaining(store, MENTIONS, mentions) == mentions[2:]
+
+
+def edit(note: Message, key: str) -> Edit:
+    return Edit(note.author_id, key, note.id, b"hash", 1, 1)
+
+
+def test_what_hangs_on_a_deleted_message_goes(store: Store) -> None:
+    room, ann, bob = chat(), user(), user()
+    notes = [message(room, ann, 1), message(room, ann, 2)]
+    edits = [edit(note, "k" + note.id) for note in notes]
+    reactors = [
+        Reactor(note.id, emoji, ann.id, 1) for note in notes for emoji in "+-"
+    ]
+    plans = [
+        scheduled(room, ann, state=SENT, message_id=note.id, file_ids='["x"]')
+        for note in notes
+    ]
+    mentions = [Mention(who.id, room.id, 1, 1) for who in (ann, bob)]
+    write(store, room, ann, bob, *notes, *edits, *reactors, *plans, *mentions)
+
+    write(
+        store,
+        run=[
+            (statement, {"message_id": notes[0].id})
+            for statement in (
+                queries.FORGET_EDITS,
+                queries.FORGET_REACTORS,
+                queries.BLANK_SCHEDULE,
+            )
+        ]
+        + [
+            (
+                queries.DELETE_MEMBER_MENTIONS,
+                {"chat_id": room.id, "user_id": ann.id},
+            )
+        ],
+    )
+
+    assert remaining(store, EDITS, edits) == edits[1:]
+    assert remaining(store, REACTORS, reactors) == reactors[2:]
+    assert remaining(store, MENTIONS, mentions) == mentions[1:]
+    blank = replace(plans[0], text="", file_ids=None)
+    assert load(store, SCHEDULED, plans[0].id) == [blank]
+    assert load(store, SCHEDULED, plans[1].id) == [plans[1]]
+
+
+def test_messages_that_changed(store: Store) -> None:
+    room, other, ann = chat(), chat(), user()
+    notes = [
+        message(room, ann, seq, revision=revision, edited=5)
+        for seq, revision in ((1, 9), (2, 0), (3, 4), (4, 7), (5, 2))
+    ]
+    write(store, room, other, ann, *notes, message(other, ann, 1, revision=5))
+
+    def changed(after: int, floor: int, limit: int) -> list[int]:
+        return seqs(
+            ask(
+                store,
+                queries.CHANGED_AFTER,
+                chat_id=room.id,
+                after=after,
+                floor=floor,
+                limit=limit,
+            )
+        )
+
+    assert changed(0, 0, 9) == [5, 3, 4, 1]
+    assert changed(2, 0, 2) == [3, 4]
+    assert changed(0, 3, 9) == [5, 4]
+    assert changed(9, 0, 9) == []
+
+
+def test_first_who_put_an_emoji_on_a_message(store: Store) -> None:
+    people = [user(id=number(place)) for place in (4, 2, 3, 1)]
+    note = new_id()
+    write(
+        store,
+        *people,
+        *(
+            Reactor(note, "+", one.id, at)
+            for one, at in zip(people, (1, 2, 2, 3))
+        ),
+        Reactor(note, "-", people[0].id, 0),
+        Reactor(new_id(), "+", people[0].id, 0),
+    )
+
+    found = ask(
+        store, queries.REACTORS_ON, message_id=note, emoji="+", limit=3
+    )
+
+    assert [one.id for one in found] == [one.id for one in people[:3]]
+
+
+def test_unread_mentions_by_chat(store: Store) -> None:
+    ann, bob = user(), user()
+    rooms = [chat() for _ in range(3)]
+    write(
+        store,
+        ann,
+        bob,
+        *rooms,
+        member(rooms[0], ann, read_seq=4),
+        member(rooms[1], ann, read_seq=9),
+        member(rooms[0], bob),
+        *(Mention(ann.id, rooms[0].id, seq, 1) for seq in (3, 4, 5, 6)),
+        Mention(ann.id, rooms[1].id, 9, 1),
+        Mention(ann.id, rooms[2].id, 9, 1),
+        Mention(bob.id, rooms[0].id, 9, 1),
+    )
+
+    assert ask(store, queries.MENTIONS_OF, user_id=ann.id) == [
+        queries.CountedChat(rooms[0].id, 2)
+    ]
+
+
+def test_requests_that_wait_for_an_owner(store: Store) -> None:
+    ann, bob = user(), user()
+    rooms = [
+        chat(owner_id=ann.id),
+        chat(owner_id=ann.id),
+        chat(owner_id=bob.id),
+    ]
+    write(
+        store,
+        ann,
+        bob,
+        *rooms,
+        *(JoinRequest(rooms[0].id, new_id(), new_id(), 1) for _ in range(2)),
+        JoinRequest(rooms[2].id, new_id(), new_id(), 1),
+    )
+
+    assert ask(store, queries.REQUESTS_OF_OWNER, user_id=ann.id) == [
+        queries.CountedChat(rooms[0].id, 2)
+    ]
+
+
+def test_members_with_what_others_may_know(store: Store) -> None:
+    room = chat()
+    people = [
+        user(id=number(1), role="admin", last_seen=5),
+        user(id=number(2), receipts=0),
+        user(id=number(3)),
+    ]
+    write(
+        store,
+        room,
+        *people,
+        *(member(room, one, read_seq=7) for one in people),
+    )
+
+    found = ask(
+        store,
+        queries.LISTED_MEMBERS,
+        chat_id=room.id,
+        after=NIL,
+        limit=2,
+    )
+
+    assert found == [
+        queries.ListedMember(
+            one.id, one.name, one.role, one.last_seen, one.receipts, 7
+        )
+        for one in people[:2]
+    ]
+
+
+def test_names_that_were_never_compared(store: Store) -> None:
+    plain = [user(id=number(place)) for place in (1, 2, 3)]
+    write(store, *plain, user(id=number(0), name_skeleton="x"))
+
+    found = ask(store, queries.PLAIN_NAMES, limit=2)
+
+    assert [one.id for one in found] == [number(1), number(2)]
 
 
 def remaining(store: Store, table: Any, rows: list[Any]) -> list[Any]:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from tests.harness import Asked, Person, World, codes, refused
+from tests.stores import message, user
 from zchat.chat.jobs import NoParams
+from zchat.chat.paces import Pace
 from zchat.chat.phases import Writing
 from zchat.chat.subjects import Subject
 from zchat.engine.batch import REPEATS, Call
@@ -19,7 +21,7 @@ from zchat.errors import (
     StoreDoubtful,
     StoreRejected,
 )
-from zchat.model import CHATS, MESSAGES, Message
+from zchat.model import CHATS, MESSAGES
 from zchat.queries import COUNT_CHATS
 from zchat.rpc import results
 
@@ -239,19 +241,21 @@ async def breaks_down_early(work: Writing, caller: Any, p: Any) -> None:
 
 
 async def breaks_the_flush(work: Writing, caller: Any, p: Any) -> None:
+    await work.load(CHATS, work.common_id)
     turn = await work.turn()
     turn.put(
         MESSAGES,
-        Message("id", work.common_id, 10**30, "x", 1, "", None, 0, None, None),
+        message(turn.chat(work.common_id), user(), 10**30),
     )
 
 
 async def breaks_a_constraint(work: Writing, caller: Any, p: Any) -> None:
+    await work.load(CHATS, work.common_id)
     turn = await work.turn()
     for name in ("a", "b"):
         turn.put(
             MESSAGES,
-            Message(name, work.common_id, 77, "x", 1, "", None, 0, None, None),
+            message(turn.chat(work.common_id), user(), 77, id=name),
         )
 
 
@@ -502,8 +506,10 @@ class TestMemory:
         names = itertools.count()
 
         def flood() -> None:
-            for _ in range(50):
-                ann("rename", name=f"name {next(names)}")
+            for number in range(50):
+                if number % Pace.RENAMES.times == 0:
+                    world.advance(Pace.RENAMES.seconds)
+                ann("rename", name=f"name-{next(names)}")
 
         assert self.grows_by(world, flood) == 0
 

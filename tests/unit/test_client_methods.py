@@ -28,11 +28,13 @@ MESSAGE = {
 CHAT = {
     "id": ID,
     "name": "x",
+    "title": "x",
     "kind": "common",
     "messages": [],
     "authors": [],
     "size": 1,
     "head": 0,
+    "revision": 0,
     "read": 0,
     "unread": 0,
 }
@@ -77,7 +79,22 @@ CALLS: list[tuple[str, dict[str, Any], Call]] = [
     ("read", {"seq": 1}, lambda c: c.read(ID, 1)),
     (
         "sync",
-        {"epoch": "x", "inbox_key": KEY, "chats": []},
+        {
+            "epoch": "x",
+            "gaps": 0,
+            "inbox": 0,
+            "inbox_key": KEY,
+            "user": {
+                "id": ID,
+                "name": "x",
+                "role": "member",
+                "banned_until": None,
+                "quota": None,
+                "receipts": True,
+            },
+            "scheduled": 0,
+            "chats": [],
+        },
         lambda c: c.sync(),
     ),
     ("p2p", {"chat_id": ID}, lambda c: c.p2p(ID)),
@@ -139,6 +156,8 @@ CALLS: list[tuple[str, dict[str, Any], Call]] = [
                     "request_bytes",
                     "scheduled",
                     "idempotency_key",
+                    "edit_seconds",
+                    "reactions",
                 ),
                 1,
             ),
@@ -247,7 +266,9 @@ def test_unread_moves_the_positions_after_the_messages_came() -> None:
     recorder = Recorder(
         {
             "more": False,
-            "chats": [{"id": ID, "name": "x", "messages": [MESSAGE]}],
+            "chats": [
+                {"id": ID, "name": "x", "title": "x", "messages": [MESSAGE]}
+            ],
         },
         {"seq": 7},
     )

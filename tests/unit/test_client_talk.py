@@ -44,9 +44,11 @@ def chat_of(first: int, head: int, read: int = 0) -> Chat:
     return Chat(
         id=CHAT,
         name="default",
+        title="default",
         kind="common",
         size=1,
         head=head,
+        revision=0,
         read=read,
         unread=0,
         authors=(),

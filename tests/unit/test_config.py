@@ -114,6 +114,7 @@ class TestDefaults:
             ban_seconds=14400,
             max_file_bytes=5242880,
             max_text=4096,
+            edit_seconds=86400,
             log_level="info",
             log_json=False,
         )
@@ -131,6 +132,7 @@ class TestDefaults:
             ban_seconds="6",
             max_file_bytes="7",
             max_text="8",
+            edit_seconds="9",
         )
         assert msgspec.structs.astuple(settings.rules()) == (
             1,
@@ -141,6 +143,7 @@ class TestDefaults:
             6,
             7,
             8,
+            9,
         )
 
 

@@ -18,7 +18,8 @@ from zchat.client.console.slash import SLASHES
 from zchat.config import load
 from zchat.errors import Code
 from zchat.options import OPTION_BY_NAME, OPTIONS
-from zchat.rpc.methods import EVENTS, METHODS
+from zchat.rpc.events import EVENTS, name_of
+from zchat.rpc.methods import METHODS
 
 ROOT: Final = README.parent
 DOCS: Final = ROOT / "docs"
@@ -79,10 +80,10 @@ class TestReference:
     def test_every_event_with_its_fields(self) -> None:
         text = page("events.md")
         for event in EVENTS:
-            section = text.partition(f"\n### {event.name}\n")[2].partition(
+            section = text.partition(f"\n### {name_of(event)}\n")[2].partition(
                 "\n### "
             )[0]
-            for name in event.fields:
+            for name in event.__struct_fields__:
                 assert f"| `{name}` |" in section
 
     def test_every_code_with_its_status(self) -> None:

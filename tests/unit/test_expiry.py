@@ -117,8 +117,8 @@ def test_deleted_within_a_minute_when_nobody_may_see_it(
     world.wait(61)
 
     assert kept(world) == ["2"]
-    assert {"event": "expired", "chat_id": world.common, "seq": 1} in [
-        told.body for told in world.told()
+    assert world.told_in(world.common) == [
+        {"event": "expired", "chat_id": world.common, "seq": 1}
     ]
     assert ann.chat(world.common).head == 2
 

@@ -1,7 +1,8 @@
-"""The heads of chats, told again after their last message."""
+"""The counts of chats and inboxes, told again after their last event."""
 
-from tests.harness import World
+from tests.harness import Person, World
 from zchat.chat.heads import MISSED_SECONDS
+from zchat.rpc.topics import inbox_topic
 
 
 def heads(world: World) -> list[tuple[str, int]]:
@@ -13,8 +14,20 @@ def heads(world: World) -> list[tuple[str, int]]:
     ]
 
 
+def inboxes(world: World, person: Person) -> list[int]:
+    """The counts of the person's inbox that were told once more."""
+    return [
+        told.body["inbox"]
+        for told in world.told()
+        if told.name == "inbox_head"
+        and told.raw.topic == inbox_topic(person.id)
+    ]
+
+
 def test_after_one_five_and_thirty_seconds(world: World) -> None:
     ann = world.user()
+    world.wait(60)
+    world.told()
     ann("send", text="1")
     ann("send", text="2")
     told = []
@@ -31,13 +44,19 @@ def test_they_are_local_and_sealed(world: World) -> None:
     ann, bob = world.users("ann bob")
     chat_id = ann("p2p", user_id=bob.id).chat_id
     ann.syncs()
+    world.wait(60)
     ann("send", chat_id=chat_id, text="x")
     world.told()
 
     world.wait(1)
 
     (told,) = world.told()
-    assert told.body == {"event": "head", "chat_id": chat_id, "seq": 1}
+    assert told.body == {
+        "event": "head",
+        "chat_id": chat_id,
+        "seq": 1,
+        "revision": 2,
+    }
     assert told.sealed
     assert ann.opens(told)
     assert not bob.opens(told)
@@ -47,6 +66,7 @@ def test_they_are_local_and_sealed(world: World) -> None:
 
 def test_of_a_chat_that_is_gone_nothing(world: World) -> None:
     ann = world.user()
+    world.wait(60)
     chat_id = world.group(ann)
     ann("send", chat_id=chat_id, text="x")
     ann("exit", chat_id=chat_id)
@@ -71,3 +91,43 @@ def test_all_recent_ones_where_some_were_missed(world: World) -> None:
     world.run_timers()
 
     assert heads(world) == [(new, 2)]
+
+
+def test_after_whatever_else_happens_in_a_chat(world: World) -> None:
+    ann = world.user()
+    chat_id = world.group(ann)
+    world.wait(60)
+    world.told()
+    ann("rename_chat", chat_id=chat_id, name="x")
+
+    world.wait(60)
+
+    assert heads(world) == [(chat_id, 0)] * 3
+
+
+def test_of_an_inbox_after_its_last_event(world: World) -> None:
+    ann = world.user("ann")
+    ann("rename", name="eve")
+    world.wait(0.5)
+    ann("rename", name="ann")
+    world.told()
+
+    world.wait(40)
+
+    assert inboxes(world, ann) == [3, 3, 3]
+
+
+def test_an_inbox_head_is_local_and_sealed(world: World) -> None:
+    ann, bob = world.users("ann bob")
+    for one in (ann, bob):
+        one.syncs()
+    world.wait(60)
+    ann("rename", name="eve")
+    world.told()
+
+    world.wait(1)
+
+    told = next(one for one in world.told() if one.name == "inbox_head")
+    assert told.raw.local
+    assert ann.opens(told)
+    assert not bob.opens(told)

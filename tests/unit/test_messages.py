@@ -47,6 +47,11 @@ def test_everybody_is_told_the_whole_message(world: World) -> None:
             "is_comment_on": None,
             "comments": 0,
             "files": [],
+            "mentions": [],
+            "revision": 0,
+            "edited": None,
+            "deleted": None,
+            "reactions": [],
         },
     }
     (message,) = ann.chat(world.common).messages

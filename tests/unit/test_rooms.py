@@ -54,7 +54,8 @@ class TestP2P:
             {
                 "event": "chat_added",
                 "chat_id": chat_id,
-                "name": "ann",
+                "name": "p2p",
+                "title": "ann",
                 "kind": "p2p",
             }
         ]
@@ -186,6 +187,7 @@ class TestGroup:
                 "event": "chat_added",
                 "chat_id": chat_id,
                 "name": "Tea",
+                "title": "Tea",
                 "kind": "group",
             }
         ]

@@ -45,10 +45,14 @@ def chat(
     return results.SyncChat(
         id=chat_id,
         name=name,
+        title=name,
         kind="common" if chat_id == COMMON else "group",
         head=head,
+        revision=0,
         read=read,
         unread=unread,
+        mentions=0,
+        requests=0,
         event_key=None
         if chat_id == COMMON
         else results.EventKey(id=key or 1, secret=secret(key or 1)),
@@ -60,6 +64,17 @@ def sync(
 ) -> results.Sync:
     return results.Sync(
         epoch=epoch,
+        gaps=0,
+        inbox=0,
+        user=results.SyncUser(
+            id=ME,
+            name="me",
+            role="member",
+            banned_until=None,
+            quota=None,
+            receipts=True,
+        ),
+        scheduled=0,
         chats=list(chats),
         inbox_key=results.EventKey(id=inbox_key, secret=secret(inbox_key)),
     )

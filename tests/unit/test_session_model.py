@@ -143,12 +143,27 @@ class Server:
     def sync(self) -> results.Sync:
         return results.Sync(
             epoch="e",
+            gaps=0,
+            inbox=0,
+            user=results.SyncUser(
+                id=ME,
+                name="me",
+                role="member",
+                banned_until=None,
+                quota=None,
+                receipts=True,
+            ),
+            scheduled=0,
             inbox_key=results.EventKey(id=1, secret=secret(COMMON, 1, True)),
             chats=[
                 results.SyncChat(
                     id=room.id,
                     name=room.name,
+                    title=room.name,
                     head=room.head,
+                    revision=0,
+                    mentions=0,
+                    requests=0,
                     kind="common" if room.id == COMMON else "group",
                     read=room.read,
                     unread=room.unread(),

@@ -3,10 +3,12 @@
 import pytest
 
 from tests.harness import START
+from zchat.chat.accounts import compare_names
 from zchat.chat.expiry import delete_expired, expire_members
 from zchat.chat.files import drop_stale
 from zchat.chat.heads import Quiet, tell_heads, tell_missed_heads
 from zchat.chat.jobs import Progress
+from zchat.chat.presence import save_last_seen
 from zchat.chat.schedule import send_due
 from zchat.engine.batch import Call
 from zchat.engine.timers import HEADS_PAGE, Every, Heads, Timers
@@ -51,7 +53,7 @@ class TestEvery:
 class TestHeads:
     def test_three_times_after_the_last_message(self) -> None:
         heads = Heads()
-        heads.note("a", START)
+        heads.note(b"a", START)
         told = [seconds for seconds in range(60) if heads.take(at(seconds))]
 
         assert told == [1, 5, 30]
@@ -62,29 +64,29 @@ class TestHeads:
         told = []
         for seconds in range(60):
             if seconds in (0, 3, 20):
-                heads.note("a", at(seconds))
+                heads.note(b"a", at(seconds))
             told += [seconds] if heads.take(at(seconds)) else []
 
         assert told == [1, 4, 8, 21, 25, 50]
 
     def test_when_the_next_is_due(self) -> None:
         heads = Heads()
-        heads.note("a", START)
-        heads.note("b", at(0.5))
+        heads.note(b"a", START)
+        heads.note(b"b", at(0.5))
         assert heads.next_at() == at(1)
-        assert heads.take(at(1)) == ["a"]
+        assert heads.take(at(1)) == [b"a"]
         assert heads.next_at() == at(1.5)
-        assert heads.take(at(1.5)) == ["b"]
+        assert heads.take(at(1.5)) == [b"b"]
         assert heads.next_at() == at(5)
 
     def test_a_late_look_tells_each_once(self) -> None:
         heads = Heads()
-        heads.note("a", START)
-        heads.note("b", at(1))
+        heads.note(b"a", START)
+        heads.note(b"b", at(1))
 
-        assert heads.take(at(40)) == ["a", "b"]
-        assert heads.take(at(40)) == ["a", "b"]
-        assert heads.take(at(40)) == ["a", "b"]
+        assert heads.take(at(40)) == [b"a", b"b"]
+        assert heads.take(at(40)) == [b"a", b"b"]
+        assert heads.take(at(40)) == [b"a", b"b"]
         assert heads.take(at(40)) == []
 
 
@@ -102,6 +104,8 @@ def test_what_is_done_how_often(timers: Timers) -> None:
     assert done == {
         send_due: 240,
         drop_stale: 1,
+        save_last_seen: 2,
+        compare_names: 1,
         expire_members: 12,
         delete_expired: 3,
     }
@@ -110,7 +114,12 @@ def test_what_is_done_how_often(timers: Timers) -> None:
 def test_no_lifetime_no_expiry() -> None:
     timers = Timers(START, lifetime=False)
 
-    assert handlers(timers.calls(at(60))) == [send_due, drop_stale]
+    assert handlers(timers.calls(at(60))) == [
+        send_due,
+        drop_stale,
+        save_last_seen,
+        compare_names,
+    ]
 
 
 def test_more_to_do_is_done_at_once(timers: Timers) -> None:
@@ -134,9 +143,9 @@ def test_a_duty_that_was_refused_comes_at_its_time(timers: Timers) -> None:
 
 
 def test_quiet_chats_in_pages(timers: Timers) -> None:
-    ids = [str(number) for number in range(HEADS_PAGE + 1)]
-    for id in ids:
-        timers.heads.note(id, START)
+    topics = [b"%d" % number for number in range(HEADS_PAGE + 1)]
+    for topic in topics:
+        timers.heads.note(topic, START)
     assert timers.next_at() <= at(1)
 
     calls = [
@@ -144,8 +153,8 @@ def test_quiet_chats_in_pages(timers: Timers) -> None:
     ]
 
     assert [call.params for call in calls] == [
-        Quiet(tuple(ids[:HEADS_PAGE])),
-        Quiet(tuple(ids[HEADS_PAGE:])),
+        Quiet(tuple(topics[:HEADS_PAGE])),
+        Quiet(tuple(topics[HEADS_PAGE:])),
     ]
     assert all(call.reads for call in calls)
 

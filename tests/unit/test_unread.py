@@ -12,7 +12,7 @@ from zchat.rpc.sealing import SECRET_BYTES
 def came(answer: Any) -> dict[str, list[str]]:
     """The texts of an answer of `unread`, by the chat's name."""
     return {
-        chat.name: [message.text for message in chat.messages]
+        chat.title: [message.text for message in chat.messages]
         for chat in answer.chats
     }
 
@@ -220,12 +220,13 @@ def test_chats_the_common_one_first(world: World) -> None:
         "common",
         "default",
     )
-    assert (p2p.id, p2p.kind, p2p.name) == (private, "p2p", "bob")
+    assert (p2p.id, p2p.kind) == (private, "p2p")
+    assert (p2p.name, p2p.title) == ("p2p", "bob")
     assert (room.id, room.kind, room.name) == (group, "group", "a group")
     assert (p2p.head, p2p.read, p2p.unread, p2p.size) == (1, 0, 1, 2)
     assert {one.name for one in p2p.authors} == {"ann", "bob"}
     assert [one.name for one in room.authors] == ["ann"]
-    assert bob.chat(private).name == "ann"
+    assert bob.chat(private).title == "ann"
 
 
 def test_one_chat_under_history(world: World) -> None:
@@ -302,7 +303,8 @@ def test_sync_is_all_that_a_device_needs(world: World) -> None:
     assert len(sync.inbox_key.secret) == SECRET_BYTES
     common, p2p = sync.chats
     assert common.event_key is None
-    assert (p2p.id, p2p.name, p2p.kind) == (private, "bob", "p2p")
+    assert (p2p.id, p2p.kind) == (private, "p2p")
+    assert (p2p.name, p2p.title) == ("p2p", "bob")
     assert (p2p.head, p2p.read, p2p.unread) == (1, 0, 1)
     assert p2p.event_key == bob("sync").chats[1].event_key
     assert sync.inbox_key != bob("sync").inbox_key

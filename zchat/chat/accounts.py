@@ -2,29 +2,40 @@
 
 from typing import Final
 
+from zchat.chat.awaitables import gather
+from zchat.chat.chats import places_of
 from zchat.chat.expiry import NOTHING_EARLIER, Earlier, load_earlier
-from zchat.chat.memberships import enter, refuse_to_return_yet
-from zchat.chat.moderation import quota_of
-from zchat.chat.phases import Reading, StaleRead, Turn, Writing
+from zchat.chat.jobs import NoParams, Progress
+from zchat.chat.memberships import enter, person, refuse_to_return_yet
+from zchat.chat.moderation import banned_until, quota_of
+from zchat.chat.names import kept_name, name_key, problem_of, skeleton
+from zchat.chat.paces import Pace
+from zchat.chat.phases import Reading, StaleRead, Turn, View, Writing
 from zchat.chat.rules import reads, writes
+from zchat.chat.subjects import Subject
 from zchat.errors import Code, Refused
 from zchat.model import CHATS, CHUNK_BYTES, USERS, Chat, User, time_text
-from zchat.queries import COUNT_CHATS, COUNT_CHATS_OF_USER
+from zchat.queries import COUNT_CHATS, COUNT_CHATS_OF_USER, PLAIN_NAMES
 from zchat.rpc import (
     FILES_PER_MESSAGE,
     HEARTBEAT_SECONDS,
     PAGE_LIMIT,
     PROTOCOL,
+    REACTIONS_LIMIT,
     REQUEST_BYTES,
     SCHEDULED_LIMIT,
+    events,
     results,
 )
 from zchat.rpc import (
     params as given,
 )
 from zchat.rpc.credentials import token_hash
+from zchat.rpc.sealing import SECRET_BYTES
 
 BY_NAME: Final = 1
+BY_LOOKS: Final = 2
+NAMES_PAGE: Final = 200
 
 
 @reads("hello")
@@ -50,6 +61,8 @@ async def hello(
             request_bytes=REQUEST_BYTES,
             scheduled=SCHEDULED_LIMIT,
             idempotency_key=64,
+            edit_seconds=rules.edit_seconds,
+            reactions=REACTIONS_LIMIT,
         ),
     )
 
@@ -61,14 +74,14 @@ async def connect(
     """Make a user in the common chat, or come back as one."""
     if caller_id is not None:
         return await _come_back(work, caller_id, params.token)
-    name = params.name
-    if name is None:
+    if params.name is None:
         name = f"user-{work.entropy.word()}"
-    _check_name(name)
-    await work.load_unique(USERS, BY_NAME, name.casefold())
+    else:
+        name = _checked_name(params.name)
+    await _load_namesakes(work, name)
     await work.load(CHATS, work.common_id)
     turn = await work.turn()
-    if turn.get_unique(USERS, BY_NAME, name.casefold()) is not None:
+    if _namesakes(turn, name):
         if params.name is None:
             raise StaleRead
         raise _name_taken()
@@ -81,10 +94,12 @@ async def connect(
             id=turn.entropy.id(turn.now),
             token_hash=digest,
             name=name,
-            name_key=name.casefold(),
+            name_key=name_key(name),
             created=turn.now,
             inbox_number=1,
-            inbox_secret=turn.entropy.secret(32),
+            inbox_secret=turn.entropy.secret(SECRET_BYTES),
+            last_seen=turn.now,
+            name_skeleton=skeleton(name),
         ),
     )
     turn.note("user_made", user_id=user.id)
@@ -123,24 +138,35 @@ def _enter_common(
     enter(turn, chat, user, first, earlier)
 
 
-def _check_name(name: str) -> None:
-    if name != name.strip() or not name.isprintable():
-        raise Refused(
-            Code.BAD_REQUEST,
-            (
-                "A name must not start or end with a space or contain "
-                "control characters."
-            ),
-            field="name",
-        )
+def _checked_name(name: str) -> str:
+    """The name as it is kept; refused where nobody may have it."""
+    kept = kept_name(name)
+    problem = problem_of(kept)
+    if problem is not None:
+        raise Refused(Code.BAD_REQUEST, problem, field="name")
+    return kept
+
+
+async def _load_namesakes(work: Writing, name: str) -> None:
+    await work.load_unique(USERS, BY_NAME, name_key(name))
+    await work.load_unique(USERS, BY_LOOKS, skeleton(name))
+
+
+def _namesakes(view: View, name: str) -> set[str]:
+    """The ids of the users who have this name, or one that looks it."""
+    holders = (
+        view.get_unique(USERS, BY_NAME, name_key(name)),
+        view.get_unique(USERS, BY_LOOKS, skeleton(name)),
+    )
+    return {user.id for user in holders if user is not None}
 
 
 def _name_taken() -> Refused:
     return Refused(
         Code.CONFLICT,
         (
-            "This name is taken. Choose another, or connect with the token "
-            "of that user."
+            "This name is taken, or looks like one that is. Choose another, "
+            "or connect with the token of that user."
         ),
         field="name",
     )
@@ -150,20 +176,60 @@ def _name_taken() -> Refused:
 async def rename(
     work: Writing, caller_id: str, params: given.Rename
 ) -> results.NewName:
-    """Change the caller's name; unique without regard to case."""
-    _check_name(params.name)
-    await work.load_unique(USERS, BY_NAME, params.name.casefold())
+    """Change the caller's name; all chats of the caller are told."""
+    name = _checked_name(params.name)
+    await _load_namesakes(work, name)
+    places = await places_of(work, caller_id)
     turn = await work.turn()
-    holder = turn.get_unique(USERS, BY_NAME, params.name.casefold())
-    if holder is not None and holder.id != caller_id:
+    turn.require_fresh(Subject.CHATS_OF, caller_id)
+    if _namesakes(turn, name) - {caller_id}:
         raise _name_taken()
     user = turn.user(caller_id)
-    if user.name != params.name:
-        user = turn.change(
-            USERS, user, name=params.name, name_key=params.name.casefold()
+    if user.name == name:
+        return results.NewName(name=name)
+    turn.spend(Pace.RENAMES, caller_id)
+    user = turn.change(
+        USERS,
+        user,
+        name=name,
+        name_key=name_key(name),
+        name_skeleton=skeleton(name),
+    )
+    for place in places:
+        turn.tell_change(
+            events.MemberRenamed(chat_id=place.chat.id, user=person(user))
         )
-        turn.tell_user(user, "renamed", name=user.name)
-    return results.NewName(name=user.name)
+    turn.tell_user(user.id, events.Renamed(name=name))
+    return results.NewName(name=name)
+
+
+async def compare_names(
+    work: Writing, caller_id: None, params: NoParams
+) -> Progress:
+    """Work out how a page of older names look, once.
+
+    Where one looks like another user's, both keep theirs; only the
+    first is what new names are compared with.
+    """
+    plain = await work.ask(PLAIN_NAMES, limit=NAMES_PAGE)
+    await work.load_all(USERS, [found.id for found in plain])
+    await gather(
+        [
+            work.load_unique(
+                USERS, BY_LOOKS, skeleton(work.user(found.id).name)
+            )
+            for found in plain
+        ]
+    )
+    turn = await work.turn()
+    for found in plain:
+        user = turn.user(found.id)
+        if user.name_skeleton is None:
+            looks = skeleton(user.name)
+            if turn.get_unique(USERS, BY_LOOKS, looks) is not None:
+                looks = f"={user.id}"
+            turn.change(USERS, user, name_skeleton=looks)
+    return Progress(more=len(plain) == NAMES_PAGE)
 
 
 @reads("status")
@@ -174,7 +240,6 @@ async def status(
     chats = await work.ask(COUNT_CHATS)
     own = await work.ask(COUNT_CHATS_OF_USER, user_id=caller_id)
     user = work.user(caller_id)
-    banned = user.banned_until is not None and user.banned_until > work.now
     most, now = work.facts.connections()
     return results.Status(
         time=time_text(work.now),
@@ -186,7 +251,7 @@ async def status(
         user=results.StatusUser(
             id=user.id,
             name=user.name,
-            banned_until=time_text(user.banned_until or 0) if banned else None,
+            banned_until=banned_until(work, user),
             quota=quota_of(work, user),
         ),
     )

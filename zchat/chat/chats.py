@@ -15,36 +15,44 @@ from zchat.chat.memberships import (
     NIL_ID,
     enter,
     leave,
-    name_for,
     new_chat,
     pair_of,
     refuse_to_return_yet,
+    title_for,
+    wire_name,
 )
 from zchat.chat.messages import PAGE_TEXT, newest, shown
 from zchat.chat.moderation import refuse_banned
-from zchat.chat.phases import Reading, Writing
+from zchat.chat.phases import Reading, View, Writing
 from zchat.chat.rules import reads, writes
 from zchat.chat.subjects import Subject
+from zchat.chat.times_seen import is_online
 from zchat.chat.visibility import acquaintance, load_acquaintance
 from zchat.errors import Code, Refused
 from zchat.model import (
     CHATS,
+    COMMON,
     GROUP,
     MEMBERS,
     P2P,
     USERS,
+    Chat,
     Membership,
+    time_text,
 )
 from zchat.queries import (
     CHATS_OF_USER,
     COUNT_OWN,
+    LISTED_MEMBERS,
     MEMBERS_PAGE,
     NEXT_OWNER,
+    ListedMember,
 )
 from zchat.rpc import (
     AUTHORS_LIMIT,
     CHATS_MESSAGES,
     PAGE_LIMIT,
+    events,
     results,
 )
 from zchat.rpc import (
@@ -133,7 +141,8 @@ async def _shown_chat(
     )
     return results.Chat(
         id=chat.id,
-        name=await name_for(work, chat, member.user_id),
+        name=wire_name(chat),
+        title=await title_for(work, chat, member.user_id),
         kind=chat.kind,
         messages=[shown(row) for row in messages],
         authors=[
@@ -141,6 +150,7 @@ async def _shown_chat(
         ],
         size=chat.size,
         head=chat.head,
+        revision=chat.revision,
         read=member.read_seq,
         unread=await unread_count(work, place),
     )
@@ -212,7 +222,10 @@ async def exit_chat(
     if chat.owner_id == caller_id:
         turn.require_fresh(Subject.MEMBERS, chat_id)
         if heirs:
-            chat = turn.change(CHATS, chat, owner_id=heirs[0].id)
+            turn.change(CHATS, chat, owner_id=heirs[0].id)
+            chat = turn.tell_change(
+                events.OwnerChanged(chat_id=chat_id, owner_id=heirs[0].id)
+            )
     leave(turn, chat, member, turn.user(caller_id))
     return results.Empty()
 
@@ -223,15 +236,31 @@ async def users(
 ) -> results.Users:
     """A page of a chat's members by user id."""
     chat_id = params.chat_id
-    await work.load_membership(chat_id, caller_id)
-    if work.membership(chat_id, caller_id) is None:
+    place = await work.load_membership(chat_id, caller_id)
+    if place is None:
         raise no_chat()
     found = await work.ask(
-        MEMBERS_PAGE,
+        LISTED_MEMBERS,
         chat_id=chat_id,
         after=params.after or NIL_ID,
         limit=params.limit or PAGE_LIMIT,
     )
     return results.Users(
-        users=[results.Person(id=user.id, name=user.name) for user in found]
+        users=[_listed(work, place.chat, member) for member in found]
+    )
+
+
+def _listed(
+    view: View, chat: Chat, member: ListedMember
+) -> results.ListedUser:
+    """A member as the others see it; the common chat has no receipts."""
+    last_seen = view.times_seen.last(member.id, member.last_seen)
+    hidden = chat.kind == COMMON or not member.receipts
+    return results.ListedUser(
+        id=member.id,
+        name=member.name,
+        role=member.role,
+        online=is_online(last_seen, view.now),
+        last_seen=None if last_seen is None else time_text(last_seen),
+        read=None if hidden else member.read_seq,
     )

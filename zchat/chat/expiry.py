@@ -22,7 +22,10 @@ from zchat.model import (
 )
 from zchat.queries import (
     DELETE_MESSAGE_CHUNKS,
+    DELETE_MESSAGE_EDITS,
     DELETE_MESSAGE_FILES,
+    DELETE_MESSAGE_MENTIONS,
+    DELETE_MESSAGE_REACTORS,
     DELETE_MESSAGE_SCHEDULES,
     DELETE_MESSAGES,
     DELETE_OLD_DELIVERIES,
@@ -34,6 +37,7 @@ from zchat.queries import (
     KEEP_EXPIRY,
     START_LIFETIME,
 )
+from zchat.rpc import events
 
 UNDELIVERED_SECONDS: Final = 30 * 86_400
 EXPIRY_PAGE: Final = 1_000
@@ -174,9 +178,12 @@ def _delete_through(turn: Turn, chat: Chat, seq: int) -> None:
         DELETE_MESSAGE_CHUNKS,
         DELETE_MESSAGE_FILES,
         DELETE_MESSAGE_SCHEDULES,
+        DELETE_MESSAGE_EDITS,
+        DELETE_MESSAGE_REACTORS,
+        DELETE_MESSAGE_MENTIONS,
         DELETE_MESSAGES,
         DELETE_OLD_DELIVERIES,
     ):
         turn.run(statement, chat_id=chat.id, seq=seq)
-    chat = turn.change(CHATS, chat, purged_seq=seq)
-    turn.tell_chat(chat, "expired", seq=seq)
+    turn.change(CHATS, chat, purged_seq=seq)
+    turn.tell_change(events.Expired(chat_id=chat.id, seq=seq))

@@ -21,10 +21,11 @@ from zchat.model import (
     MEMBERS,
     USERS,
     Chat,
+    JoinRequest,
     User,
 )
+from zchat.rpc import events, results
 from zchat.rpc import params as given
-from zchat.rpc import results
 
 
 @writes("create_chat")
@@ -75,8 +76,8 @@ async def rename_chat(
     chat = owned(turn, chat_id, caller_id)
     name = _chat_name(params.name)
     if name != chat.name:
-        chat = turn.change(CHATS, chat, name=name)
-        turn.tell_chat(chat, "chat_renamed", name=name)
+        turn.change(CHATS, chat, name=name)
+        turn.tell_change(events.ChatRenamed(chat_id=chat.id, name=name))
     return results.Empty()
 
 
@@ -105,9 +106,18 @@ async def invite(
 def admit(turn: Turn, chat: Chat, user: User) -> None:
     """A user comes into a group and sees what is sent from now on."""
     waiting = turn.get(JOIN_REQUESTS, (chat.id, user.id))
-    if waiting is not None:
-        turn.delete(JOIN_REQUESTS, waiting)
+    if waiting is not None and chat.owner_id is not None:
+        settle_request(turn, waiting, chat.owner_id)
     enter(turn, chat, user, first_seq=chat.head + 1)
+
+
+def settle_request(turn: Turn, request: JoinRequest, owner_id: str) -> None:
+    """Nobody waits any longer; the owner's other devices are told."""
+    turn.delete(JOIN_REQUESTS, request)
+    turn.tell_user(
+        owner_id,
+        events.JoinAnswered(chat_id=request.chat_id, user_id=request.user_id),
+    )
 
 
 @writes("remove")

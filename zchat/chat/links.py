@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from zchat.chat.groups import admit, owned
+from zchat.chat.groups import admit, owned, settle_request
 from zchat.chat.memberships import (
     NIL_ID,
     load_memberships,
@@ -30,7 +30,7 @@ from zchat.queries import (
     JOIN_REQUESTS_OF,
     LINKS_OF,
 )
-from zchat.rpc import PAGE_LIMIT, results
+from zchat.rpc import PAGE_LIMIT, events, results
 from zchat.rpc import params as given
 from zchat.rpc.credentials import link_hash
 
@@ -188,10 +188,10 @@ async def join(
             JOIN_REQUESTS, JoinRequest(chat.id, caller_id, link.id, turn.now)
         )
         turn.tell_user(
-            turn.user(chat.owner_id or ""),
-            "join_requested",
-            chat_id=chat.id,
-            user=person(turn.user(caller_id)),
+            chat.owner_id or "",
+            events.JoinRequested(
+                chat_id=chat.id, user=person(turn.user(caller_id))
+            ),
         )
     return results.Joined(state="pending")
 
@@ -266,10 +266,10 @@ async def approve(
     refuse_to_return_yet(turn, chat.id, request.user_id)
     require_room(turn, request.user_id, memberships)
     turn.change(LINKS, link, uses=link.uses + 1)
-    user = turn.user(request.user_id)
-    admit(turn, chat, user)
+    admit(turn, chat, turn.user(request.user_id))
     turn.tell_user(
-        user, "join_decided", chat_id=chat.id, link_id=link.id, approved=True
+        request.user_id,
+        events.JoinDecided(chat_id=chat.id, link_id=link.id, approved=True),
     )
     return results.Empty()
 
@@ -282,12 +282,11 @@ async def deny(
     await _load_request(work, caller_id, params)
     turn = await work.turn()
     _, request, _ = _waiting(turn, caller_id, params)
-    turn.delete(JOIN_REQUESTS, request)
+    settle_request(turn, request, caller_id)
     turn.tell_user(
-        turn.user(request.user_id),
-        "join_decided",
-        chat_id=None,
-        link_id=request.link_id,
-        approved=False,
+        request.user_id,
+        events.JoinDecided(
+            chat_id=None, link_id=request.link_id, approved=False
+        ),
     )
     return results.Empty()

@@ -8,7 +8,7 @@ from zchat.chat.expiry import (
     begin_delivery,
     keep_expiry,
 )
-from zchat.chat.phases import Reading, Turn
+from zchat.chat.phases import Reading, Turn, View
 from zchat.chat.subjects import Counted, Subject
 from zchat.errors import Code, Refused
 from zchat.model import (
@@ -30,9 +30,14 @@ from zchat.queries import (
     DELETE_CHAT_LINKS,
     DELETE_CHAT_MESSAGES,
     DELETE_CHAT_REQUESTS,
+    DELETE_MEMBER_MENTIONS,
+    DELETE_MESSAGE_EDITS,
+    DELETE_MESSAGE_MENTIONS,
+    DELETE_MESSAGE_REACTORS,
     DELETE_MESSAGE_SCHEDULES,
 )
-from zchat.rpc import MEMBERSHIPS_LIMIT
+from zchat.rpc import MEMBERSHIPS_LIMIT, events
+from zchat.rpc.results import Person
 from zchat.rpc.sealing import SECRET_BYTES
 
 BY_PAIR: Final = 0
@@ -52,18 +57,30 @@ def partner_id(chat: Chat, user_id: str) -> str:
     return other if one == user_id else one
 
 
-async def name_for(work: Reading, chat: Chat, user_id: str) -> str:
-    """The chat's name as this user sees it: a private chat has the
-    other's."""
+def wire_name(chat: Chat) -> str:
+    """The chat's name on the wire: every p2p chat has the same."""
+    return P2P if chat.kind == P2P else chat.name
+
+
+async def title_for(work: Reading, chat: Chat, user_id: str) -> str:
+    """What this user is shown as the chat's name: in a p2p chat the
+    other's name."""
+    if chat.kind == P2P:
+        await work.load(USERS, partner_id(chat, user_id))
+    return loaded_title(work, chat, user_id)
+
+
+def loaded_title(view: View, chat: Chat, user_id: str) -> str:
+    """As `title_for`, where the other of a p2p chat was loaded."""
     if chat.kind != P2P:
         return chat.name
-    other = await work.load(USERS, partner_id(chat, user_id))
+    other = view.get(USERS, partner_id(chat, user_id))
     return other.name if other else ""
 
 
-def person(user: User) -> dict[str, str]:
-    """The user as events show it."""
-    return {"id": user.id, "name": user.name}
+def person(user: User) -> Person:
+    """The user as others see it."""
+    return Person(id=user.id, name=user.name)
 
 
 def enter(
@@ -84,7 +101,7 @@ def enter(
     turn.invalidate(Subject.MEMBERS, chat.id)
     turn.invalidate(Subject.CHATS_OF, user.id)
     if chat.kind == GROUP and chat.size:
-        chat = _change_key(turn, chat)
+        chat = change_key(turn, chat)
     turn.put(
         MEMBERS,
         Member(
@@ -99,19 +116,24 @@ def enter(
     if chat.head > earlier.through:
         begin_delivery(turn, chat.id, user.id, chat.head)
     chat = turn.change(CHATS, chat, size=chat.size + 1)
-    turn.tell_chat(chat, "member_joined", user=person(user))
-    name = chat.name
-    if chat.kind == P2P:
-        name = turn.user(partner_id(chat, user.id)).name
+    chat = turn.tell_change(
+        events.MemberJoined(chat_id=chat.id, user=person(user))
+    )
     turn.tell_user(
-        user, "chat_added", chat_id=chat.id, name=name, kind=chat.kind
+        user.id,
+        events.ChatAdded(
+            chat_id=chat.id,
+            name=wire_name(chat),
+            title=loaded_title(turn, chat, user.id),
+            kind=chat.kind,
+        ),
     )
     return chat
 
 
-def _change_key(turn: Turn, chat: Chat) -> Chat:
+def change_key(turn: Turn, chat: Chat) -> Chat:
     """Who holds the old key learns that there is another; no more."""
-    turn.tell_chat(chat, "key_changed")
+    chat = turn.tell_change(events.KeyChanged(chat_id=chat.id))
     return turn.change(
         CHATS,
         chat,
@@ -135,13 +157,13 @@ def leave(turn: Turn, chat: Chat, member: Member, user: User) -> None:
     turn.invalidate(Subject.LEFT, chat.id, user.id)
     turn.delete(MEMBERS, member)
     keep_expiry(turn, member)
-    turn.tell_user(user, "chat_removed", chat_id=chat.id)
+    turn.run(DELETE_MEMBER_MENTIONS, chat_id=chat.id, user_id=user.id)
+    turn.tell_user(user.id, events.ChatRemoved(chat_id=chat.id))
     chat = turn.change(CHATS, chat, size=chat.size - 1)
-    if chat.kind == COMMON:
-        turn.tell_chat(chat, "member_left", user=person(user))
-    elif chat.size:
-        chat = _change_key(turn, chat)
-        turn.tell_chat(chat, "member_left", user=person(user))
+    if chat.kind == COMMON or chat.size:
+        if chat.kind != COMMON:
+            change_key(turn, chat)
+        turn.tell_change(events.MemberLeft(chat_id=chat.id, user=person(user)))
     else:
         _delete_chat(turn, chat)
 
@@ -151,7 +173,13 @@ def _delete_chat(turn: Turn, chat: Chat) -> None:
     turn.note("chat_deleted", chat_id=chat.id)
     turn.invalidate(Subject.MESSAGES_GONE, chat.id)
     turn.delete(CHATS, chat)
-    turn.run(DELETE_MESSAGE_SCHEDULES, chat_id=chat.id, seq=chat.head)
+    for statement in (
+        DELETE_MESSAGE_SCHEDULES,
+        DELETE_MESSAGE_EDITS,
+        DELETE_MESSAGE_REACTORS,
+        DELETE_MESSAGE_MENTIONS,
+    ):
+        turn.run(statement, chat_id=chat.id, seq=chat.head)
     for statement in (
         DELETE_CHAT_CHUNKS,
         DELETE_CHAT_FILES,

@@ -243,13 +243,13 @@ def _append(
     seq = chat.head + 1
     message_id = turn.entropy.id(turn.now)
     infos = [
-        {
-            "file_id": file.id,
-            "name": file.name,
-            "size": file.size,
-            "type": file_type(file.name),
-            "sha256": file.sha256,
-        }
+        results.FileInfo(
+            file_id=file.id,
+            name=file.name,
+            size=file.size,
+            type=file_type(file.name),
+            sha256=file.sha256,
+        )
         for file in files
     ]
     turn.put(
@@ -265,6 +265,12 @@ def _append(
             comments=0,
             files=msgspec.json.encode(infos).decode() if infos else None,
             idempotency_key=draft.key,
+            revision=0,
+            edited=None,
+            deleted=None,
+            mentions=None,
+            reactions=None,
+            sent_hash=None,
         ),
     )
     chat = turn.change(CHATS, chat, head=seq)
@@ -275,17 +281,16 @@ def _append(
         turn.change(MESSAGES, target, comments=target.comments + 1)
     turn.tell_message(
         chat,
-        seq,
-        {
-            "id": message_id,
-            "seq": seq,
-            "created": turn.now_text,
-            "author": {"id": author.id, "name": author.name},
-            "text": draft.text,
-            "is_comment_on": draft.comment_on,
-            "comments": 0,
-            "files": infos,
-        },
+        results.Message(
+            id=message_id,
+            seq=seq,
+            created=turn.now_text,
+            author=results.Person(id=author.id, name=author.name),
+            text=draft.text,
+            is_comment_on=draft.comment_on,
+            comments=0,
+            files=infos,
+        ),
     )
     return results.Sent(
         id=message_id, seq=seq, chat_id=chat.id, created=turn.now_text

@@ -20,8 +20,8 @@ from zchat.model import (
     time_text,
 )
 from zchat.queries import COUNT_REPORTERS
+from zchat.rpc import events, results
 from zchat.rpc import params as given
-from zchat.rpc import results
 
 BY_ROUND: Final = 0
 
@@ -35,6 +35,13 @@ def refuse_banned(view: View, user: User) -> None:
             f"You are banned until {until}. You can still read.",
             until=until,
         )
+
+
+def banned_until(view: View, user: User) -> str | None:
+    """When the user's ban ends; None where there is none now."""
+    if user.banned_until is None or user.banned_until <= view.now:
+        return None
+    return time_text(user.banned_until)
 
 
 def _quota_used(view: View, user: User) -> int:
@@ -177,4 +184,4 @@ def _judge(turn: Turn, offender: User, round: int, reporters: int) -> None:
         until = turn.now + turn.rules.ban_seconds * SECOND
         offender = turn.change(USERS, offender, banned_until=until)
         turn.note("user_banned", user_id=offender.id, until=time_text(until))
-        turn.tell_user(offender, "banned", until=time_text(until))
+        turn.tell_user(offender.id, events.Banned(until=time_text(until)))

@@ -31,11 +31,15 @@ import msgspec
 from zchat.chat.awaitables import Question, TurnWait, Want
 from zchat.chat.environment import Entropy, Facts
 from zchat.chat.hashes import Hashes
+from zchat.chat.paces import Pace, Paces
 from zchat.chat.subjects import Counted, Subject
 from zchat.chat.table_state import TableState
+from zchat.chat.times_seen import TimesSeen
+from zchat.errors import Code, Refused
 from zchat.model import (
     CHATS,
     MEMBERS,
+    USERS,
     Chat,
     EventKey,
     Membership,
@@ -45,6 +49,7 @@ from zchat.model import (
     User,
 )
 from zchat.queries import PRIMARY, Query, QueryCall, Statement
+from zchat.rpc import events, results
 from zchat.rpc.topics import chat_topic, inbox_topic
 
 Answer = TypeVar("Answer")
@@ -58,14 +63,17 @@ class Event(NamedTuple):
     """What is told to a chat or an inbox once the batch is durable.
 
     `key` seals it; None leaves it plain. `chat_id` and `seq` are set on
-    messages only. A local event goes to this broker's subscribers alone.
+    messages only. A counted event is followed by heads, so that whoever
+    lost it learns of it. A local event goes to this broker's subscribers
+    alone.
     """
 
     topic: bytes
     key: EventKey | None
-    body: dict[str, Any]
+    body: events.Event
     chat_id: str | None = None
     seq: int = 0
+    counted: bool = False
     local: bool = False
 
 
@@ -76,6 +84,8 @@ class Shared(NamedTuple):
     entropy: Entropy
     common_id: str
     hashes: Hashes
+    paces: Paces
+    times_seen: TimesSeen
     states: Mapping[str, TableState]
     events: list[Event]
     notes: list[tuple[str, dict[str, Any]]]
@@ -96,6 +106,8 @@ class View:
         "entropy",
         "common_id",
         "hashes",
+        "paces",
+        "times_seen",
         "facts",
         "now",
         "now_text",
@@ -107,6 +119,8 @@ class View:
         self.entropy = shared.entropy
         self.common_id = shared.common_id
         self.hashes = shared.hashes
+        self.paces = shared.paces
+        self.times_seen = shared.times_seen
         self.facts = facts
         self.now = 0
         self.now_text = ""
@@ -212,7 +226,7 @@ class Reading(View):
         return await Question(QueryCall(query, params))
 
     def tell_head(self, chat: Chat) -> None:
-        """The chat's head, to this broker's subscribers.
+        """The chat's counts, to this broker's subscribers.
 
         It repeats what is known and changes nothing, hence it needs no
         turn.
@@ -221,7 +235,20 @@ class Reading(View):
             Event(
                 chat_topic(chat.id),
                 chat.event_key,
-                {"event": "head", "chat_id": chat.id, "seq": chat.head},
+                events.Head(
+                    chat_id=chat.id, seq=chat.head, revision=chat.revision
+                ),
+                local=True,
+            )
+        )
+
+    def tell_inbox_head(self, user: User) -> None:
+        """The count of an inbox, to this broker's subscribers."""
+        self._events.append(
+            Event(
+                inbox_topic(user.id),
+                user.inbox_key,
+                events.InboxHead(inbox=user.inbox),
                 local=True,
             )
         )
@@ -269,6 +296,21 @@ class Turn(View):
         """How many more there are than an ask of this batch counted."""
         return self._adjustments[counted, *ids]
 
+    # Pace
+
+    def spend(self, pace: Pace, user_id: str) -> None:
+        """Count one more, or refuse what the user does too often."""
+        seconds = self.paces.wait(pace, user_id)
+        if seconds:
+            raise Refused(
+                Code.RATE_LIMITED,
+                f"You do this too often. Try again in {seconds} s.",
+                retry_after=seconds,
+                limit=pace.times,
+                remaining=0,
+            )
+        self.paces.spend(pace, user_id)
+
     # Changing
 
     def put(self, table: Table[Row], row: Row) -> Row:
@@ -290,44 +332,60 @@ class Turn(View):
 
     # Telling
 
-    def tell_chat(self, chat: Chat, event: str, /, **fields: Any) -> None:
-        """An event to all who are in the chat, sealed with its key."""
+    def tell_change(self, event: events.CountedEvent) -> Chat:
+        """Tell a chat what happened in it, as its next revision.
+
+        Sealed with the key that the chat has now. Returns the chat with
+        the new revision.
+        """
+        chat = self.chat(event.chat_id)
+        revision = chat.revision + 1
         self._events.append(
             Event(
                 chat_topic(chat.id),
                 chat.event_key,
-                {"event": event, "chat_id": chat.id, **fields},
+                msgspec.structs.replace(event, revision=revision),
+                counted=True,
             )
         )
+        return self.change(CHATS, chat, revision=revision)
 
-    def tell_message(
-        self, chat: Chat, seq: int, message: dict[str, Any]
-    ) -> None:
-        """The event of a new message; `message` is a MESSAGE map."""
+    def tell_passing(self, event: events.ChatEvent) -> None:
+        """Tell a chat what is gone once it was seen: nothing counts it."""
+        chat = self.chat(event.chat_id)
+        self._events.append(Event(chat_topic(chat.id), chat.event_key, event))
+
+    def tell_message(self, chat: Chat, message: results.Message) -> None:
+        """The event of a new message."""
         self._events.append(
             Event(
                 chat_topic(chat.id),
                 chat.event_key,
-                {
-                    "event": "message",
-                    "chat_id": chat.id,
-                    "seq": seq,
-                    "message": message,
-                },
+                events.MessageSent(
+                    chat_id=chat.id, seq=message.seq, message=message
+                ),
                 chat.id,
-                seq,
+                message.seq,
+                counted=True,
             )
         )
 
-    def tell_user(self, user: User, event: str, /, **fields: Any) -> None:
-        """An event to all devices of a user."""
+    def tell_user(self, user_id: str, event: events.InboxEvent) -> User:
+        """Tell all devices of a user, as the inbox's next event.
+
+        Returns the user with the new count.
+        """
+        user = self.user(user_id)
+        count = user.inbox + 1
         self._events.append(
             Event(
                 inbox_topic(user.id),
                 user.inbox_key,
-                {"event": event, **fields},
+                msgspec.structs.replace(event, inbox=count),
+                counted=True,
             )
         )
+        return self.change(USERS, user, inbox=count)
 
     def note(self, event: str, /, **fields: Any) -> None:
         """Something for the operator's log, once it is durable."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from zchat.chat.chats import places_of, unread_count
 from zchat.chat.errors import no_chat
 from zchat.chat.expiry import begin_delivery
-from zchat.chat.memberships import name_for
+from zchat.chat.memberships import title_for, wire_name
 from zchat.chat.messages import fitting, shown
 from zchat.chat.phases import Reading, Turn, Writing
 from zchat.chat.rules import reads, writes
@@ -19,7 +19,7 @@ from zchat.model import (
     Membership,
 )
 from zchat.queries import UNREAD_AFTER
-from zchat.rpc import PAGE_LIMIT, results
+from zchat.rpc import PAGE_LIMIT, events, results
 from zchat.rpc import params as given
 
 
@@ -45,7 +45,7 @@ def _move(turn: Turn, place: Membership, seq: int) -> Member:
         return member
     turn.invalidate(Subject.UNREAD, member.user_id)
     begin_delivery(turn, chat.id, member.user_id, seq)
-    turn.tell_user(turn.user(member.user_id), "read", chat_id=chat.id, seq=seq)
+    turn.tell_user(member.user_id, events.Read(chat_id=chat.id, seq=seq))
     return turn.change(MEMBERS, member, read_seq=seq)
 
 
@@ -53,7 +53,7 @@ class _Came(NamedTuple):
     """What came in one chat, and how far that goes."""
 
     chat: Chat
-    name: str
+    title: str
     messages: list[AuthoredMessage]
     through: int
 
@@ -111,7 +111,8 @@ def _unread(came: Sequence[_Came], more: bool) -> results.Unread:
         chats=[
             results.UnreadChat(
                 id=part.chat.id,
-                name=part.name,
+                name=wire_name(part.chat),
+                title=part.title,
                 messages=[shown(row) for row in part.messages],
             )
             for part in came
@@ -137,6 +138,6 @@ async def _came(
     taken = min(limit, fitting(rows))
     more = len(rows) > taken
     rows = rows[:taken]
-    name = await name_for(work, chat, member.user_id)
+    title = await title_for(work, chat, member.user_id)
     through = rows[-1].seq if more else chat.head
-    return _Came(chat, name, rows, through), more
+    return _Came(chat, title, rows, through), more

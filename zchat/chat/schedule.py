@@ -32,7 +32,7 @@ from zchat.model import (
     time_text,
 )
 from zchat.queries import COUNT_PENDING, DUE, SCHEDULED_OF
-from zchat.rpc import SCHEDULE_DAYS, SCHEDULED_LIMIT, results
+from zchat.rpc import SCHEDULE_DAYS, SCHEDULED_LIMIT, events, results
 from zchat.rpc import params as given
 
 BY_KEY: Final = 0
@@ -133,10 +133,7 @@ def _wait(
 
 def _tell_changed(turn: Turn, row: Scheduled) -> None:
     turn.tell_user(
-        turn.user(row.author_id),
-        "scheduled_changed",
-        id=row.id,
-        state=row.state,
+        row.author_id, events.ScheduledChanged(id=row.id, state=row.state)
     )
 
 
@@ -245,27 +242,23 @@ async def send_due(
 
 def _send_one(turn: Turn, row: Scheduled, draft: Draft) -> None:
     """Send one message whose time has come, or note why not."""
-    author = turn.user(row.author_id)
-    turn.adjust_count(-1, Counted.SCHEDULED, author.id)
+    turn.adjust_count(-1, Counted.SCHEDULED, row.author_id)
     try:
         sent = deliver(turn, draft)
     except Refused as refused:
         _release_files(turn, row)
         turn.change(SCHEDULED, row, state=FAILED, error=refused.code.wire)
         turn.tell_user(
-            author,
-            "scheduled_failed",
-            id=row.id,
-            chat_id=row.chat_id,
-            error=refused.code.wire,
+            row.author_id,
+            events.ScheduledFailed(
+                id=row.id, chat_id=row.chat_id, error=refused.code.wire
+            ),
         )
         return
     turn.change(SCHEDULED, row, state=SENT, message_id=sent.id)
     turn.tell_user(
-        author,
-        "scheduled_sent",
-        id=row.id,
-        chat_id=row.chat_id,
-        message_id=sent.id,
-        seq=sent.seq,
+        row.author_id,
+        events.ScheduledSent(
+            id=row.id, chat_id=row.chat_id, message_id=sent.id, seq=sent.seq
+        ),
     )

@@ -19,8 +19,10 @@ from typing import Any
 from zchat.chat.awaitables import TurnWait
 from zchat.chat.environment import Entropy, Facts
 from zchat.chat.hashes import Hashes
+from zchat.chat.paces import Paces
 from zchat.chat.phases import Event, Reading, Shared, Turn, Writing
 from zchat.chat.table_state import Changes, TableState
+from zchat.chat.times_seen import TimesSeen
 from zchat.model import TABLES, Row, Rules, Table, time_text
 from zchat.queries import KeyLookup
 
@@ -47,6 +49,8 @@ class UnitOfWork:
         self.cacheable = cacheable
         self.now = 0
         self.hashes = Hashes()
+        self.paces = Paces()
+        self.times_seen = TimesSeen()
         self.events: list[Event] = []
         self.notes: list[tuple[str, dict[str, Any]]] = []
         self._states = {table.name: TableState(table) for table in TABLES}
@@ -55,6 +59,8 @@ class UnitOfWork:
             entropy,
             common_id,
             self.hashes,
+            self.paces,
+            self.times_seen,
             self._states,
             self.events,
             self.notes,
@@ -70,6 +76,7 @@ class UnitOfWork:
     def begin(self, now: int) -> None:
         """A batch begins at the time `now`, in microseconds."""
         self.now = now
+        self.paces.begin(now)
         now_text = time_text(now)
         for phase in (self.reading, self.writing, self._turn):
             phase.now = now
@@ -111,10 +118,12 @@ class UnitOfWork:
 
     def settle(self) -> None:
         """The batch is committed: start anew for the next one."""
+        self.paces.settle()
         self._end(self.cacheable)
 
     def abandon(self) -> None:
         """The batch was rolled back: nothing in memory is true now."""
+        self.paces.abandon()
         self._end(False)
 
     def _end(self, keep: bool) -> None:

@@ -26,25 +26,41 @@ __all__ = [
     "ChatRenamed",
     "Event",
     "Expired",
+    "JoinAnswered",
     "JoinDecided",
     "JoinRequested",
     "KeyChanged",
     "MemberJoined",
     "MemberLeft",
+    "MemberRenamed",
+    "Mentioned",
+    "MessageChanged",
     "MessageEvent",
     "OtherEvent",
+    "OwnerChanged",
     "ReadMoved",
     "Renamed",
     "Restored",
+    "RoleChanged",
     "ScheduledChanged",
     "ScheduledFailed",
     "ScheduledSent",
+    "Seen",
+    "SettingsChanged",
+    "Typing",
     "event_of",
 ]
 
 
 class MessageEvent(Struct, frozen=True):
     """A message of a chat, once, and in the order of `message.seq`."""
+
+    chat_id: str
+    message: Message
+
+
+class MessageChanged(Struct, frozen=True):
+    """A message was edited, deleted or reacted to; this is what it is."""
 
     chat_id: str
     message: Message
@@ -62,6 +78,35 @@ class MemberLeft(Struct, frozen=True):
 
     chat_id: str
     user: Person
+
+
+class MemberRenamed(Struct, frozen=True):
+    """A member has another name: so have their messages and p2p chats."""
+
+    chat_id: str
+    user: Person
+
+
+class OwnerChanged(Struct, frozen=True):
+    """The group has another owner."""
+
+    chat_id: str
+    owner_id: str
+
+
+class Typing(Struct, frozen=True):
+    """A member is writing something."""
+
+    chat_id: str
+    user: Person
+
+
+class Seen(Struct, frozen=True):
+    """Another member has read up to `seq`."""
+
+    chat_id: str
+    user_id: str
+    seq: int
 
 
 class ChatRenamed(Struct, frozen=True):
@@ -90,6 +135,7 @@ class ChatAdded(Struct, frozen=True):
     chat_id: str
     name: str
     kind: str
+    title: str = ""
 
 
 class ChatRemoved(Struct, frozen=True):
@@ -105,10 +151,31 @@ class ReadMoved(Struct, frozen=True):
     seq: int
 
 
-class Banned(Struct, frozen=True):
-    """The user was banned until this time."""
+class Mentioned(Struct, frozen=True):
+    """A message mentions the user; with `on` False, no longer."""
 
-    until: datetime
+    chat_id: str
+    message_id: str
+    seq: int
+    on: bool
+
+
+class Banned(Struct, frozen=True):
+    """The user was banned until this time; None: the ban was lifted."""
+
+    until: datetime | None
+
+
+class RoleChanged(Struct, frozen=True):
+    """The user is now a `member`, `moderator` or `admin`."""
+
+    role: str
+
+
+class SettingsChanged(Struct, frozen=True):
+    """One of the user's devices changed the settings."""
+
+    receipts: bool
 
 
 class Renamed(Struct, frozen=True):
@@ -148,6 +215,13 @@ class JoinRequested(Struct, frozen=True):
     user: Person
 
 
+class JoinAnswered(Struct, frozen=True):
+    """One of the owner's devices let somebody in, or turned them away."""
+
+    chat_id: str
+    user_id: str
+
+
 class JoinDecided(Struct, frozen=True):
     """The owner approved or denied; `chat_id` is the group if approved."""
 
@@ -166,20 +240,29 @@ class OtherEvent(Struct, frozen=True):
 
 Event = (
     MessageEvent
+    | MessageChanged
     | MemberJoined
     | MemberLeft
+    | MemberRenamed
+    | OwnerChanged
+    | Typing
+    | Seen
     | ChatRenamed
     | KeyChanged
     | Expired
     | ChatAdded
     | ChatRemoved
     | ReadMoved
+    | Mentioned
     | Banned
     | Renamed
+    | RoleChanged
+    | SettingsChanged
     | ScheduledSent
     | ScheduledFailed
     | ScheduledChanged
     | JoinRequested
+    | JoinAnswered
     | JoinDecided
     | CaughtUp
     | Restored
@@ -187,20 +270,29 @@ Event = (
 )
 
 CLASS_BY_NAME: Final[Mapping[str, type[Struct]]] = {
+    "message_changed": MessageChanged,
     "member_joined": MemberJoined,
     "member_left": MemberLeft,
+    "member_renamed": MemberRenamed,
+    "owner_changed": OwnerChanged,
+    "typing": Typing,
+    "seen": Seen,
     "chat_renamed": ChatRenamed,
     "key_changed": KeyChanged,
     "expired": Expired,
     "chat_added": ChatAdded,
     "chat_removed": ChatRemoved,
     "read": ReadMoved,
+    "mentioned": Mentioned,
     "banned": Banned,
     "renamed": Renamed,
+    "role_changed": RoleChanged,
+    "settings_changed": SettingsChanged,
     "scheduled_sent": ScheduledSent,
     "scheduled_failed": ScheduledFailed,
     "scheduled_changed": ScheduledChanged,
     "join_requested": JoinRequested,
+    "join_answered": JoinAnswered,
     "join_decided": JoinDecided,
 }
 """The class of each event of the wire that reaches the program."""

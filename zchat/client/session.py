@@ -458,7 +458,7 @@ class Session:
             cursor = found.head
         return ChatState(
             id=found.id,
-            name=found.name,
+            name=found.title,
             kind=found.kind,
             cursor=cursor,
             head=max(cursor, found.head),
@@ -473,8 +473,8 @@ class Session:
             self._restored(chat, found)
         chat.head = max(chat.head, found.head)
         chat.kind = found.kind
-        if chat.name != found.name:
-            chat.name = found.name
+        if chat.name != found.title:
+            chat.name = found.title
             self._notice("chat_renamed", chat.id, {"name": chat.name})
         if found.read > chat.read:
             chat.read = found.read

@@ -23,11 +23,17 @@ from zchat.rpc.results import (
 )
 
 __all__ = [
+    "Changed",
+    "Changes",
     "Chat",
+    "ChatFacts",
     "Connected",
     "Download",
+    "Edited",
     "EventKey",
     "FileInfo",
+    "Found",
+    "FoundMessage",
     "Hello",
     "History",
     "JoinRequest",
@@ -35,10 +41,13 @@ __all__ = [
     "KnownChat",
     "Limits",
     "LinkInfo",
+    "ListedUser",
     "Message",
     "NewLink",
+    "NewToken",
     "Person",
     "Quota",
+    "Reaction",
     "Scheduled",
     "ScheduledMessage",
     "Sent",
@@ -46,10 +55,12 @@ __all__ = [
     "StatusUser",
     "Sync",
     "SyncChat",
+    "SyncUser",
     "Unread",
     "UnreadChat",
     "Upload",
     "Uploaded",
+    "UserSettings",
 ]
 
 
@@ -64,12 +75,22 @@ class Person(Value, frozen=True, kw_only=True):
     name: str
 
 
+class Reaction(Value, frozen=True, kw_only=True):
+    """One emoji on a message, and the first 50 users who put it there."""
+
+    emoji: str
+    count: int
+    users: tuple[str, ...]
+
+
 class Message(Value, frozen=True, kw_only=True):
-    """A message of a chat.
+    """A message of a chat, or the tombstone of a deleted one.
 
     `seq` counts the messages of the chat from 1. `is_comment_on` is the
     id of the message that this one comments on, `comments` how many
-    comments it has itself.
+    comments it has itself, `mentions` the ids of the members whom it
+    mentions. `revision` is that of its last change, 0 if it never
+    changed.
     """
 
     id: str
@@ -80,6 +101,11 @@ class Message(Value, frozen=True, kw_only=True):
     is_comment_on: str | None
     comments: int
     files: tuple[FileInfo, ...]
+    mentions: tuple[str, ...] = ()
+    revision: int = 0
+    edited: datetime | None = None
+    deleted: datetime | None = None
+    reactions: tuple[Reaction, ...] = ()
 
 
 class Chat(Value, frozen=True, kw_only=True):
@@ -87,7 +113,8 @@ class Chat(Value, frozen=True, kw_only=True):
 
     `kind` is `common`, `p2p` or `group`; `title` is what a person is
     shown. `authors` are at most 200 members, `size` counts all. `head`
-    is the newest `seq`, `read` the caller's read position.
+    is the newest `seq`, `revision` counts what else happened, `read` is
+    the caller's read position.
     """
 
     id: str
@@ -98,6 +125,7 @@ class Chat(Value, frozen=True, kw_only=True):
     authors: tuple[Person, ...]
     size: int
     head: int
+    revision: int = 0
     read: int
     unread: int
 
@@ -144,6 +172,7 @@ class UnreadChat(Value, frozen=True, kw_only=True):
 
     id: str
     name: str
+    title: str = ""
     messages: tuple[Message, ...]
 
 
@@ -152,24 +181,6 @@ class Unread(Value, frozen=True, kw_only=True):
 
     chats: tuple[UnreadChat, ...]
     more: bool
-
-
-class Sync(Value, frozen=True, kw_only=True):
-    """All that a device needs to start or to catch up."""
-
-    epoch: str
-    gaps: int = 0
-    inbox_key: EventKey
-    chats: tuple[SyncChat, ...]
-
-
-class Sent(Value, frozen=True, kw_only=True):
-    """Where the message now stands."""
-
-    id: str
-    seq: int
-    chat_id: str
-    created: datetime
 
 
 class Quota(Value, frozen=True, kw_only=True):
@@ -182,6 +193,95 @@ class Quota(Value, frozen=True, kw_only=True):
     remaining: int
     period: int
     resets_at: datetime | None
+
+
+class SyncUser(Value, frozen=True, kw_only=True):
+    """The caller; `quota` is None where there is no rate limit."""
+
+    id: str
+    name: str
+    role: str
+    banned_until: datetime | None
+    quota: Quota | None
+    receipts: bool
+
+
+class Sync(Value, frozen=True, kw_only=True):
+    """All that a device needs to start or to catch up."""
+
+    epoch: str
+    gaps: int = 0
+    inbox: int = 0
+    inbox_key: EventKey
+    user: SyncUser | None = None
+    scheduled: int = 0
+    chats: tuple[SyncChat, ...]
+
+
+class ChatFacts(Value, frozen=True, kw_only=True):
+    """What a chat is now, apart from its messages."""
+
+    name: str
+    title: str
+    owner_id: str | None
+    size: int
+    event_key: EventKey | None
+
+
+class Changes(Value, frozen=True, kw_only=True):
+    """What happened to a chat after a revision; with `more`, ask again."""
+
+    revision: int
+    messages: tuple[Message, ...]
+    chat: ChatFacts
+    more: bool
+
+
+class Changed(Value, frozen=True, kw_only=True):
+    """The revision of the chat that this made."""
+
+    revision: int
+
+
+class Edited(Value, frozen=True, kw_only=True):
+    """The revision of the chat that this made, and when."""
+
+    revision: int
+    edited: datetime
+
+
+class FoundMessage(Message, frozen=True, kw_only=True):
+    """A message, and the chat that it is in."""
+
+    chat_id: str
+
+
+class Found(Value, frozen=True, kw_only=True):
+    """What a search found, newest first; `next` None: that was all."""
+
+    messages: tuple[FoundMessage, ...]
+    next: str | None
+
+
+class NewToken(Value, frozen=True, kw_only=True):
+    """The caller's new token; the old one is dead."""
+
+    token: str
+
+
+class UserSettings(Value, frozen=True, kw_only=True):
+    """The caller's settings as they now stand."""
+
+    receipts: bool
+
+
+class Sent(Value, frozen=True, kw_only=True):
+    """Where the message now stands."""
+
+    id: str
+    seq: int
+    chat_id: str
+    created: datetime
 
 
 class StatusUser(Value, frozen=True, kw_only=True):
@@ -234,10 +334,23 @@ class ScheduledMessages(Value, frozen=True, kw_only=True):
     messages: tuple[ScheduledMessage, ...]
 
 
+class ListedUser(Person, frozen=True, kw_only=True):
+    """A member; `last_seen` None: never since this is kept.
+
+    `read` is how far the member has read; None in the common chat, and
+    where the member hides it.
+    """
+
+    role: str = "member"
+    online: bool = False
+    last_seen: datetime | None = None
+    read: int | None = None
+
+
 class Users(Value, frozen=True, kw_only=True):
     """A page of members, by user id."""
 
-    users: tuple[Person, ...]
+    users: tuple[ListedUser, ...]
 
 
 class NewLink(Value, frozen=True, kw_only=True):

@@ -224,6 +224,7 @@ class Batches:
                 continue
             user = digest and self.work.get_unique(USERS, BY_TOKEN, digest)
             if user:
+                self.work.times_seen.note(user.id, self.work.now)
                 self._start(call, user.id)
             else:
                 call.end(
@@ -389,7 +390,14 @@ def finished(event: Event, work: UnitOfWork) -> Outgoing:
             body,
             work.entropy.secret(NONCE_BYTES),
         )
-    return Outgoing(event.topic, body, event.chat_id, event.seq, event.local)
+    return Outgoing(
+        event.topic,
+        body,
+        event.chat_id,
+        event.seq,
+        event.counted,
+        event.local,
+    )
 
 
 def _fault(work: UnitOfWork) -> Refused:

@@ -5,10 +5,12 @@ Each duty is a call like any other, put into the next batch.
 
 from typing import Final
 
+from zchat.chat.accounts import compare_names
 from zchat.chat.expiry import delete_expired, expire_members
 from zchat.chat.files import drop_stale
 from zchat.chat.heads import Quiet, tell_heads, tell_missed_heads
 from zchat.chat.jobs import NoParams, Progress
+from zchat.chat.presence import save_last_seen
 from zchat.chat.rules import WritingRule
 from zchat.chat.schedule import send_due
 from zchat.engine.batch import Call
@@ -20,6 +22,8 @@ DUE_SECONDS: Final = 0.25
 EXPIRY_SECONDS: Final = 5
 DELETION_SECONDS: Final = 20
 STALE_SECONDS: Final = 60
+SEEN_SECONDS: Final = 30
+NAMES_SECONDS: Final = 60
 HEADS_PAGE: Final = 256
 
 
@@ -42,19 +46,19 @@ class Every:
 
 
 class Heads:
-    """Which chats' heads are to be told: 1, 5 and 30 s after the last
-    message of each (docs/reference/protocol.md)."""
+    """Which heads are to be told: 1, 5 and 30 s after the last counted
+    event of each chat and inbox (docs/reference/protocol.md)."""
 
     def __init__(self) -> None:
-        self._waiting: tuple[dict[str, int], ...] = tuple(
+        self._waiting: tuple[dict[bytes, int], ...] = tuple(
             {} for _ in HEAD_SECONDS
         )
 
-    def note(self, chat_id: str, now: int) -> None:
-        """The chat has a new message."""
+    def note(self, topic: bytes, now: int) -> None:
+        """The chat or inbox with the topic has a new event."""
         for waiting in self._waiting:
-            waiting.pop(chat_id, None)
-        self._waiting[0][chat_id] = now
+            waiting.pop(topic, None)
+        self._waiting[0][topic] = now
 
     def next_at(self) -> int | None:
         """When the first head is due, in microseconds."""
@@ -65,19 +69,19 @@ class Heads:
         ]
         return min(times, default=None)
 
-    def take(self, now: int) -> list[str]:
-        """The chats whose heads are due; each waits for its next time."""
+    def take(self, now: int) -> list[bytes]:
+        """The topics whose heads are due; each waits for its next time."""
         ripe = []
         for stage, seconds in reversed(list(enumerate(HEAD_SECONDS))):
             waiting = self._waiting[stage]
             while waiting:
-                chat_id, since = next(iter(waiting.items()))
+                topic, since = next(iter(waiting.items()))
                 if since + seconds * SECOND > now:
                     break
-                del waiting[chat_id]
-                ripe.append(chat_id)
+                del waiting[topic]
+                ripe.append(topic)
                 if stage + 1 < len(HEAD_SECONDS):
-                    self._waiting[stage + 1][chat_id] = since
+                    self._waiting[stage + 1][topic] = since
         return ripe
 
 
@@ -115,6 +119,8 @@ class Timers:
         self._tasks = [
             Task(send_due, DUE_SECONDS, now),
             Task(drop_stale, STALE_SECONDS, now),
+            Task(save_last_seen, SEEN_SECONDS, now),
+            Task(compare_names, NAMES_SECONDS, now),
         ]
         if lifetime:
             self._tasks += [

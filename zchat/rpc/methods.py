@@ -24,13 +24,15 @@ class Route(Struct, frozen=True):
     """One endpoint: `rename` maps body fields to parameters.
 
     Path parameters stand in braces and are parameters of the method.
-    A raw route moves a file's bytes instead of JSON.
+    A raw route moves a file's bytes instead of JSON. `fixed` are
+    parameters that the route itself stands for.
     """
 
     verb: str
     path: str
     rename: Mapping[str, str] = field(default_factory=dict)
     raw: bool = False
+    fixed: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Method(Struct, frozen=True, dict=True):
@@ -351,134 +353,6 @@ METHODS: tuple[Method, ...] = (
 )
 
 METHOD_BY_NAME: dict[str, Method] = {method.name: method for method in METHODS}
-
-
-class EventKind(Struct, frozen=True):
-    """One event: `fields` says what it carries besides its name."""
-
-    name: str
-    inbox: bool
-    summary: str
-    fields: Mapping[str, str]
-
-
-EVENTS: tuple[EventKind, ...] = (
-    EventKind(
-        "message",
-        False,
-        "A message was sent.",
-        {
-            "chat_id": "the chat",
-            "seq": "its place in the chat",
-            "message": "the whole MESSAGE",
-        },
-    ),
-    EventKind(
-        "head",
-        False,
-        "The chat's newest seq, 1, 5 and 30 s after its last message.",
-        {"chat_id": "the chat", "seq": "its head"},
-    ),
-    EventKind(
-        "member_joined",
-        False,
-        "A user joined the chat.",
-        {"chat_id": "the chat", "user": "id and name"},
-    ),
-    EventKind(
-        "member_left",
-        False,
-        "A user left or was removed.",
-        {"chat_id": "the chat", "user": "id and name"},
-    ),
-    EventKind(
-        "chat_renamed",
-        False,
-        "The chat was renamed.",
-        {"chat_id": "the chat", "name": "the new name"},
-    ),
-    EventKind(
-        "key_changed",
-        False,
-        "The event key changed: call sync.",
-        {"chat_id": "the chat"},
-    ),
-    EventKind(
-        "expired",
-        False,
-        "Messages expired.",
-        {"chat_id": "the chat", "seq": "everything up to it is gone"},
-    ),
-    EventKind(
-        "chat_added",
-        True,
-        "The user joined a chat.",
-        {"chat_id": "the chat", "name": "its name", "kind": "its kind"},
-    ),
-    EventKind(
-        "chat_removed",
-        True,
-        "The user left a chat or was removed.",
-        {"chat_id": "the chat"},
-    ),
-    EventKind(
-        "read",
-        True,
-        "A device moved the read position.",
-        {"chat_id": "the chat", "seq": "the position"},
-    ),
-    EventKind(
-        "banned", True, "The user was banned.", {"until": "the end of the ban"}
-    ),
-    EventKind(
-        "renamed", True, "The user was renamed.", {"name": "the new name"}
-    ),
-    EventKind(
-        "scheduled_sent",
-        True,
-        "A scheduled message was sent.",
-        {
-            "id": "the scheduled message",
-            "chat_id": "the chat",
-            "message_id": "the message",
-            "seq": "its place",
-        },
-    ),
-    EventKind(
-        "scheduled_failed",
-        True,
-        "A scheduled message could not be sent.",
-        {
-            "id": "the scheduled message",
-            "chat_id": "the chat",
-            "error": "the code",
-        },
-    ),
-    EventKind(
-        "scheduled_changed",
-        True,
-        "Scheduled or cancelled.",
-        {"id": "the scheduled message", "state": "pending or cancelled"},
-    ),
-    EventKind(
-        "join_requested",
-        True,
-        "A user asks to join a group of this owner.",
-        {"chat_id": "the group", "user": "id and name"},
-    ),
-    EventKind(
-        "join_decided",
-        True,
-        "The owner decided on a join request.",
-        {
-            "chat_id": "the group, when approved; else null",
-            "link_id": "the link that was used",
-            "approved": "true or false",
-        },
-    ),
-)
-
-EVENT_BY_NAME: dict[str, EventKind] = {event.name: event for event in EVENTS}
 
 
 def schema_types() -> list[Any]:

@@ -9,7 +9,13 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
-from zchat.rpc import FILES_PER_MESSAGE, PAGE_LIMIT
+from zchat.rpc import (
+    EMOJI_LENGTH,
+    FILES_PER_MESSAGE,
+    PAGE_LIMIT,
+    SEARCH_LONGEST,
+    SEARCH_SHORTEST,
+)
 
 # Python's $ also stands before a last line feed, hence what follows it.
 ID_PATTERN: Final = (
@@ -46,6 +52,10 @@ Moment = Annotated[
     datetime, Meta(tz=True, description="RFC 3339, with an offset.")
 ]
 Sha256 = Annotated[str, Meta(pattern=SHA256_PATTERN, extra=_ANY_CASE)]
+Emoji = Annotated[str, Meta(min_length=1, max_length=EMOJI_LENGTH)]
+SearchText = Annotated[
+    str, Meta(min_length=SEARCH_SHORTEST, max_length=SEARCH_LONGEST)
+]
 LinkText = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
@@ -254,3 +264,60 @@ class OneLink(Params, frozen=True, kw_only=True):
     """A link: join, revoke_link."""
 
     link: LinkText
+
+
+class Edit(Params, frozen=True, kw_only=True):
+    """A message of the caller's, and what it shall say."""
+
+    message_id: Id
+    text: str
+    idempotency_key: Key | None = None
+
+
+class Delete(Params, frozen=True, kw_only=True):
+    """The message to delete."""
+
+    message_id: Id
+
+
+class React(Params, frozen=True, kw_only=True):
+    """An emoji to put on a message, or to take off it."""
+
+    message_id: Id
+    emoji: Emoji
+    on: bool = True
+
+
+class Changes(Params, frozen=True, kw_only=True):
+    """A chat, and the revision after which things may be new."""
+
+    chat_id: Id
+    after: Seq
+    limit: Limit | None = None
+
+
+class Search(Params, frozen=True, kw_only=True):
+    """What to look for; `before` is the `next` of the page before."""
+
+    text: SearchText
+    chat_id: Id | None = None
+    author_id: Id | None = None
+    has_file: bool | None = None
+    before: Id | None = None
+    limit: Limit | None = None
+
+
+class RotateToken(Params, frozen=True, kw_only=True):
+    """No parameters but the token."""
+
+
+class Typing(Params, frozen=True, kw_only=True):
+    """The chat in which the caller is writing."""
+
+    chat_id: Id
+
+
+class ChangeSettings(Params, frozen=True, kw_only=True):
+    """The settings to change; those left out stay."""
+
+    receipts: bool | None = None

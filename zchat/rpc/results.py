@@ -28,6 +28,8 @@ class Limits(Result, frozen=True, kw_only=True):
     request_bytes: int
     scheduled: int
     idempotency_key: int
+    edit_seconds: int
+    reactions: int
 
 
 class Hello(Result, frozen=True, kw_only=True):
@@ -106,8 +108,16 @@ class FileInfo(Result, frozen=True, kw_only=True):
     sha256: str
 
 
+class Reaction(Result, frozen=True, kw_only=True):
+    """One emoji on a message, and the first 50 users who put it there."""
+
+    emoji: str
+    count: int
+    users: list[str]
+
+
 class Message(Result, frozen=True, kw_only=True):
-    """A message as results and events show it."""
+    """A message; a `revision` of 0 means that it never changed."""
 
     id: str
     seq: int
@@ -117,6 +127,11 @@ class Message(Result, frozen=True, kw_only=True):
     is_comment_on: str | None
     comments: int
     files: list[FileInfo]
+    mentions: list[str] = []
+    revision: int = 0
+    edited: Moment | None = None
+    deleted: Moment | None = None
+    reactions: list[Reaction] = []
 
 
 class Chat(Result, frozen=True, kw_only=True):
@@ -124,11 +139,13 @@ class Chat(Result, frozen=True, kw_only=True):
 
     id: str
     name: str
+    title: str
     kind: str
     messages: list[Message]
     authors: list[Person]
     size: int
     head: int
+    revision: int
     read: int
     unread: int
 
@@ -160,6 +177,7 @@ class UnreadChat(Result, frozen=True, kw_only=True):
 
     id: str
     name: str
+    title: str
     messages: list[Message]
 
 
@@ -188,20 +206,95 @@ class SyncChat(Result, frozen=True, kw_only=True):
 
     id: str
     name: str
+    title: str
     kind: str
     head: int
+    revision: int
     read: int
     unread: int
+    mentions: int
+    requests: int
     event_key: EventKey | None
+
+
+class SyncUser(Result, frozen=True, kw_only=True):
+    """The caller; `quota` is null where there is no rate limit."""
+
+    id: str
+    name: str
+    role: str
+    banned_until: Moment | None
+    quota: Quota | None
+    receipts: bool
 
 
 class Sync(Result, frozen=True, kw_only=True):
     """All that a device needs to start or to catch up."""
 
     epoch: str
-    gaps: int = 0
+    gaps: int
+    inbox: int
     inbox_key: EventKey
+    user: SyncUser
+    scheduled: int
     chats: list[SyncChat]
+
+
+class ChatFacts(Result, frozen=True, kw_only=True):
+    """What a chat is now, apart from its messages."""
+
+    name: str
+    title: str
+    owner_id: str | None
+    size: int
+    event_key: EventKey | None
+
+
+class Changes(Result, frozen=True, kw_only=True):
+    """What happened to a chat after a revision; `more`: ask again."""
+
+    revision: int
+    messages: list[Message]
+    chat: ChatFacts
+    more: bool
+
+
+class Changed(Result, frozen=True, kw_only=True):
+    """The revision of the chat that this made."""
+
+    revision: int
+
+
+class Edited(Result, frozen=True, kw_only=True):
+    """The revision of the chat that this made, and when."""
+
+    revision: int
+    edited: Moment
+
+
+class FoundMessage(Message, frozen=True, kw_only=True):
+    """A message, and the chat that it is in."""
+
+    chat_id: str
+
+
+class Found(Result, frozen=True, kw_only=True):
+    """What a search found, newest first; `next` null: that was all."""
+
+    messages: list[FoundMessage]
+    next: str | None
+
+
+class NewToken(Result, frozen=True, kw_only=True):
+    """The caller's new token; the old one is dead."""
+
+    token: str
+
+
+class UserSettings(Result, frozen=True, kw_only=True):
+    """The caller's settings as they now stand."""
+
+    receipts: bool
 
 
 class ChatId(Result, frozen=True, kw_only=True):
@@ -216,10 +309,23 @@ class ReportId(Result, frozen=True, kw_only=True):
     id: str
 
 
+class ListedUser(Person, frozen=True, kw_only=True):
+    """A member; `last_seen` null: never since this is kept.
+
+    `read` is how far the member has read; null in the common chat, and
+    where the member hides it.
+    """
+
+    role: str
+    online: bool
+    last_seen: Moment | None
+    read: int | None
+
+
 class Users(Result, frozen=True, kw_only=True):
     """A page of members, by user id."""
 
-    users: list[Person]
+    users: list[ListedUser]
 
 
 class NewName(Result, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ All have one length, so that none is a prefix of another.
 from binascii import a2b_hex
 from functools import lru_cache
 from typing import Final
+from uuid import UUID
 
 TOPIC_BYTES: Final = 17
 HEARTBEAT: Final = b"h" + bytes(16)
@@ -21,6 +22,17 @@ def chat_topic(chat_id: str) -> bytes:
 def inbox_topic(user_id: str) -> bytes:
     """The topic of a user's inbox."""
     return b"u" + a2b_hex(user_id.replace("-", ""))
+
+
+@lru_cache(maxsize=4096)
+def id_of(topic: bytes) -> str:
+    """The id of the chat or user whose topic it is."""
+    return str(UUID(bytes=topic[1:]))
+
+
+def is_inbox(topic: bytes) -> bool:
+    """Whether the topic is a user's inbox."""
+    return topic.startswith(b"u")
 
 
 def barrier_topic(random: bytes) -> bytes:

@@ -18,14 +18,16 @@ POSTGRES_TOOLS: Final = (
 class Outgoing(NamedTuple):
     """A finished event: topic and body as they go onto the socket.
 
-    `chat_id` and `seq` are set on messages: they tell every broker that
-    the chat has a new head. A local one is not shown to other brokers.
+    `chat_id` and `seq` are set on messages. A counted event is one that
+    every broker follows with heads of its topic. A local one is not
+    shown to other brokers.
     """
 
     topic: bytes
     body: bytes
     chat_id: str | None = None
     seq: int = 0
+    counted: bool = False
     local: bool = False
 
 

@@ -268,7 +268,7 @@ async def chat_id_of(client: Client, chat: str | None) -> str | None:
     if chat is None:
         return None
     chats = await client.all_chats()
-    found = [known.id for known in chats if chat in (known.id, known.name)]
+    found = [known.id for known in chats if chat in (known.id, known.title)]
     if len(found) == 1:
         return found[0]
     raise ConfigError(
@@ -450,7 +450,7 @@ async def chats(options: Options, depth: int, as_json: bool) -> None:
     for known in found:
         click.echo(
             f"{known.unread:5} unread  {known.id}  {known.kind:6} "
-            f"{known.size:5}  {harmless(known.name)}"
+            f"{known.size:5}  {harmless(known.title)}"
         )
 
 

@@ -169,14 +169,14 @@ class Talk:
             mark = "*" if chat.id == self.chat_id else " "
             self.show(
                 f"{mark}{number:3} {chat.unread:5} unread  "
-                f"{harmless(chat.name)} ({chat.kind}, {chat.size})"
+                f"{harmless(chat.title)} ({chat.kind}, {chat.size})"
             )
 
     async def open(self, chat_id: str) -> None:
         """Make a chat the open one and show its newest messages."""
         chat = await self.client.chat(chat_id, depth=HISTORY)
         self.chat_id = chat_id
-        self.show(f"-- {harmless(chat.name)} --")
+        self.show(f"-- {harmless(chat.title)} --")
         for message in reversed(chat.messages):
             self.show_message(message)
         seen = self._seen[chat_id]
@@ -405,7 +405,9 @@ def notice(talk: Talk, event: Event) -> str:
 
 def _own_notice(talk: Talk, event: Event) -> str:
     match event:
-        case Banned(until):
+        case Banned(None):
+            return "your ban was lifted"
+        case Banned(datetime() as until):
             return f"you are banned until {clock_time(until, talk.now())}"
         case Renamed(name):
             return f"you are now called {harmless(name)}"

@@ -40,6 +40,7 @@ def payloads(label: str, outgoing: Sequence[Outgoing]) -> list[str]:
                     event.body,
                     event.chat_id and _id_bytes(event.chat_id),
                     event.seq,
+                    event.counted,
                 )
                 for event in outgoing
             ]
@@ -94,8 +95,8 @@ class Assembly:
 
 
 def _event(entry: list[Any]) -> Outgoing:
-    topic, body, chat, seq = entry
-    return Outgoing(topic, body, chat and _id_text(chat), seq)
+    topic, body, chat, seq, counted = entry
+    return Outgoing(topic, body, chat and _id_text(chat), seq, counted)
 
 
 @lru_cache(CHATS_KEPT)

@@ -70,6 +70,7 @@ _KIND_BY_TYPE: Final[dict[Any, Kind]] = {
     str: TEXT,
     str | None: TEXT,
     bytes: BYTEA,
+    bytes | None: BYTEA,
 }
 
 

@@ -1,7 +1,9 @@
 -- name: messages_before
 -- The newest messages below a seq that are above a floor, newest first.
 SELECT m.id, m.chat_id, m.seq, m.author_id, m.created, m.text,
-       m.is_comment_on, m.comments, m.files, m.idempotency_key, u.name
+       m.is_comment_on, m.comments, m.files, m.idempotency_key,
+       m.revision, m.edited, m.deleted, m.mentions, m.reactions,
+       m.sent_hash, u.name
 FROM messages AS m JOIN users AS u ON u.id = m.author_id
 WHERE m.chat_id = :chat_id AND m.seq > :floor AND m.seq < :before
 ORDER BY m.seq DESC LIMIT :limit;
@@ -9,7 +11,9 @@ ORDER BY m.seq DESC LIMIT :limit;
 -- name: messages_after
 -- The oldest messages above a seq, oldest first.
 SELECT m.id, m.chat_id, m.seq, m.author_id, m.created, m.text,
-       m.is_comment_on, m.comments, m.files, m.idempotency_key, u.name
+       m.is_comment_on, m.comments, m.files, m.idempotency_key,
+       m.revision, m.edited, m.deleted, m.mentions, m.reactions,
+       m.sent_hash, u.name
 FROM messages AS m JOIN users AS u ON u.id = m.author_id
 WHERE m.chat_id = :chat_id AND m.seq > :after
 ORDER BY m.seq LIMIT :limit;
@@ -17,7 +21,9 @@ ORDER BY m.seq LIMIT :limit;
 -- name: unread_after
 -- The oldest messages of others above a seq, oldest first.
 SELECT m.id, m.chat_id, m.seq, m.author_id, m.created, m.text,
-       m.is_comment_on, m.comments, m.files, m.idempotency_key, u.name
+       m.is_comment_on, m.comments, m.files, m.idempotency_key,
+       m.revision, m.edited, m.deleted, m.mentions, m.reactions,
+       m.sent_hash, u.name
 FROM messages AS m JOIN users AS u ON u.id = m.author_id
 WHERE m.chat_id = :chat_id AND m.seq > :after AND m.author_id <> :user_id
 ORDER BY m.seq LIMIT :limit;
@@ -25,10 +31,45 @@ ORDER BY m.seq LIMIT :limit;
 -- name: comments_on
 -- The comments on a message above a seq, oldest first.
 SELECT m.id, m.chat_id, m.seq, m.author_id, m.created, m.text,
-       m.is_comment_on, m.comments, m.files, m.idempotency_key, u.name
+       m.is_comment_on, m.comments, m.files, m.idempotency_key,
+       m.revision, m.edited, m.deleted, m.mentions, m.reactions,
+       m.sent_hash, u.name
 FROM messages AS m JOIN users AS u ON u.id = m.author_id
 WHERE m.is_comment_on = :message_id AND m.seq > :after
 ORDER BY m.seq LIMIT :limit;
+
+-- name: changed_after
+-- The messages that changed after a revision and are above a floor, in
+-- the order of their last changes.
+SELECT m.id, m.chat_id, m.seq, m.author_id, m.created, m.text,
+       m.is_comment_on, m.comments, m.files, m.idempotency_key,
+       m.revision, m.edited, m.deleted, m.mentions, m.reactions,
+       m.sent_hash, u.name
+FROM messages AS m JOIN users AS u ON u.id = m.author_id
+WHERE m.chat_id = :chat_id AND m.revision > :after AND m.revision > 0
+  AND m.seq > :floor
+ORDER BY m.revision LIMIT :limit;
+
+-- name: reactors_on
+-- The first users who put an emoji on a message.
+SELECT user_id FROM reactors
+WHERE message_id = :message_id AND emoji = :emoji
+ORDER BY created, user_id LIMIT :limit;
+
+-- name: mentions_of
+-- How many unread messages mention the user, by chat.
+SELECT m.chat_id, count(*)
+FROM members AS m JOIN mentions AS n
+  ON n.user_id = m.user_id AND n.chat_id = m.chat_id
+WHERE m.user_id = :user_id AND n.seq > m.read_seq
+GROUP BY m.chat_id;
+
+-- name: requests_of_owner
+-- How many wait to come into each group of the owner.
+SELECT c.id, count(*)
+FROM chats AS c JOIN join_requests AS r ON r.chat_id = c.id
+WHERE c.owner_id = :user_id
+GROUP BY c.id;
 
 -- name: count_own
 -- How many messages of the chat above a seq the user wrote.
@@ -68,6 +109,17 @@ SELECT u.id, u.name
 FROM members AS m JOIN users AS u ON u.id = m.user_id
 WHERE m.chat_id = :chat_id AND m.user_id > :after
 ORDER BY m.user_id LIMIT :limit;
+
+-- name: listed_members
+-- A page of the chat's members by user id, with what others may know.
+SELECT u.id, u.name, u.role, u.last_seen, u.receipts, m.read_seq
+FROM members AS m JOIN users AS u ON u.id = m.user_id
+WHERE m.chat_id = :chat_id AND m.user_id > :after
+ORDER BY m.user_id LIMIT :limit;
+
+-- name: plain_names
+-- Users whose names were never compared by their looks.
+SELECT id FROM users WHERE name_skeleton IS NULL ORDER BY id LIMIT :limit;
 
 -- name: shared_chats
 -- 1 where two users are in some chat together, else 0.
@@ -203,6 +255,17 @@ DELETE FROM files WHERE message_id IN (
 DELETE FROM scheduled WHERE message_id IN (
     SELECT id FROM messages WHERE chat_id = :chat_id AND seq <= :seq);
 
+-- name: delete_message_edits
+DELETE FROM edits WHERE message_id IN (
+    SELECT id FROM messages WHERE chat_id = :chat_id AND seq <= :seq);
+
+-- name: delete_message_reactors
+DELETE FROM reactors WHERE message_id IN (
+    SELECT id FROM messages WHERE chat_id = :chat_id AND seq <= :seq);
+
+-- name: delete_message_mentions
+DELETE FROM mentions WHERE chat_id = :chat_id AND seq <= :seq;
+
 -- name: delete_messages
 DELETE FROM messages WHERE chat_id = :chat_id AND seq <= :seq;
 
@@ -236,3 +299,18 @@ VALUES (:chat_id, :user_id, :seq, 0) ON CONFLICT DO NOTHING;
 -- name: delete_old_deliveries
 -- Deliveries of messages that are deleted tell nothing any more.
 DELETE FROM deliveries WHERE chat_id = :chat_id AND seq <= :seq;
+
+-- name: delete_member_mentions
+DELETE FROM mentions WHERE user_id = :user_id AND chat_id = :chat_id;
+
+-- name: forget_edits
+-- The keys of a deleted message's edits.
+DELETE FROM edits WHERE message_id = :message_id;
+
+-- name: forget_reactors
+DELETE FROM reactors WHERE message_id = :message_id;
+
+-- name: blank_schedule
+-- What a deleted message said is not kept where it was scheduled.
+UPDATE scheduled SET text = '', file_ids = NULL
+WHERE message_id = :message_id;
