@@ -1,9 +1,9 @@
 """The state of one device, pure: what came goes in, commands come out.
 
 The rules of docs/reference/protocol.md, "How a client misses nothing",
-without a socket, a clock or a loop: a shell carries out the commands and reports
-what became of them. Each message is delivered once and, within its
-chat, in order, whatever the event socket drops or repeats.
+without a socket, a clock or a loop: a shell carries out the commands and
+reports what became of them. Each message is delivered once and, within
+its chat, in order, whatever the event socket drops or repeats.
 """
 
 from collections import deque
