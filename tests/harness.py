@@ -20,6 +20,7 @@ from zchat.chat.handlers import handler_of
 from zchat.chat.jobs import NoParams
 from zchat.chat.unit_of_work import UnitOfWork
 from zchat.engine.batch import Batches, Call
+from zchat.engine.meters import Meters
 from zchat.engine.timers import Timers
 from zchat.errors import Code, Refused
 from zchat.model import SECOND, Rules, time_text
@@ -44,6 +45,14 @@ MEMORY: Final = "/dev/shm" if Path("/dev/shm").is_dir() else None
 """A folder whose files cost no disk; None: there is only the usual one."""
 VERSION: Final = "9.9"
 CONNECTIONS: Final = (4, 2)
+FIGURES: Final = Meters(START).shown(
+    now=START,
+    answers_waiting=0,
+    answers_lost=0,
+    requests_waiting=0,
+    feed_gaps=0,
+    store_bytes=None,
+)
 
 
 class CountedEntropy:
@@ -212,6 +221,7 @@ class World:
                 self.store.epoch,
                 "tcp://127.0.0.1:8002",
                 lambda: CONNECTIONS,
+                lambda: FIGURES,
             ),
             self.entropy,
             self.common,

@@ -11,8 +11,8 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -29,17 +29,19 @@ from zchat.config import Settings
 from zchat.engine import sockets
 from zchat.engine.batch import Batches, Call
 from zchat.engine.curve import Keyring, ZapHandler
+from zchat.engine.door import Door
 from zchat.engine.entropy import SystemEntropy
 from zchat.engine.fd_limit import DescriptorLimit
 from zchat.engine.gateway_process import GatewayProcess
 from zchat.engine.greeting import greeting
-from zchat.engine.intake import Intake
-from zchat.engine.requests import Pending
-from zchat.engine.send_queue import RETRY_SECONDS, SendQueue
+from zchat.engine.meters import Meters
+from zchat.engine.operator_socket import operator_socket
+from zchat.engine.send_queue import RETRY_SECONDS
 from zchat.engine.timers import Every, Timers
-from zchat.errors import ConfigError, Refused, StoreUnusable
+from zchat.errors import ConfigError, StoreUnusable
 from zchat.model import SECOND, time_text
-from zchat.rpc.codec import encode_answer, encode_error, pack
+from zchat.rpc.codec import pack
+from zchat.rpc.operator_results import BrokerStats
 from zchat.rpc.topics import HEARTBEAT, is_barrier
 from zchat.storage import open_store
 from zchat.storage.base import Outgoing, Store
@@ -67,25 +69,27 @@ class Broker:
         store: Store,
         batches: Batches,
         timers: Timers,
-        rpc: Any,
+        meters: Meters,
+        doors: tuple[Door, ...],
         events: Any,
         wake: socket.socket,
+        store_bytes: Callable[[], int | None],
     ) -> None:
         self._store = store
         self._batches = batches
         self._timers = timers
-        self._rpc = rpc
-        self._send_queue = SendQueue(rpc)
-        self._intake = Intake(partial(sockets.receive, rpc))
+        self._store_bytes = store_bytes
+        self._meters = meters
+        self._doors = doors
         self._events = events
         self._send_event = sockets.sender(events)
         self._wake = wake
         self._stopping = False
         self._gaps = 0
         self._told = self._store_state()
-        self._debug = structlog.get_logger().is_enabled_for(10)
         self._poller = zmq.Poller()
-        for readable in (rpc, events, wake, store.feed_fd()):
+        routers = [door.router for door in doors]
+        for readable in (*routers, events, wake, store.feed_fd()):
             if readable is not None:
                 self._poller.register(readable, zmq.POLLIN)
 
@@ -110,31 +114,44 @@ class Broker:
             child.ask_to_stop()
             while child.stopping():
                 self._take_turn(clock() + int(WATCH_SECONDS * SECOND))
-        self._send_queue.drain()
+        for door in self._doors:
+            door.send_queue.drain()
+
+    def figures(self) -> BrokerStats:
+        """What `stats` tells of this process."""
+        queues = [door.send_queue for door in self._doors]
+        return self._meters.shown(
+            now=clock(),
+            answers_waiting=sum(len(queue) for queue in queues),
+            answers_lost=sum(queue.lost for queue in queues),
+            requests_waiting=sum(len(door.intake) for door in self._doors),
+            feed_gaps=self._gaps,
+            store_bytes=self._store_bytes(),
+        )
 
     def _take_turn(self, until: int) -> None:
         """Wait for something to do, and do it."""
         pause = max(0, -(-(until - clock()) // 1000))
-        if self._intake.waiting:
-            pause = 0
-        if self._send_queue.waiting:
-            self._send_queue.retry()
-            pause = min(pause, int(RETRY_SECONDS * 1000))
+        for door in self._doors:
+            if door.intake.waiting:
+                pause = 0
+            if door.send_queue.waiting:
+                door.send_queue.retry()
+                pause = min(pause, int(RETRY_SECONDS * 1000))
         ready = dict(self._poller.poll(pause))
         if self._wake.fileno() in ready:
             self._wake.recv(4096)
-        pending = self._intake.take(self._rpc in ready, INTAKE_BYTES)
+        taken = [
+            door.intake.take(door.router in ready, INTAKE_BYTES)
+            for door in self._doors
+        ]
         now = clock()
         calls = self._timers.calls(now)
-        calls += [request.call for request in pending]
+        calls += [request.call for some in taken for request in some]
         if calls:
-            self._batches.run_once([call for call in calls if not call.done])
-            for request in pending:
-                if request.call.done:
-                    self._answer(request)
-            self._intake.put_back(
-                [one for one in pending if not one.call.done]
-            )
+            self._run(calls)
+            for door, pending in zip(self._doors, taken):
+                door.answer(pending)
         self._publish_feed(now)
         if self._events in ready:
             self._take_subscriptions()
@@ -144,21 +161,11 @@ class Broker:
         ):
             self._beat(now)
 
-    # Requests
-
-    def _answer(self, request: Pending) -> None:
-        """Send the outcome back the way the request came."""
-        outcome = request.call.outcome
-        if isinstance(outcome, Refused):
-            log.info("refused", code=outcome.code.wire, **_known(request))
-            body = encode_error(request.id, outcome)
-        else:
-            assert outcome is not None
-            assert request.id is not None
-            if self._debug:
-                log.debug("answered", **_known(request))
-            body = encode_answer(request.id, outcome)
-        self._send_queue.send(request.envelope, body)
+    def _run(self, calls: list[Call]) -> None:
+        """Run a batch, and measure it."""
+        began = time.monotonic()
+        self._batches.run_once([call for call in calls if not call.done])
+        self._meters.batch(len(calls), time.monotonic() - began)
 
     # Events
 
@@ -178,6 +185,7 @@ class Broker:
             self._beat(now)
 
     def _publish(self, event: Outgoing) -> None:
+        self._meters.events += 1
         self._send_event(event.topic, sockets.MORE)
         self._send_event(event.body, sockets.NOBLOCK)
 
@@ -225,12 +233,6 @@ class Broker:
                 and is_barrier(frame[1:])
             ):
                 self._publish(Outgoing(frame[1:], b""))
-
-
-def _known(request: Pending) -> dict[str, str]:
-    """What the log says of a request: no more than could be read."""
-    known = {"method": request.method, "user_id": request.call.caller_id}
-    return {name: value for name, value in known.items() if value}
 
 
 def serve(settings: Settings) -> int:
@@ -315,14 +317,24 @@ def _open(
     if keyring is not None:
         secret = keyring.secret
         stack.callback(ZapHandler(ctx, keyring.allows).close)
-    rpc = sockets.rpc_socket(ctx, settings.rpc, secret)
-    stack.callback(rpc.close)
+    meters = Meters(clock())
+    doors = [Door(sockets.rpc_socket(ctx, settings.rpc, secret), meters)]
+    stack.callback(doors[0].router.close)
+    if settings.operator_socket is not None:
+        router = operator_socket(ctx, settings.operator_socket, stack)
+        doors.append(Door(router, meters, for_operator=True))
     events = sockets.events_socket(ctx, settings.events, secret)
     stack.callback(events.close)
     rules = settings.rules()
     work = UnitOfWork(
         rules,
-        Facts(__version__, store.epoch, settings.events, store.connections),
+        Facts(
+            __version__,
+            store.epoch,
+            settings.events,
+            store.connections,
+            lambda: broker.figures(),
+        ),
         entropy,
         store.common_id,
         cacheable=store.cacheable,
@@ -337,12 +349,29 @@ def _open(
         store,
         batches,
         Timers(clock(), rules.message_ttl_seconds is not None),
-        rpc,
+        meters,
+        tuple(doors),
         events,
         wake,
+        lambda: _file_bytes(settings.store),
     )
     _stop_on_signals(broker, waker, stack)
     return broker
+
+
+def _file_bytes(store: str) -> int | None:
+    """The size of an SQLite store; None where it is in a database."""
+    try:
+        return (
+            sum(
+                path.stat().st_size
+                for path in (Path(store), Path(f"{store}-wal"))
+                if path.exists()
+            )
+            or None
+        )
+    except OSError:
+        return None
 
 
 def _stop_on_signals(

@@ -24,6 +24,8 @@ CONSOLE_COMMANDS: Final = {
     "status": "Show server and user status.",
 }
 """Commands of the console client, which is loaded when one is called."""
+ADMIN: Final = {"admin": "Act on a running server."}
+"""Loaded when it is called as well."""
 
 SETTINGS_EPILOG: Final = (
     "Every option is also an environment variable (--rate-limit: "
@@ -65,7 +67,7 @@ class ProgramGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names: the servers first."""
-        return [*self.commands, *CONSOLE_COMMANDS]
+        return [*self.commands, *ADMIN, *CONSOLE_COMMANDS]
 
     def get_command(
         self,
@@ -73,6 +75,10 @@ class ProgramGroup(click.Group):
         cmd_name: str,
     ) -> click.Command | None:
         """The command of that name, loaded now if need be."""
+        if cmd_name in ADMIN:
+            from zchat.operator.admin import admin
+
+            return admin
         if cmd_name not in CONSOLE_COMMANDS:
             return super().get_command(ctx, cmd_name)
         from zchat.client.console.commands import COMMANDS
@@ -90,7 +96,9 @@ class ProgramGroup(click.Group):
             for name, command in self.commands.items()
         ]
         with formatter.section("Commands"):
-            formatter.write_dl([*rows, *CONSOLE_COMMANDS.items()])
+            formatter.write_dl(
+                [*rows, *ADMIN.items(), *CONSOLE_COMMANDS.items()]
+            )
 
 
 def click_option(option: Option) -> click.Option:

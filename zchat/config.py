@@ -5,6 +5,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -14,6 +15,7 @@ import msgspec
 from zchat.errors import ConfigError
 from zchat.model import Rules
 from zchat.options import (
+    LONGEST_IPC_PATH_BYTES,
     OPTION_BY_NAME,
     OPTIONS,
     VARIABLE_PREFIX,
@@ -60,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allow_host: tuple[str, ...]
     http_memory: int
     store: str
+    operator_socket: str | None
     durability: Literal["full", "normal"]
     history_depth: int
     rate_limit: int | None
@@ -124,6 +127,14 @@ def load(
         option.field: parsed(option, given) for option in OPTIONS
     }
     fill_endpoints(command, values)
+    if values["operator_socket"] == "":
+        values["operator_socket"] = (
+            default_operator_socket(
+                values["store"], values["port"], environment
+            )
+            if command == "serve"
+            else None
+        )
     check_distinct(command, values)
     check_keys(values)
     check_reach(command, values, given)
@@ -232,6 +243,29 @@ def fill_endpoints(command: str, values: dict[str, Any]) -> None:
         )
     values["rpc"] = rpc
     values["events"] = events or tcp(host, port + 2)
+
+
+def default_operator_socket(
+    store: str, port: int, environment: Mapping[str, str]
+) -> str:
+    """Beside an SQLite store; for others, by its name in a folder.
+
+    That folder is the runtime folder of systemd or of the session, or
+    one of this user's in /tmp. It serves as well where the path of a
+    store is too long for a socket.
+    """
+    beside = f"{store}.sock"
+    if "://" not in store:
+        if len(os.fsencode(beside)) <= LONGEST_IPC_PATH_BYTES:
+            return beside
+        store = os.path.abspath(store)
+    folder = environment.get("RUNTIME_DIRECTORY", "").partition(":")[0] or (
+        f"{environment['XDG_RUNTIME_DIR']}/zchat"
+        if environment.get("XDG_RUNTIME_DIR")
+        else f"/tmp/zchat-{os.getuid()}"
+    )
+    digest = sha256(store.encode()).hexdigest()[:16]
+    return f"{folder}/{digest}-{port}.sock"
 
 
 def tcp(host: str, port: int) -> str:

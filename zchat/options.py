@@ -395,6 +395,16 @@ OPTIONS: Final = (
         ),
     ),
     Option(
+        name="operator-socket",
+        placeholder="PATH",
+        kind=PATH,
+        default="",
+        shown_default="STORE.sock",
+        meaning="Socket file for `zchat admin`; only its owner can open it. "
+        "With PostgreSQL it is in the runtime folder. A gateway reads the "
+        "broker's metrics there, if it is given one.",
+    ),
+    Option(
         name="durability",
         placeholder="full|normal",
         kind=choice("full", "normal"),

@@ -82,6 +82,18 @@ class CountedChat(msgspec.Struct, frozen=True, gc=False):
     count: int
 
 
+class CountedAll(msgspec.Struct, frozen=True, gc=False):
+    """How many rows there are of what an operator asks about."""
+
+    users: int
+    chats: int
+    messages: int
+    files: int
+    file_bytes: int
+    scheduled: int
+    complaints: int
+
+
 class Through(msgspec.Struct, frozen=True, gc=False):
     """A seq, or None where there is none."""
 
@@ -151,6 +163,8 @@ SHARED_CHATS = _query("shared_chats", Count)
 NEXT_OWNER = _query("next_owner", Found)
 # Moderation
 COUNT_REPORTERS = _query("count_reporters", Count)
+# Operators
+COUNT_ALL = _query("count_all", CountedAll)
 # Schedule
 SCHEDULED_OF = _query("scheduled_of", Scheduled)
 COUNT_PENDING = _query("count_pending", Count)

@@ -28,24 +28,29 @@ server answers, and 130 when they were interrupted. The variables
 def commands_page() -> str:
     """A section a command, then what can be typed in a conversation."""
     context = click.Context(main, info_name="zchat")
+    return HEAD + "\n".join([*_sections(main, context), _slashes()])
+
+
+def _sections(group: click.Group, context: click.Context) -> list[str]:
+    """A section for each command, and for those of groups in it."""
     sections = []
-    for name in main.list_commands(context):
-        command = main.get_command(context, name)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
         assert command is not None
-        sections.append(
-            _section(
-                command, click.Context(command, info_name=name, parent=context)
-            )
-        )
-    return HEAD + "\n".join([*sections, _slashes()])
+        inner = click.Context(command, info_name=name, parent=context)
+        sections.append(_section(command, inner))
+        if isinstance(command, click.Group):
+            sections += _sections(command, inner)
+    return sections
 
 
 def _section(command: click.Command, context: click.Context) -> str:
     usage = " ".join(command.collect_usage_pieces(context))
+    path = context.command_path
     paragraphs = (command.help or "").split("\n\n")
     text = "\n\n".join(" ".join(part.split()) for part in paragraphs)
     return (
-        f"## zchat {command.name}\n\n`zchat {command.name} {usage}`\n\n"
+        f"## {path}\n\n`{path} {usage}`\n\n"
         f"{text}\n\n{_options(command, context)}"
     )
 

@@ -94,6 +94,8 @@ def words(kind: inspect.Type) -> str:
         return f"list of {words(kind.item_type)}{most}"
     if isinstance(kind, inspect.StrType):
         return _text(kind)
+    if isinstance(kind, inspect.DictType):
+        return f"map of {words(kind.key_type)} to {words(kind.value_type)}"
     if isinstance(kind, inspect.IntType):
         return _whole_number(kind)
     return _PLAIN[type(kind)]
@@ -102,6 +104,7 @@ def words(kind: inspect.Type) -> str:
 _PLAIN: Final[dict[type[Any], str]] = {
     inspect.BoolType: "true or false",
     inspect.BytesType: "bytes",
+    inspect.FloatType: "number",
     inspect.DateTimeType: "time",
     inspect.NoneType: "null",
     inspect.AnyType: "text",

@@ -258,7 +258,7 @@ def test_a_gateway_that_cannot_start_is_started_later(
     with running(tmp_path, free_port(), http=True) as server, context() as ctx:
         user = Client(ctx, server.rpc, server.events).user()
         child = server.log.wait_for("gateway_started")["pid"]
-        undo = server.limit(resource.RLIMIT_NOFILE, 3)
+        undo = server.limit(resource.RLIMIT_NOFILE, 5)
         os.kill(child, signal.SIGKILL)
         server.log.wait_for("gateway_cannot_start")
         check_served(user)

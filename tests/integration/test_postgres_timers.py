@@ -9,6 +9,7 @@ import msgpack
 import pytest
 
 from tests.bare import wait_until
+from tests.harness import FIGURES
 from tests.stores import (
     ask,
     chat,
@@ -49,7 +50,9 @@ class Broker:
             store,
             UnitOfWork(
                 RULES,
-                Facts("0", store.epoch, "", store.connections),
+                Facts(
+                    "0", store.epoch, "", store.connections, lambda: FIGURES
+                ),
                 entropy,
                 store.common_id,
                 cacheable=store.cacheable,

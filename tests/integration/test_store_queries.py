@@ -794,6 +794,33 @@ def test_row_and_statement_in_one_batch(store: Store) -> None:
     assert load(store, CHATS, room.id)[0].purged_seq == 4
 
 
+def test_all_is_counted(store: Store) -> None:
+    room, ann, bob = chat(head=7), user(), user()
+    write(
+        store,
+        room,
+        ann,
+        bob,
+        complaint(ann, bob),
+        scheduled(room, ann),
+        scheduled(room, ann, state=CANCELLED),
+        stored_file(room, ann, size=5, resume_key=None),
+        stored_file(room, ann, size=9, resume_key="unfinished"),
+    )
+
+    (all_counts,) = ask(store, queries.COUNT_ALL)
+
+    assert all_counts == queries.CountedAll(
+        users=2,
+        chats=2,
+        messages=7,
+        files=1,
+        file_bytes=5,
+        scheduled=1,
+        complaints=1,
+    )
+
+
 @pytest.mark.parametrize(
     "subject", [*QUERIES, *STATEMENTS], ids=lambda subject: subject.name
 )

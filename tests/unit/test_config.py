@@ -105,6 +105,7 @@ class TestDefaults:
             allow_host=(),
             http_memory=268435456,
             store="zchat.db",
+            operator_socket="zchat.db.sock",
             durability="full",
             history_depth=20,
             rate_limit=None,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import NOWHERE, START, CountedEntropy
+from tests.harness import FIGURES, NOWHERE, START, CountedEntropy
 from zchat.chat.awaitables import Question, Several, TurnWait, Want, gather
 from zchat.chat.environment import Facts
 from zchat.chat.phases import StaleRead, Turn
@@ -150,7 +150,7 @@ class TestSettling:
 
 @pytest.fixture
 def work() -> UnitOfWork:
-    facts = Facts("1", "epoch", "", lambda: (1, 1))
+    facts = Facts("1", "epoch", "", lambda: (1, 1), lambda: FIGURES)
     return UnitOfWork(
         Rules(), facts, CountedEntropy(), NOWHERE, cacheable=True
     )

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from zchat.rpc.operator_results import BrokerStats
+
 
 class Entropy(Protocol):
     """Where new ids and secrets come from."""
@@ -24,11 +26,12 @@ class Facts(NamedTuple):
     """What the rules may tell of the server itself.
 
     `connections` gives how many connections to the database may be,
-    and are, open.
+    and are, open, and `figures` what the broker counts of itself.
     """
 
     version: str
     epoch: str
     events: str
     connections: Callable[[], tuple[int, int]]
+    figures: Callable[[], BrokerStats]
     gaps: int = 0

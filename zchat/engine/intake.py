@@ -38,14 +38,23 @@ class Intake:
     """Takes requests off the socket, and batches off what waits.
 
     `receive` gives the frames of the next request, and raises zmq.Again
-    where there is none.
+    where there is none. `for_operator` as in `pending_of`; `len` is how
+    many requests wait.
     """
 
-    def __init__(self, receive: Callable[[], list[bytes]]) -> None:
+    def __init__(
+        self,
+        receive: Callable[[], list[bytes]],
+        for_operator: bool = False,
+    ) -> None:
         self._receive = receive
+        self._for_operator = for_operator
         self._queue: FairQueue[Pending] = FairQueue()
         self._deferred: set[Hashable] = set()
         self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._queue)
 
     @property
     def waiting(self) -> bool:
@@ -77,7 +86,7 @@ class Intake:
                 frames = self._receive()
             except zmq.Again:
                 break
-            request = pending_of(frames)
+            request = pending_of(frames, self._for_operator)
             fresh.append(request)
             fits = fits and room > 0
             room -= request.cost

@@ -34,8 +34,12 @@ class Pending(msgspec.Struct, frozen=True):
     cost: int = 0
 
 
-def pending_of(frames: list[bytes]) -> Pending:
-    """The request in these frames; a bad one has its outcome already."""
+def pending_of(frames: list[bytes], for_operator: bool = False) -> Pending:
+    """The request in these frames; a bad one has its outcome already.
+
+    What comes in by the operator's socket needs no token and can carry
+    none.
+    """
     envelope, body = frames[:-1], frames[-1]
     enveloped = sum(map(len, envelope))
     try:
@@ -43,13 +47,16 @@ def pending_of(frames: list[bytes]) -> Pending:
             del envelope[1:]
             raise Unreadable(None, _large_envelope())
         request = decode_request(body)
+        if for_operator and not request.method.for_operator:
+            raise Unreadable(request.id, _not_here(), request.method.name)
     except Unreadable as unreadable:
         call = Call(handler_of("hello", True), None)
         call.end(unreadable.refused)
         return Pending(envelope, unreadable.id, unreadable.method, call)
     method = request.method
     reads = method.only_reads(request.params)
-    token = request.token if method.takes_token else None
+    is_known_by_token = method.takes_token and not for_operator
+    token = request.token if is_known_by_token else None
     user = token if isinstance(token, str) else None
     size = PENDING_BYTES + enveloped + len(body)
     is_heavy = method.reads or method.changes_if
@@ -61,13 +68,21 @@ def pending_of(frames: list[bytes]) -> Pending:
             handler_of(method.name, reads),
             request.params,
             reads=reads,
-            needs_token=method.needs_token,
+            needs_token=method.needs_token and not for_operator,
             token=token,
-            origin=(envelope[0], user),
+            origin=(envelope[0], for_operator or user),
         ),
         user,
         size,
         size + HEAVY_BYTES if is_heavy else size,
+    )
+
+
+def _not_here() -> Refused:
+    return Refused(
+        Code.FORBIDDEN,
+        "The operator's socket serves operators' methods only. "
+        "Send this to the RPC socket, with a token.",
     )
 
 

@@ -42,13 +42,16 @@ class SendQueue:
 
     A connection may have WAITING_BYTES waiting, and one answer more;
     what comes on top of that is lost, as is what waits for one that is
-    gone.
+    gone. `len` is how many answers wait, `lost` how many were lost.
     """
 
     def __init__(self, router: Any) -> None:
         self._send = sockets.sender(router)
         self._queues: dict[bytes, _Queue] = {}
-        self._lost = 0
+        self.lost = 0
+
+    def __len__(self) -> int:
+        return sum(len(queue.answers) for queue in self._queues.values())
 
     @property
     def waiting(self) -> bool:
@@ -97,5 +100,5 @@ class SendQueue:
         return True
 
     def _lose(self, count: int, reason: str) -> None:
-        self._lost += count
-        log.debug("answer_lost", reason=reason, all=self._lost)
+        self.lost += count
+        log.debug("answer_lost", reason=reason, all=self.lost)

@@ -10,12 +10,13 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
-from zchat.rpc import params, results
+from zchat.rpc import operator_params, operator_results, params, results
 from zchat.rpc.params import Params
 from zchat.rpc.results import Result
 
 TOKEN: Final = "token"
 KEY: Final = "idempotency_key"
+MODERATOR, ADMIN = "moderator", "admin"
 _USER: Final = {"user_id": TOKEN}
 _AUTHOR: Final = {"author_id": TOKEN, "message": "text"}
 
@@ -42,6 +43,8 @@ class Method(Struct, frozen=True, dict=True):
     changes something only if that parameter is true. `repeatable` says
     that a second call with the same parameters changes nothing more.
     `command` is the command of `zchat` that does the same at a shell.
+    `role` says who may call it: users who have that role or a higher one
+    (MODERATOR, ADMIN), and whoever may open the operator's socket.
     The server's rule is bound to it in `zchat/chat/rules.py`.
     """
 
@@ -55,11 +58,17 @@ class Method(Struct, frozen=True, dict=True):
     changes_if: str = ""
     repeatable: bool = False
     command: str = ""
+    role: str = ""
 
     @cached_property
     def takes_token(self) -> bool:
         """Whether a token says who calls."""
         return self.needs_token or self.names_token
+
+    @cached_property
+    def for_operator(self) -> bool:
+        """Whether the operator's socket serves it."""
+        return bool(self.role) or not (self.needs_token or self.names_token)
 
     @cached_property
     def names_token(self) -> bool:
@@ -349,6 +358,15 @@ METHODS: tuple[Method, ...] = (
         params.ChatAndUser,
         results.Empty,
         routes=(Route("POST", "/chats/{chat_id}/requests/{user_id}/deny"),),
+    ),
+    Method(
+        "stats",
+        "Show how the server is and how much it holds.",
+        operator_params.Stats,
+        operator_results.Stats,
+        reads=True,
+        role=ADMIN,
+        command="admin stats",
     ),
 )
 

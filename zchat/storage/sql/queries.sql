@@ -139,6 +139,17 @@ ORDER BY joined, user_id LIMIT 1;
 SELECT count(*) FROM complaints
 WHERE offender_id = :offender_id AND round = :round;
 
+-- name: count_all
+-- How much there is in the store; messages are all that were ever sent.
+SELECT
+    (SELECT count(*) FROM users),
+    (SELECT count(*) FROM chats),
+    (SELECT coalesce(sum(head), 0) FROM chats),
+    (SELECT count(*) FROM files WHERE resume_key IS NULL),
+    (SELECT coalesce(sum(size), 0) FROM files WHERE resume_key IS NULL),
+    (SELECT count(*) FROM scheduled WHERE state = 'pending'),
+    (SELECT count(*) FROM complaints);
+
 -- name: scheduled_of
 -- The latest of the author's scheduled messages, by time; state ''
 -- means all.

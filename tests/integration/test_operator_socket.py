@@ -1,0 +1,223 @@
+"""The operator's socket of the real program, and `zchat admin` on it."""
+
+import json
+import os
+import shutil
+import socket
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+from click.testing import CliRunner, Result
+
+from tests.bare import Caller, Client, Sockets, context
+from tests.server import Server, running
+from zchat import cli
+
+
+def admin(server: Server, *words: str) -> Result:
+    """`zchat admin` in the server's folder."""
+    return CliRunner().invoke(
+        cli.main, ["admin", words[0], "--store", str(server.store), *words[1:]]
+    )
+
+
+def asked(server: Server, *words: str) -> Any:
+    """What it prints with --json."""
+    done = admin(server, *words, "--json")
+    assert done.exit_code == 0, done.output
+    return json.loads(done.output)
+
+
+@pytest.fixture
+def ctx() -> Iterator[Sockets]:
+    with context() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def server(
+    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[Server]:
+    with running(tmp_path_factory.mktemp("op"), free_port()) as made:
+        yield made
+
+
+def socket_of(server: Server) -> Path:
+    return server.folder / "zchat.db.sock"
+
+
+def test_only_its_owner_can_open_it(server: Server) -> None:
+    status = socket_of(server).stat()
+    assert stat.S_ISSOCK(status.st_mode)
+    assert stat.S_IMODE(status.st_mode) == 0o600
+
+
+def test_the_server_tells_how_it_is(server: Server, ctx: Sockets) -> None:
+    client = Client(ctx, server.rpc, server.events)
+    before = asked(server, "stats")
+    user = client.user()
+    user.send("one")
+    assert user.refused("history", chat_id="x").code == "bad_request"
+    after = asked(server, "stats")
+    assert after["counts"]["users"] == before["counts"]["users"] + 1
+    assert after["counts"]["messages"] == before["counts"]["messages"] + 1
+    broker = after["broker"]
+    assert broker["requests"] >= before["broker"]["requests"] + 3
+    assert broker["refusals"]["bad_request"] == 1
+    assert broker["events"] > before["broker"]["events"]
+    assert sum(broker["batch_seconds"]["counts"]) > 3
+    assert broker["batch_seconds"]["sum"] > 0
+    assert broker["memory_bytes"] > 10_000_000
+    assert broker["store_bytes"] > 10_000
+    assert 0 < broker["open_files"] < broker["open_files_limit"]
+    text = admin(server, "stats").output
+    assert "bad_request 1" in text
+    assert "messages sent" in text
+
+
+def test_no_user_may_ask_by_the_other_door(
+    server: Server, ctx: Sockets
+) -> None:
+    client = Client(ctx, server.rpc, server.events)
+    assert client.user().refused("stats").code == "forbidden"
+    assert client.caller().refused("stats").code == "unauthorized"
+
+
+def test_users_methods_are_not_served_here(
+    server: Server, ctx: Sockets
+) -> None:
+    user = Client(ctx, server.rpc, server.events).user()
+    here = Caller(ctx, f"ipc://{socket_of(server)}")
+    assert here.call("hello")["protocol"] == 1
+    for method, params in (
+        ("send", {"text": "x", "token": user.token}),
+        ("send", {"text": "x"}),
+        ("connect", {}),
+        ("connect", {"token": user.token}),
+        ("sync", {}),
+    ):
+        assert here.refused(method, **params).code == "forbidden"
+    assert here.refused("nothing").code == "unknown_method"
+    assert here.raw(b"\xc1").error is not None
+
+
+def test_both_doors_may_have_connections_of_one_name(
+    server: Server, ctx: Sockets
+) -> None:
+    """Two ROUTERs give out routing ids without knowing of each other."""
+    callers = []
+    for endpoint in (server.rpc, f"ipc://{socket_of(server)}"):
+        socket = ctx.socket(zmq.DEALER)
+        socket.routing_id = b"the same"
+        socket.connect(endpoint)
+        caller = Caller.__new__(Caller)
+        caller.socket = socket
+        caller._last_id = 0
+        callers.append(caller)
+    user, operator = callers
+    token = user.call("connect")["token"]
+    for number in range(20):
+        user.post("send", token=token, text=str(number))
+        operator.post("stats")
+    assert len(user.answers(20)) == 20
+    assert all(a.result["counts"] for a in operator.answers(20).values())
+
+
+def test_the_socket_goes_with_the_broker_and_a_stale_one_is_replaced(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    server = Server(tmp_path, free_port())
+    try:
+        server.start()
+        server.kill()
+        assert socket_of(server).exists()
+        assert admin(server, "stats", "--timeout", "1").exit_code == 3
+        server.start()
+        assert asked(server, "stats")["counts"]["users"] == 0
+        assert server.stop() == 0
+        assert not socket_of(server).exists()
+        gone = admin(server, "stats")
+        assert gone.exit_code == 2
+        assert "No broker is running here" in gone.output
+    finally:
+        server.close()
+
+
+def test_nothing_else_is_written_over(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("kept")
+    server = Server(tmp_path, free_port(), "--operator-socket", str(precious))
+    try:
+        server.launch()
+        assert server.wait() == 2
+        assert "no socket" in server.log.text
+        assert precious.read_text() == "kept"
+    finally:
+        server.close()
+
+
+def test_one_that_is_in_use_is_not_taken(
+    server: Server, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    second = Server(
+        tmp_path, free_port(), "--operator-socket", str(socket_of(server))
+    )
+    try:
+        second.launch()
+        assert second.wait() == 2
+        assert "in use by another broker" in second.log.text
+        assert asked(server, "stats")["version"]
+    finally:
+        second.close()
+
+
+def test_a_path_that_is_too_long_goes_to_the_runtime_folder(
+    tmp_path: Path,
+    free_port: Callable[[], int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+    run = Path(tempfile.mkdtemp(dir="/tmp"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(run))
+    port = free_port()
+    store = str(deep / "zchat.db")
+    with running(tmp_path, port, "--store", store):
+        (made,) = (run / "zchat").iterdir()
+        assert stat.S_IMODE(made.parent.stat().st_mode) == 0o700
+        words = ["admin", "stats", "--store", store, "--port", str(port)]
+        done = CliRunner().invoke(cli.main, words)
+        assert done.exit_code == 0, done.output
+    shutil.rmtree(run)
+
+
+def test_it_may_be_off(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    with running(tmp_path, free_port(), "--operator-socket", "off") as server:
+        assert not socket_of(server).exists()
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "fifo", "listener"])
+def test_what_is_no_broker_is_told(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "x.sock"
+    listener = socket.socket(socket.AF_UNIX)
+    if kind == "file":
+        path.touch()
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(path)
+    else:
+        listener.bind(str(path))
+        listener.listen()
+    words = ["admin", "stats", "--operator-socket", str(path)]
+    done = CliRunner().invoke(cli.main, [*words, "--timeout", "0.3"])
+    listener.close()
+    assert done.exit_code == (3 if kind == "listener" else 2)
+    assert done.output.count("\n") == 1
