@@ -6,6 +6,7 @@
 #   make format                          sort imports, format
 #   make bench                           measure (minutes)
 #   make torture-cluster                kill the primary under load
+#   make mutants ARGS='zchat.chat.sync*' change the code, expect a failure
 #   make dist                            build, and try what was built
 #   make docs                            write the generated pages anew
 PYTHON ?= python3
@@ -19,7 +20,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CHECKED := $(wildcard zchat tests benchmarks docs)
 
-.PHONY: run test test-web lint format bench torture-cluster docs dist clean
+.PHONY: run test test-web lint format bench torture-cluster mutants docs dist clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/zchat serve $(ARGS)
@@ -48,6 +49,10 @@ bench: $(VENV)/.bench
 
 torture-cluster: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.torture_cluster $(ARGS)
+
+mutants: $(VENV)/.dev
+	$(BIN)/mutmut run $(ARGS)
+	$(BIN)/mutmut results
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m docs.generate
