@@ -16,6 +16,7 @@ from docs.pages.limits import limits_page
 from docs.pages.methods import methods_page
 from docs.pages.readme import README, readme_page
 from docs.pages.settings import settings_page
+from docs.pages.vectors import vectors_page
 
 FOLDER: Final = Path(__file__).parent
 REFERENCE: Final = FOLDER / "reference"
@@ -28,6 +29,7 @@ PAGES: Final[dict[Path, Callable[[], str]]] = {
     REFERENCE / "errors.md": errors_page,
     REFERENCE / "http.md": http_page,
     REFERENCE / "limits.md": limits_page,
+    REFERENCE / "vectors.json": vectors_page,
     README: readme_page,
     INDEX: index_page,
 }
