@@ -155,14 +155,19 @@ class Batches:
             self.run([call])
 
     def _refuse_writers(self, calls: Sequence[Call], refusal: Refused) -> None:
-        """The store cannot be written; it may still be readable."""
+        """The store cannot be written; it may still be readable.
+
+        Where it is not, there are requests that ask nothing of it.
+        """
         readers = [call for call in calls if call.reads]
-        alone = len(readers) == len(calls)
+        if len(readers) == len(calls):
+            self._run_singly(readers, lambda: refusal)
+            return
         for call in calls:
             call.again()
-            if alone or not call.reads:
+            if not call.reads:
                 call.end(refusal)
-        if readers and not alone:
+        if readers:
             self.run(readers)
 
     def _attempt_repeatedly(self, calls: Sequence[Call]) -> None:

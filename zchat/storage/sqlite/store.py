@@ -27,6 +27,7 @@ from zchat.storage.search import SEARCH_SECONDS, search
 from zchat.storage.sql import blocks, migrations
 from zchat.storage.sqlite.backup import Backup
 from zchat.storage.sqlite.search import SqliteSearch
+from zchat.storage.sqlite.watch import FileWatch, require_a_place
 
 _CACHE_KIB: Final = 65_536
 _CHECKPOINT_PAGES: Final = 4_096
@@ -109,6 +110,7 @@ class SqliteStore(Store):
                 undo.callback(self._connection.close)
                 self._prepare(durability)
                 self._migrate(now, new_id)
+                self._watch = FileWatch(self._path)
                 self._search = SqliteSearch(
                     self._connection,
                     self._path,
@@ -122,7 +124,7 @@ class SqliteStore(Store):
     def _connect(self) -> sqlite3.Connection:
         """The file is its owner's alone; what SQLite lays beside it
         takes after it."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        require_a_place(self._path)
         self._path.touch(mode=0o600)
         if self._path.is_file():
             self._path.chmod(0o600)
@@ -220,6 +222,36 @@ class SqliteStore(Store):
     def begin(self) -> None:
         """The transaction itself begins with the first change."""
         self._search_until = 0.0
+        was_lost = self._watch.lost
+        lost = self._watch.look()
+        if lost != was_lost:
+            if lost is None:
+                log.info("store_file_back")
+            else:
+                log.error("store_file_lost", error=lost)
+        if self._watch.is_log_alone_missing:
+            self._renew_log()
+
+    def _renew_log(self) -> None:
+        """Begin a new log where the old one was removed: what stands in
+        it is still readable, and goes into the store first."""
+        try:
+            for step in (
+                "PRAGMA journal_mode = DELETE",
+                "PRAGMA journal_mode = WAL",
+                "BEGIN IMMEDIATE",
+                "COMMIT",
+            ):
+                self._connection.execute(step)
+        except sqlite3.Error as error:
+            log.error("store_log_not_renewed", error=str(error))
+        self._watch.log_renewed()
+        if self._watch.lost is None:
+            log.warning("store_log_renewed")
+
+    def _require_file(self) -> None:
+        if self._watch.lost is not None:
+            raise StoreAway(self._watch.lost)
 
     def load(
         self,
@@ -227,6 +259,7 @@ class SqliteStore(Store):
         asks: Sequence[QueryCall],
         lock: bool,
     ) -> tuple[list[list[Any]], list[list[Any]]]:
+        self._require_file()
         with _translated():
             return (
                 [self._rows(source) for source in sources],
@@ -261,6 +294,7 @@ class SqliteStore(Store):
         return search(self._search, wanted, self._search_until, monotonic)
 
     def write(self, changes: BatchChanges) -> None:
+        self._require_file()
         execute = self._connection.execute
         with _translated():
             execute("BEGIN IMMEDIATE")
@@ -328,7 +362,7 @@ class SqliteStore(Store):
         return self._search.fileno()
 
     def connections(self) -> tuple[int, int]:
-        return 1, 1
+        return 1, int(self._watch.lost is None)
 
     def back_up(self, path: Path) -> Backup:
         self._backups = [one for one in self._backups if not one.is_done]
