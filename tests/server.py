@@ -105,6 +105,7 @@ class Server:
             *([] if http else ["--no-http"]),
             *flags,
         ]
+        self.environment = environment()
         self.log = Log()
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
@@ -127,7 +128,7 @@ class Server:
             self._process = subprocess.Popen(
                 [*PROGRAM, *self.flags],
                 cwd=self.folder,
-                env=environment(),
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=subprocess.PIPE,

@@ -339,7 +339,7 @@ def _open(
         store.common_id,
         cacheable=store.cacheable,
     )
-    batches = Batches(store, work, clock)
+    batches = Batches(store, work, store.now)
     batches.run([Call(start, NoParams())])
     wake, waker = socket.socketpair()
     for end in (wake, waker):

@@ -25,6 +25,7 @@ from tests.stores import (
     member,
     message,
     new_id,
+    number,
     scheduled,
     source,
     user,
@@ -42,6 +43,7 @@ from zchat.queries import COUNT_OWN, DUE, QueryCall
 from zchat.storage import open_store
 from zchat.storage.base import Outgoing, Store
 from zchat.storage.postgres import schema
+from zchat.storage.postgres.feed import Assembly, payloads
 from zchat.storage.postgres.link import Command, Link, LinkLost
 from zchat.storage.postgres.store import PostgresStore
 from zchat.storage.sqlite import SqliteStore
@@ -321,13 +323,55 @@ def test_lost_feed_is_told_once_it_is_back(
     one: Store, other: Store, run: Run
 ) -> None:
     descriptor = one.feed_fd()
+    assert descriptor is not None
     run(END_LISTENING)
     write(other, outgoing=[Outgoing(b"t", b"missed")])
 
     wait_until(lambda: one.feed()[1], "the loss is told")
     assert one.feed_fd() == descriptor
+    while one.feed()[0]:
+        continue
     write(other, outgoing=[Outgoing(b"t", b"heard")])
+    assert select.select([descriptor], [], [], 30)[0]
     assert received(one, 1)[-1].body == b"heard"
+
+
+def test_parts_of_two_batches_are_not_put_together() -> None:
+    events = [Outgoing(b"t", bytes(range(256)) * 40)]
+    one, other = payloads("aa", events), payloads("bb", events)
+    assert len(one) == len(other) == 2
+    parts = Assembly()
+
+    assert parts.add(one[0]) == []
+    assert parts.add(other[1]) == []
+
+    assert parts.lost
+    parts.lost = False
+    assert [parts.add(part) for part in other] == [[], events]
+    assert not parts.lost
+
+
+def test_rows_are_locked_in_the_order_of_their_keys(
+    one: Store, other: Store, run: Run, thread: ThreadPoolExecutor
+) -> None:
+    """Whatever order they are asked in; else two could hinder each
+    other."""
+    room, ann = chat(), [user(id=number(place)) for place in (1, 2)]
+    first, second = (member(room, who) for who in ann)
+    write(one, room, *ann, second, first)
+    keys = [(room.id, who.id) for who in reversed(ann)]
+    one.begin()
+    one.load([source(MEMBERS, keys[0])], [], True)
+
+    waiting = thread.submit(load, other, MEMBERS, *keys, lock=True)
+    wait_until(lambda: run(WAITING), "the other waits")
+    with pytest.raises(psycopg.errors.LockNotAvailable):
+        run(
+            "SELECT 1 FROM members WHERE user_id = "
+            f"'{ann[0].id}' FOR UPDATE NOWAIT"
+        )
+    one.rollback()
+    assert waiting.result() == [first, second]
 
 
 # The database away

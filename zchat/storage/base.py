@@ -110,6 +110,10 @@ class Store(ABC):
     broker is the only one that changes them."""
 
     @abstractmethod
+    def now(self) -> int:
+        """The time in microseconds, the same for all of its brokers."""
+
+    @abstractmethod
     def begin(self) -> None:
         """A batch begins."""
 

@@ -1,5 +1,7 @@
 """A thread that fills the search index, in one broker at a time.
 
+It also looks at the database's clock, in every broker.
+
 The broker that holds the lock for it indexes what all of them wrote: it
 is told of every chat by the feed, and looks through all of them at the
 start and once in a while, for what a broker that is gone left behind.
@@ -13,6 +15,7 @@ from typing import Any, Final
 import psycopg
 import structlog
 
+from zchat.storage.postgres.clock import MEASURE_SECONDS, DatabaseClock
 from zchat.storage.postgres.search import (
     chats_behind,
     index_blocks,
@@ -35,8 +38,14 @@ log = structlog.get_logger()
 class Indexer:
     """The thread; `dial` opens a connection, and may block."""
 
-    def __init__(self, dial: Callable[[], psycopg.Connection[Any]]) -> None:
+    def __init__(
+        self,
+        dial: Callable[[], psycopg.Connection[Any]],
+        clock: DatabaseClock,
+    ) -> None:
         self._dial = dial
+        self._clock = clock
+        self._measured = monotonic()
         self._touched: dict[str, None] = {}
         self._lock = Lock()
         self._closed = Event()
@@ -75,9 +84,11 @@ class Indexer:
             if row is not None and row[0]:
                 break
             self._take_touched()
+            self._measure(connection)
         looked = monotonic() - LOOK_SECONDS
         while not self._closed.wait(PAUSE_SECONDS):
             touched = self._take_touched()
+            self._measure(connection)
             if monotonic() - looked >= LOOK_SECONDS:
                 looked = monotonic()
                 self._index(connection, None)
@@ -85,6 +96,11 @@ class Indexer:
                 self._index(connection, touched)
             while index_dirty(connection) and not self._closed.is_set():
                 continue
+
+    def _measure(self, connection: psycopg.Connection[Any]) -> None:
+        if monotonic() - self._measured >= MEASURE_SECONDS:
+            self._clock.measure(connection)
+            self._measured = monotonic()
 
     def _take_touched(self) -> list[str]:
         with self._lock:

@@ -39,6 +39,10 @@ class LinkLost(StoreAway):
     """The connection is gone; what was under way may have happened."""
 
 
+class NoReply(LinkLost):
+    """The database did not answer in time."""
+
+
 class LockTimeout(StoreBusy):
     """Another broker holds a row for too long."""
 
@@ -161,7 +165,7 @@ class Link:
         left = deadline - monotonic()
         self._poll.register(self._fd, events)
         if left <= 0 or not self._poll.poll(left * 1000):
-            raise LinkLost("the database does not answer")
+            raise NoReply("the database does not answer")
 
     def rows(self, result: pq.abc.PGresult, make: Any) -> list[Any]:
         """The result's rows, each `make` of its values."""

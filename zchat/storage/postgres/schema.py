@@ -13,8 +13,9 @@ from zchat.storage.postgres.feed import EPOCH_HEADING, channel_of
 from zchat.storage.sql import migrations
 
 OLDEST_VERSION: Final = 150_000
-LOCK_SECONDS: Final = 2.0
-"""How long a batch waits for rows that another broker has locked."""
+LOCK_SECONDS: Final = 1.0
+"""How long a batch waits for what somebody else has locked, and with it
+the whole loop; then the store pauses (store.py)."""
 IDLE_IN_TRANSACTION_SECONDS: Final = 10
 _MIGRATION_LOCK: Final = 0x7A63_6861_7400
 _DEFAULTS: Final[dict[str, Any]] = {

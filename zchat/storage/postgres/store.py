@@ -36,15 +36,28 @@ from zchat.storage.base import (
     Store,
 )
 from zchat.storage.postgres import schema
+from zchat.storage.postgres.clock import DatabaseClock
 from zchat.storage.postgres.dialer import Dialer
 from zchat.storage.postgres.feed import Listener, channel_of, payloads
 from zchat.storage.postgres.indexer import Indexer
-from zchat.storage.postgres.link import Command, Link, LinkLost, LockTimeout
+from zchat.storage.postgres.link import (
+    REPLY_SECONDS,
+    Command,
+    Link,
+    LinkLost,
+    LockTimeout,
+    NoReply,
+)
 from zchat.storage.postgres.rows import TABLE_SQL, TEXT, scalar
 from zchat.storage.postgres.search import PostgresSearch
 from zchat.storage.search import SEARCH_SECONDS, search
 from zchat.storage.sql import blocks
 
+PAUSE_SECONDS: Final = 1.0
+PROBE_SECONDS: Final = 1.0
+COLLISIONS: Final = 5
+"""So many batches in a row that met locks are repeated; a lock that is
+still there then is not another broker's."""
 HEADS_KEPT: Final = 64
 CONNECTIONS: Final = 2
 _PARAMETER: Final = re.compile(r"(?<!:):([a-z_]+)")
@@ -56,6 +69,7 @@ _BEGIN_READING: Final = Command(
 )
 _COMMIT: Final = Command(b"commit", b"COMMIT")
 _ROLLBACK: Final = Command(b"rollback", b"ROLLBACK")
+_PROBE: Final = Command(b"probe", b"SET LOCAL lock_timeout = '100ms'")
 _HURRY: Final = Command(b"hurry", b"SET LOCAL lock_timeout = '50ms'")
 _NOTIFY: Final = b"SELECT pg_notify($1, p) FROM unnest($2::text[]) AS p"
 
@@ -122,6 +136,10 @@ class PostgresStore(Store):
             self._queries[MESSAGES_BEFORE.name].command,
         )
         self._search_until = 0.0
+        self._clock = DatabaseClock()
+        self._paused_until = 0.0
+        self._probing = False
+        self._collisions = 0
         self.common_id = ""
         self._label = secrets.token_hex(4)
         self._batch = 0
@@ -151,12 +169,13 @@ class PostgresStore(Store):
         assert listener is not None
         self.epoch = listener.epoch
         self._selector.register(listener.fileno(), selectors.EVENT_READ)
-        self._indexer = Indexer(lambda: schema.connect(self._url))
+        self._indexer = Indexer(lambda: schema.connect(self._url), self._clock)
 
     def _dial_work(self) -> Link:
         connection = schema.connect(self._url)
         try:
             schema.configure(connection, self._durability)
+            self._clock.measure(connection)
             common_id = schema.prepare(
                 connection, self._now, self._new_id, dict(self._heads)
             )
@@ -189,9 +208,11 @@ class PostgresStore(Store):
 
     # A batch
 
+    def now(self) -> int:
+        return self._clock.now()
+
     def begin(self) -> None:
         self._search_until = 0.0
-        self._link()
 
     def load(
         self,
@@ -269,24 +290,47 @@ class PostgresStore(Store):
         if self._mode:
             self._queue.append(_COMMIT)
         self._queue.append(_BEGIN if writing else _BEGIN_READING)
+        if self._probing:
+            self._queue.append(_PROBE)
         self._mode = mode
 
     def _run(
         self, commands: Sequence[Command], writing: bool
     ) -> list[pq.abc.PGresult]:
-        """What waits, then the commands; the results of these."""
+        """What waits, then the commands; the results of these.
+
+        After one that got no answer in time there is a pause in which
+        nothing is asked, then a short attempt: so the loop has time for
+        everything else.
+        """
+        if monotonic() < self._paused_until:
+            raise StoreAway("the database does not answer in time")
         self._open(writing)
         queue, self._queue = self._queue, []
         link = self._link()
         try:
-            return link.exchange([*queue, *commands])[len(queue) :]
+            found = link.exchange(
+                [*queue, *commands],
+                PROBE_SECONDS if self._probing else REPLY_SECONDS,
+            )[len(queue) :]
         except LinkLost as error:
+            if isinstance(error, NoReply):
+                self._pause()
             self._work.lose(str(error))
             raise
         except LockTimeout as error:
-            if self._hurried:
+            self._collisions += 1
+            if self._hurried and self._collisions <= COLLISIONS:
                 raise
+            self._pause()
             raise StoreAway(str(error)) from error
+        self._probing = False
+        return found
+
+    def _pause(self) -> None:
+        self._paused_until = monotonic() + PAUSE_SECONDS
+        self._probing = True
+        self._collisions = 0
 
     def _end(self) -> None:
         """Commit; what changed nothing is not waited for on the disk."""
@@ -300,6 +344,7 @@ class PostgresStore(Store):
             raise
         if changed and result.command_status != b"COMMIT":
             raise StoreBusy("the transaction was rolled back")
+        self._collisions = 0
         self._forget()
 
     def rollback(self) -> None:

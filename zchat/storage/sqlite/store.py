@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time_ns
 from typing import Any, Final, cast
 
 import structlog
@@ -218,6 +218,9 @@ class SqliteStore(Store):
         )
         self.common_id = meta["common_id"]
         self.epoch = meta["epoch"]
+
+    def now(self) -> int:
+        return time_ns() // 1000
 
     def begin(self) -> None:
         """The transaction itself begins with the first change."""
