@@ -49,6 +49,7 @@ FIGURES: Final = Meters(START).shown(
     now=START,
     answers_waiting=0,
     answers_lost=0,
+    clients_dropped=0,
     requests_waiting=0,
     feed_gaps=0,
     store_bytes=None,

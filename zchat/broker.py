@@ -46,7 +46,8 @@ from zchat.rpc.topics import HEARTBEAT, is_barrier
 from zchat.storage import open_store
 from zchat.storage.base import Outgoing, Store
 
-INTAKE_BYTES: Final = 16_777_216
+INTAKE_SHARE: Final = 4
+"""Requests take so small a part of what may wait in all."""
 SUBSCRIPTIONS_A_TURN: Final = 4_096
 WATCH_SECONDS: Final = 0.5
 COLLECT_OBJECTS: Final = 50_000
@@ -74,11 +75,13 @@ class Broker:
         events: Any,
         wake: socket.socket,
         store_bytes: Callable[[], int | None],
+        memory: int,
     ) -> None:
         self._store = store
         self._batches = batches
         self._timers = timers
         self._store_bytes = store_bytes
+        self._memory = memory
         self._meters = meters
         self._doors = doors
         self._events = events
@@ -124,6 +127,7 @@ class Broker:
             now=clock(),
             answers_waiting=sum(len(queue) for queue in queues),
             answers_lost=sum(queue.lost for queue in queues),
+            clients_dropped=sum(queue.dropped for queue in queues),
             requests_waiting=sum(len(door.intake) for door in self._doors),
             feed_gaps=self._gaps,
             store_bytes=self._store_bytes(),
@@ -142,7 +146,9 @@ class Broker:
         if self._wake.fileno() in ready:
             self._wake.recv(4096)
         taken = [
-            door.intake.take(door.router in ready, INTAKE_BYTES)
+            door.intake.take(
+                door.router in ready, self._memory // INTAKE_SHARE
+            )
             for door in self._doors
         ]
         now = clock()
@@ -152,6 +158,7 @@ class Broker:
             self._run(calls)
             for door, pending in zip(self._doors, taken):
                 door.answer(pending)
+                door.shed(self._memory)
         self._publish_feed(now)
         if self._events in ready:
             self._take_subscriptions()
@@ -354,6 +361,7 @@ def _open(
         events,
         wake,
         lambda: _file_bytes(settings.store),
+        settings.rpc_memory,
     )
     _stop_on_signals(broker, waker, stack)
     return broker

@@ -61,6 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allow_origin: tuple[str, ...]
     allow_host: tuple[str, ...]
     http_memory: int
+    rpc_memory: int
     store: str
     operator_socket: str | None
     durability: Literal["full", "normal"]

@@ -384,6 +384,16 @@ OPTIONS: Final = (
         "kept is disconnected.",
     ),
     Option(
+        name="rpc-memory",
+        placeholder="BYTES",
+        kind=whole(16 * 1024 * 1024, 2**40),
+        default=256 * 1024 * 1024,
+        commands=SERVE,
+        meaning="Bytes that the broker keeps for all RPC clients together, "
+        "of requests and answers that wait. Over it, the client for which "
+        "most is kept is disconnected.",
+    ),
+    Option(
         name="store",
         placeholder="PATH|URL",
         default="zchat.db",

@@ -119,6 +119,7 @@ RESULTS: Final[Mapping[str, str]] = {
     "BrokerStats.events": "How many were published.",
     "answers_waiting": "For clients that do not read.",
     "answers_lost": "For clients that did not read, or were gone.",
+    "clients_dropped": "For not reading, when `--rpc-memory` was full.",
     "requests_waiting": "For a later batch.",
     "feed_gaps": "How often events of other brokers were missed.",
     "connections": "About how many; each has a file descriptor.",

@@ -1,19 +1,28 @@
 """One user with many connections: the others go on being served."""
 
+import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import msgpack
 import pytest
 
 from tests.bare import Client, User, context
-from tests.server import PROJECT, environment, running
+from tests.server import PROJECT, Server, environment, running
+from tests.zmtp import RawPeer, frame
 
-CONNECTIONS = 1000
+CONNECTIONS = 1_000
 SENDS = 40
+
+
+MIB = 1024 * 1024
+PEERS = 60
+PAGES = 48
+BUDGET = 32 * MIB
 
 
 @contextmanager
@@ -42,6 +51,12 @@ def unread_flood(
         process.wait(30)
 
 
+def memory(server: Server) -> int:
+    """The bytes of memory that the broker has."""
+    statm = Path(f"/proc/{server.pid}/statm").read_text()
+    return int(statm.split()[1]) * resource.getpagesize()
+
+
 def latencies(user: User, count: int) -> list[float]:
     """How long each of so many sends takes, in seconds, sorted."""
     took = []
@@ -66,3 +81,51 @@ def test_a_user_who_polls_on_many_connections_holds_up_nobody(
         print(f"median {took[SENDS // 2]:.4f} s, worst {took[-1]:.4f} s")
         assert took[SENDS // 2] < 0.1
         assert took[-1] < 1.0
+
+
+@pytest.mark.timeout(180)
+def test_many_who_never_read_are_dropped_within_the_memory(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    """Each asks for large pages; the broker's memory is bounded."""
+    with (
+        running(tmp_path, free_port(), "--rpc-memory", str(BUDGET)) as server,
+        context() as ctx,
+        ExitStack() as stack,
+    ):
+        client = Client(ctx, server.rpc, server.events)
+        ann, eve = client.user(), client.user()
+        chat_id = eve.call("create_chat", name="Large")["chat_id"]
+        for _ in range(16):
+            eve.post("send", chat_id=chat_id, text="\U0001f984" * 4096)
+        eve.caller.answers(16)
+        before = memory(server)
+        page = {"token": eve.token, "chat_id": chat_id, "limit": 200}
+        asked = frame(msgpack.packb([0, 1, "history", page]))
+        peers = [
+            stack.enter_context(RawPeer(server.port + 1)).handshake(b"DEALER")
+            for _ in range(PEERS)
+        ]
+
+        for peer in peers:
+            peer.send(asked * PAGES)
+        took, grown = [], 0
+        deadline = time.monotonic() + 60
+        while server.log.events("slow_client_dropped") == []:
+            took += latencies(ann, 10)
+            grown = max(grown, memory(server) - before)
+            assert time.monotonic() < deadline
+        for _ in range(20):
+            took += latencies(ann, 10)
+            grown = max(grown, memory(server) - before)
+
+        took.sort()
+        print(
+            f"grown by {grown / MIB:.0f} MiB, median "
+            f"{took[len(took) // 2]:.4f} s, p99 "
+            f"{took[len(took) * 99 // 100]:.4f} s"
+        )
+        assert grown < BUDGET + 100 * MIB
+        dropped = server.log.events("slow_client_dropped")
+        assert all(event["bytes"] > 100_000 for event in dropped)
+        assert took[len(took) // 2] < 0.25

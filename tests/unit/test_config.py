@@ -104,6 +104,7 @@ class TestDefaults:
             allow_origin=(),
             allow_host=(),
             http_memory=268435456,
+            rpc_memory=268435456,
             store="zchat.db",
             operator_socket="zchat.db.sock",
             durability="full",

@@ -17,6 +17,7 @@ from zchat.engine.intake import (
     Intake,
 )
 from zchat.engine.requests import HEAVY_BYTES, Pending
+from zchat.engine.sockets import Received
 from zchat.errors import Code, Refused
 from zchat.rpc import results
 from zchat.rpc.codec import encode_request
@@ -26,17 +27,30 @@ HEAVIES = -(-intake.BATCH_BYTES // HEAVY_BYTES)
 """So many requests with large answers fill a batch."""
 
 
+class Frame:
+    """A frame that came over the connection with the descriptor."""
+
+    def get(self, option: object) -> int:
+        assert option == zmq.SRCFD
+        return 77
+
+
 class Socket:
     """A socket that holds frames."""
 
     def __init__(self) -> None:
         self.frames: deque[list[bytes]] = deque()
+        self.seen: list[str] = []
         self._ids = itertools.count(1)
 
-    def receive(self) -> list[bytes]:
+    def receive(self) -> Received:
         if not self.frames:
             raise zmq.Again
-        return self.frames.popleft()
+        return Received(self.frames.popleft(), Frame())
+
+    def note(self, origin: bytes, fd: int) -> None:
+        assert fd == 77
+        self.seen.append(origin.decode())
 
     def put(
         self, user: str | None, origin: str = "", times: int = 1, **given: Any
@@ -63,7 +77,7 @@ def socket() -> Socket:
 
 @pytest.fixture
 def waiting(socket: Socket) -> Intake:
-    return Intake(socket.receive)
+    return Intake(socket.receive, socket.note)
 
 
 def origins(requests: Iterable[Pending]) -> list[str]:
@@ -88,6 +102,18 @@ def test_what_fits_is_taken_as_it_came(
 
     assert origins(waiting.take(True, PLENTY)) == list("abacaba")
     assert not waiting.waiting
+
+
+def test_who_may_get_large_answers_is_noted(
+    socket: Socket, waiting: Intake
+) -> None:
+    socket.put("a")
+    socket.put("b", method="sync")
+    socket.put("c", method="unread", ack=True)
+
+    waiting.take(True, PLENTY)
+
+    assert socket.seen == ["b", "c"]
 
 
 def test_nothing_is_received_unless_something_arrived(
@@ -120,7 +146,7 @@ def test_a_batch_is_bounded_by_what_answers_may_take(
     assert len(waiting.take(True, PLENTY)) == HEAVIES
     assert len(waiting.take(True, PLENTY)) == 1
     assert not waiting.waiting
-    assert waiting.bytes == 0
+    assert waiting.held == 0
 
 
 def test_a_thousand_connections_have_one_users_share(
@@ -214,7 +240,7 @@ def test_no_more_is_received_than_there_is_room_for(
 
     assert len(socket.frames) == 30 - 10
     before = len(socket.frames)
-    waiting.take(True, waiting.bytes)
+    waiting.take(True, waiting.held)
     assert len(socket.frames) == before
 
 

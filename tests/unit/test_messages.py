@@ -417,10 +417,11 @@ def test_what_came_after_an_empty_page_is_newer(world: World) -> None:
     assert (page.has_older, page.has_newer) == (False, True)
 
 
-def test_a_page_of_long_texts_is_cut(world: World) -> None:
+@pytest.mark.parametrize("text", ["x" * 4096, "\U0001f600" * 1024])
+def test_a_page_of_long_texts_is_cut(world: World, text: str) -> None:
     ann = world.user("Ann")
     for _ in range(80):
-        ann("send", text="x" * 4096)
+        ann("send", text=text)
 
     page = ann("history", chat_id=world.common, limit=200)
     older = ann(

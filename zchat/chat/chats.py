@@ -21,7 +21,7 @@ from zchat.chat.memberships import (
     title_for,
     wire_name,
 )
-from zchat.chat.messages import PAGE_TEXT, newest, shown
+from zchat.chat.messages import PAGE_BYTES, newest, shown, size_of
 from zchat.chat.moderation import refuse_banned
 from zchat.chat.phases import Reading, View, Writing
 from zchat.chat.rules import reads, writes
@@ -122,9 +122,9 @@ async def chats(
 
 def _fitting_chats(found: Sequence[results.Chat]) -> int:
     """How many of the chats a page takes; one always."""
-    left = PAGE_TEXT
+    left = PAGE_BYTES
     for count, chat in enumerate(found):
-        left -= sum(len(message.text) for message in chat.messages)
+        left -= sum(size_of(message.text) for message in chat.messages)
         if left < 0 and count:
             return count
     return len(found)

@@ -34,7 +34,7 @@ from zchat.rpc.filetypes import file_type
 
 BY_KEY: Final = 0
 NEWEST: Final = 2**53
-PAGE_TEXT: Final = 262_144
+PAGE_BYTES: Final = 262_144
 _decode_files = msgspec.json.Decoder(list[results.FileInfo]).decode
 
 
@@ -391,15 +391,20 @@ async def _page(
     return (await newest(work, chat_id, floor, limit, before))[::-1]
 
 
+def size_of(text: str) -> int:
+    """The bytes that the text takes on the wire."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
 def fitting(rows: Sequence[AuthoredMessage]) -> int:
     """How many of the rows an answer takes, from the first on.
 
-    Texts are cut off at PAGE_TEXT characters in all, but one message is
+    Texts are cut off at PAGE_BYTES bytes in all, but one message is
     always taken.
     """
-    left = PAGE_TEXT
+    left = PAGE_BYTES
     for count, row in enumerate(rows):
-        left -= len(row.text)
+        left -= size_of(row.text)
         if left < 0 and count:
             return count
     return len(rows)

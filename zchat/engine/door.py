@@ -16,6 +16,7 @@ import structlog
 from zchat.engine import sockets
 from zchat.engine.intake import Intake
 from zchat.engine.meters import Meters
+from zchat.engine.pipes import Pipes
 from zchat.engine.requests import Pending
 from zchat.engine.send_queue import SendQueue
 from zchat.errors import Refused
@@ -31,8 +32,11 @@ class Door:
         self, router: Any, meters: Meters, for_operator: bool = False
     ) -> None:
         self.router = router
-        self.send_queue = SendQueue(router)
-        self.intake = Intake(partial(sockets.receive, router), for_operator)
+        pipes = Pipes(sockets.ANSWERS_WAITING, sockets.own_name(router))
+        self.send_queue = SendQueue(sockets.sender(router), pipes)
+        self.intake = Intake(
+            partial(sockets.receive, router), pipes.seen, for_operator
+        )
         self._meters = meters
         self._debug = structlog.get_logger().is_enabled_for(10)
 
@@ -42,6 +46,10 @@ class Door:
             if request.call.done:
                 self._answer(request)
         self.intake.put_back([one for one in pending if not one.call.done])
+
+    def shed(self, memory: int) -> None:
+        """Drop slow clients while more than `memory` bytes wait."""
+        self.send_queue.shed(memory - self.intake.held)
 
     def _answer(self, request: Pending) -> None:
         """Send the outcome back the way the request came."""

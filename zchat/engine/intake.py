@@ -23,7 +23,8 @@ from typing import Final
 import zmq
 
 from zchat.engine.fair_queue import FairQueue
-from zchat.engine.requests import Pending, pending_of
+from zchat.engine.requests import HEAVY_BYTES, Pending, pending_of
+from zchat.engine.sockets import Received
 from zchat.errors import Code, Refused
 
 BATCH_REQUESTS: Final = 512
@@ -37,21 +38,24 @@ USER_REQUESTS: Final = 2_048
 class Intake:
     """Takes requests off the socket, and batches off what waits.
 
-    `receive` gives the frames of the next request, and raises zmq.Again
-    where there is none. `for_operator` as in `pending_of`; `len` is how
-    many requests wait.
+    `receive` gives the next request, and raises zmq.Again where there is
+    none. `seen` is told the connection, and its descriptor, of each
+    request whose answer may be large. `for_operator` as in `pending_of`;
+    `len` is how many requests wait.
     """
 
     def __init__(
         self,
-        receive: Callable[[], list[bytes]],
+        receive: Callable[[], Received],
+        seen: Callable[[bytes, int], None],
         for_operator: bool = False,
     ) -> None:
         self._receive = receive
+        self._seen = seen
         self._for_operator = for_operator
         self._queue: FairQueue[Pending] = FairQueue()
         self._deferred: set[Hashable] = set()
-        self.bytes = 0
+        self.held = 0
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -80,13 +84,15 @@ class Intake:
         fresh: list[Pending] = []
         fits = True
         room = BATCH_BYTES
-        left = most_bytes - self.bytes
+        left = most_bytes - self.held
         while len(fresh) < BATCH_REQUESTS and left > 0:
             try:
-                frames = self._receive()
+                received = self._receive()
             except zmq.Again:
                 break
-            request = pending_of(frames, self._for_operator)
+            request = pending_of(received.frames, self._for_operator)
+            if request.cost > HEAVY_BYTES:
+                self._seen(request.envelope[0], received.descriptor())
             fresh.append(request)
             fits = fits and room > 0
             room -= request.cost
@@ -106,7 +112,7 @@ class Intake:
             )
             return True
         self._queue.append(request.user, request.call.origin, request)
-        self.bytes += request.size
+        self.held += request.size
         return False
 
     def _share(self, taken: list[Pending]) -> None:
@@ -126,7 +132,7 @@ class Intake:
                     deferred -= 1
                 request = self._queue.take(user)
                 taken.append(request)
-                self.bytes -= request.size
+                self.held -= request.size
                 room -= request.cost
                 places -= 1
                 if user not in self._deferred and self._queue.count_of(user):
@@ -140,7 +146,7 @@ class Intake:
         """
         for request in reversed(requests):
             self._queue.put_back(request.user, request.call.origin, request)
-            self.bytes += request.size
+            self.held += request.size
             self._deferred.add(request.user)
         if self._deferred:
             self._deferred = {

@@ -1,17 +1,21 @@
-"""Answers on their way: those of a slow reader wait, up to a bound.
+"""Answers on their way: those of a slow reader wait, within bounds.
 
-A ROUTER refuses what a peer's pipe has no room for, and a pipe counts
-messages, not bytes. So pipes are short (sockets.py), and more waits here.
+A ROUTER refuses what a peer's pipe has no room for. So pipes are short
+(sockets.py), and more waits here, up to a bound for each connection, and
+one for all of them together with what the pipes hold (pipes.py): where
+that is exceeded, the connection that holds most is dropped first.
 """
 
 import time
 from collections import deque
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 import structlog
 import zmq
 
 from zchat.engine import sockets
+from zchat.engine.pipes import LARGE_BYTES, Pipes
 
 WAITING_BYTES: Final = 4_194_304
 RETRY_SECONDS: Final = 0.001
@@ -42,13 +46,20 @@ class SendQueue:
 
     A connection may have WAITING_BYTES waiting, and one answer more;
     what comes on top of that is lost, as is what waits for one that is
-    gone. `len` is how many answers wait, `lost` how many were lost.
+    gone. `send` is the ROUTER's, with a frame and flags. `len` is how
+    many answers wait, `lost` how many were lost, `dropped` how many
+    connections were dropped.
     """
 
-    def __init__(self, router: Any) -> None:
-        self._send = sockets.sender(router)
+    def __init__(
+        self, send: Callable[[bytes, int], object], pipes: Pipes
+    ) -> None:
+        self._send = send
+        self._pipes = pipes
         self._queues: dict[bytes, _Queue] = {}
+        self._size = 0
         self.lost = 0
+        self.dropped = 0
 
     def __len__(self) -> int:
         return sum(len(queue.answers) for queue in self._queues.values())
@@ -57,6 +68,11 @@ class SendQueue:
     def waiting(self) -> bool:
         """Whether somebody's answers wait for room."""
         return bool(self._queues)
+
+    @property
+    def held(self) -> int:
+        """What waits here, and what the pipes may hold."""
+        return self._size + self._pipes.held
 
     def send(self, envelope: list[bytes], body: bytes) -> None:
         """Send an answer, after those that wait for the same reader."""
@@ -71,14 +87,50 @@ class SendQueue:
             return
         queue.answers.append(answer)
         queue.size += answer.size
+        self._size += answer.size
 
     def retry(self) -> None:
         """Send what waits, as far as there is room by now."""
         for origin, queue in list(self._queues.items()):
             while queue.answers and self._is_taken(queue.answers[0]):
-                queue.size -= queue.answers.popleft().size
+                size = queue.answers.popleft().size
+                queue.size -= size
+                self._size -= size
             if not queue.answers:
                 del self._queues[origin]
+
+    def shed(self, most_bytes: int) -> None:
+        """Drop those that hold most until no more than `most_bytes` is
+        held by all."""
+        if self.held <= most_bytes:
+            return
+        self._pipes.settle()
+        holders = sorted(
+            {*self._queues, *self._pipes.origins()}, key=self._held_by
+        )
+        while holders and self.held > most_bytes:
+            self._drop(holders.pop())
+
+    def _held_by(self, origin: bytes) -> int:
+        queue = self._queues.get(origin)
+        return self._pipes.held_by(origin) + (queue.size if queue else 0)
+
+    def _drop(self, origin: bytes) -> None:
+        """End a connection that does not read, and forget its answers."""
+        held = self._held_by(origin)
+        queue = self._queues.pop(origin, None)
+        answers = len(queue.answers) if queue else 0
+        if queue is not None:
+            self._size -= queue.size
+        self._pipes.shut(origin)
+        self.lost += answers
+        self.dropped += 1
+        log.warning(
+            "slow_client_dropped",
+            bytes=held,
+            answers=answers,
+            all=self.dropped,
+        )
 
     def drain(self) -> None:
         """Send what waits, before the end; who does not read loses it."""
@@ -89,14 +141,19 @@ class SendQueue:
 
     def _is_taken(self, answer: _Answer) -> bool:
         """Hand an answer to the socket; False: there is no room yet."""
+        envelope, body = answer
         try:
-            for frame in answer.envelope:
+            for frame in envelope:
                 self._send(frame, sockets.MORE)
-            self._send(answer.body, sockets.NOBLOCK)
+            self._send(body, sockets.NOBLOCK)
         except zmq.Again:
             return False
         except zmq.ZMQError:
+            self._pipes.forget(envelope[0])
             self._lose(1, "it is gone")
+        else:
+            if len(body) >= LARGE_BYTES:
+                self._pipes.handed(envelope[0], len(body))
         return True
 
     def _lose(self, count: int, reason: str) -> None:

@@ -6,7 +6,7 @@ Each option answers a trap of docs/explanation/zeromq-traps.md.
 import resource
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import zmq
 
@@ -43,7 +43,7 @@ def _guard(socket: "zmq.Socket[bytes]") -> None:
     for option, value in (
         (zmq.HANDSHAKE_IVL, HANDSHAKE_MILLISECONDS),
         (zmq.BACKLOG, BACKLOG),
-        (zmq.LINGER, LINGER_MILLISECONDS),
+        (zmq.LINGER, 0),
         (zmq.HEARTBEAT_IVL, _HEARTBEAT_MILLISECONDS),
         (zmq.HEARTBEAT_TIMEOUT, 3 * _HEARTBEAT_MILLISECONDS),
         (zmq.TCP_KEEPALIVE, 1),
@@ -88,6 +88,11 @@ def events_socket(
 
 
 def _bound(socket: Any, endpoint: str) -> Any:
+    """Bind it; what waits for a connection that ends is dropped at once.
+
+    Connections take their linger from the socket as it is when it is
+    bound; the socket's own, at its end, is what it is set to then.
+    """
     try:
         socket.bind(endpoint)
     except zmq.ZMQError as error:
@@ -96,6 +101,7 @@ def _bound(socket: Any, endpoint: str) -> Any:
             f"cannot listen on {endpoint}: {error.strerror}. "
             "Stop what is there, or choose another --port"
         ) from None
+    socket.setsockopt(zmq.LINGER, LINGER_MILLISECONDS)
     return socket
 
 
@@ -107,7 +113,29 @@ def sender(socket: Any) -> Callable[[bytes, int], object]:
     return partial(zmq.backend.Socket.send, socket)
 
 
-def receive(router: Any) -> list[bytes]:
+class Received(NamedTuple):
+    """A request's frames, and the last one as libzmq keeps it."""
+
+    frames: list[bytes]
+    last: Any
+
+    def descriptor(self) -> int:
+        """The descriptor of the connection that it came over, or -1."""
+        fd: int = self.last.get(zmq.SRCFD)
+        return fd
+
+
+def own_name(router: Any) -> Any:
+    """What `getsockname` says of the connections of a bound ROUTER: an
+    address whose port counts, or a path."""
+    endpoint: str = router.getsockopt(zmq.LAST_ENDPOINT).decode().rstrip("\0")
+    if endpoint.startswith("ipc://"):
+        return endpoint.removeprefix("ipc://")
+    host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
+    return host, int(port)
+
+
+def receive(router: Any) -> Received:
     """The frames of the next request; raises zmq.Again if none is there.
 
     A ROUTER's first frame is followed by another one. Asking a frame
@@ -119,4 +147,4 @@ def receive(router: Any) -> list[bytes]:
         frame = router.recv(NOBLOCK, copy=False)
         frames.append(frame.bytes)
         more = frame.more
-    return frames
+    return Received(frames, frame)

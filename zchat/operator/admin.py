@@ -187,6 +187,7 @@ def _stats_rows(found: Any) -> list[tuple[str, object]]:
             f"{broker['requests_waiting']} requests",
         ),
         ("answers lost", broker["answers_lost"]),
+        ("clients dropped", broker["clients_dropped"]),
         ("feed gaps", broker["feed_gaps"]),
         ("connections", broker["connections"]),
         (

@@ -30,6 +30,7 @@ class BrokerStats(Result, frozen=True, kw_only=True):
     events: int
     answers_waiting: int
     answers_lost: int
+    clients_dropped: int
     requests_waiting: int
     feed_gaps: int
     connections: int
