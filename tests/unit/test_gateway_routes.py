@@ -91,11 +91,8 @@ def test_a_call_without_a_token_names_none() -> None:
 
 
 def test_a_query_is_read_as_its_parameters_are() -> None:
-    made = call("history", query=f"user_id=t&chat_id={ID}&limit=5&after=")
-    assert (made.token, made.params) == (
-        "t",
-        {"chat_id": ID, "limit": 5, "after": None},
-    )
+    made = call("history", query=f"user_id=t&chat_id={ID}&limit=5")
+    assert (made.token, made.params) == ("t", {"chat_id": ID, "limit": 5})
     assert call("unread", query="ack=true").params == {"ack": True}
     assert call("comment", query="message=1+%C3%A9%26").params == {
         "text": "1 é&"
@@ -108,6 +105,9 @@ def test_a_query_is_read_as_its_parameters_are() -> None:
     [
         ("history", "limit=x", "limit"),
         ("history", "limit=1.5", "limit"),
+        ("history", "after=", "after"),
+        ("history", "limit=", "limit"),
+        ("chats", "chat_id=", "chat_id"),
         ("unread", "ack=perhaps", "ack"),
         ("rename", "name=%ff", "query"),
         ("rename", "&".join(["name=a"] * 101), "query"),
@@ -132,6 +132,12 @@ def test_a_faulty_query_is_refused_in_the_words_of_the_wire(
     name: str, query: str, message: str
 ) -> None:
     assert refused(name, query=query).message == message
+
+
+def test_a_whole_number_may_have_a_point() -> None:
+    assert call("read", {"seq": 5.0}).params == {"seq": 5}
+    assert call("read", {"seq": 5.5}).params == {"seq": 5.5}
+    assert call("send", {"message": 5.0}).params == {"text": 5.0}
 
 
 def test_a_large_integer_in_a_query_is_an_integer() -> None:
@@ -388,3 +394,52 @@ def test_openapi_speaks_the_names_of_http() -> None:
     }
     assert send["required"] == ["message"]
     assert send["additionalProperties"] is False
+
+
+def operations() -> dict[str, dict[str, Any]]:
+    return {
+        f"{verb.upper()} {path}": operation
+        for path, verbs in document()["paths"].items()
+        for verb, operation in verbs.items()
+    }
+
+
+def test_openapi_says_which_bodies_there_must_be() -> None:
+    required = {
+        name: operation["requestBody"]["required"]
+        for name, operation in operations().items()
+        if "requestBody" in operation
+    }
+    assert required["POST /send"]
+    assert required["POST /files"]
+    assert not required["POST /connect"]
+    assert not required["POST /chats/{chat_id}/links"]
+
+
+def test_openapi_has_no_null_where_none_can_be_written() -> None:
+    for operation in operations().values():
+        for parameter in operation.get("parameters", ()):
+            assert "null" not in msgspec.json.encode(parameter).decode()
+
+
+def test_openapi_says_who_may_call_without_a_token() -> None:
+    free = {
+        name
+        for name, operation in operations().items()
+        if {} in operation.get("security", ())
+    }
+    assert free == {
+        "POST /connect",
+        "GET /events",
+        "GET /healthz",
+        "GET /readyz",
+        "GET /metrics",
+        "GET /openapi.json",
+    }
+
+
+def test_openapi_sorts_every_operation_under_a_subject() -> None:
+    subjects = {tag["name"] for tag in document()["tags"]}
+    for operation in operations().values():
+        assert set(operation["tags"]) <= subjects
+        assert len(operation["tags"]) == 1

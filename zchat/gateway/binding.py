@@ -59,11 +59,20 @@ class Binding:
         self._field_of = {
             parameter: field for field, parameter in route.rename.items()
         }
+        params = inspect.type_info(method.params)
+        assert isinstance(params, inspect.StructType)
         self._read_text = {
-            field.name: _reader_of(field.type)
-            for field in inspect.type_info(  # type: ignore[attr-defined]
-                method.params
-            ).fields
+            field.name: _reader_of(field.type) for field in params.fields
+        }
+        self._nullable = {
+            field.name
+            for field in params.fields
+            if _may_be(inspect.NoneType, field.type)
+        }
+        self._whole = {
+            field.name
+            for field in params.fields
+            if _may_be(inspect.IntType, field.type)
         }
 
     def call(self, request: Request, values: Values) -> Call:
@@ -100,7 +109,11 @@ class Binding:
             name = rename.get(field, field)
             if name in params:
                 raise _bad(f"{field} is given twice. Give it once.", field)
-            params[name] = value
+            params[name] = (
+                _whole(value)
+                if value.__class__ is float and name in self._whole
+                else value
+            )
 
     def _queried(self, query: str) -> Iterator[tuple[str, Any]]:
         try:
@@ -116,6 +129,11 @@ class Binding:
             ) from None
         for field, text in pairs:
             name = self.route.rename.get(field, field)
+            if not text and name in self._nullable:
+                raise _bad(
+                    f"`{field}` is empty. Leave it out, or give a value.",
+                    field,
+                )
             read = self._read_text.get(name)
             try:
                 yield field, read(text) if read else text
@@ -205,26 +223,33 @@ def _name_the_number(body: bytes) -> None:
             raise _bad(f"`{field}` is too large a number.", field) from None
 
 
-def _reader_of(kind: inspect.Type) -> Any:
-    """What makes a parameter of the text in a query, or None for text.
+def _whole(number: float) -> int | float:
+    """To JSON, 5 and 5.0 are one number (RFC 8259, 6)."""
+    return int(number) if number.is_integer() else number
 
-    An empty text is null where null is allowed.
-    """
-    kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
-    nullable = any(isinstance(one, inspect.NoneType) for one in kinds)
+
+def _kinds(kind: inspect.Type) -> tuple[inspect.Type, ...]:
+    return kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+
+
+def _may_be(what: type[inspect.Type], kind: inspect.Type) -> bool:
+    return any(isinstance(one, what) for one in _kinds(kind))
+
+
+def _reader_of(kind: inspect.Type) -> Any:
+    """What makes a parameter of the text in a query, or None for text."""
     plain = next(
-        (_PLAIN[type(one)] for one in kinds if type(one) in _PLAIN), None
+        (_PLAIN[type(one)] for one in _kinds(kind) if type(one) in _PLAIN),
+        None,
     )
+    if plain is None:
+        return None
 
     def read(text: str) -> Any:
-        if nullable and not text:
-            return None
         if plain is list:
             return text.split(",")
-        if plain is None:
-            return text
         if plain is int and _LARGE_INTEGER.fullmatch(text):
             return int(text)
         return msgspec.convert(text, plain, strict=False)
 
-    return read if nullable or plain is not None else None
+    return read

@@ -7,6 +7,8 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, Any, Final
 from urllib.parse import quote
 
+import msgspec
+
 from zchat.errors import Code, Refused
 from zchat.gateway.binding import Binding, Call, json_answer
 from zchat.gateway.calls import Caller
@@ -22,6 +24,15 @@ _MEDIA_TYPE: Final = re.compile(
     r"[\w.+-]+/[\w.+-]+(; ?[\w.+-]+=[\w.+-]+)*", re.ASCII
 )
 _PLAIN_NAME: Final = re.compile(r"[^0-9A-Za-z ._()-]")
+
+
+class UploadedFile(msgspec.Struct, frozen=True):
+    """The answer to `POST /files`; `size` in bytes, `sha256` as hex."""
+
+    file_id: str
+    name: str
+    size: int
+    sha256: str
 
 
 class Files:
@@ -125,12 +136,12 @@ class Files:
             offset = answer["offset"]
         await body.drain()
         return json_answer(
-            {
-                "file_id": file_id,
-                "name": call.params.get("name"),
-                "size": size,
-                "sha256": call.params["sha256"].lower(),
-            }
+            UploadedFile(
+                file_id,
+                call.params["name"],
+                size,
+                call.params["sha256"].lower(),
+            )
         )
 
     # -- download

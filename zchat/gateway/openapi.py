@@ -6,49 +6,63 @@ from typing import Any, Final
 import msgspec
 
 from zchat import __version__
-from zchat.rpc.methods import METHODS, TOKEN, Method, Route
+from zchat.gateway.files import UploadedFile
+from zchat.gateway.openapi_own import (
+    BYTES,
+    PROBLEM,
+    REFUSED,
+    own_paths,
+    own_schemas,
+)
+from zchat.rpc.methods import KEY, METHODS, TOKEN, Method, Route
 
 _REFERENCE: Final = "#/components/schemas/{name}"
 _IN_PATH: Final = re.compile(r"\{(\w+)\}")
-_PROBLEM: Final = {
-    "type": "object",
-    "description": "RFC 9457, with the error's code.",
-    "required": ["type", "title", "status", "code", "detail"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "code": {"type": "string"},
-        "detail": {"type": "string"},
-    },
-}
 _PLACE_OF_TOKEN: Final = {
-    "type": "string",
-    "description": "The token; with an Authorization "
-    "field, the public id of the caller is understood too.",
+    "type": ["string", "null"],
+    "description": "The token; with an Authorization header, "
+    "the caller's public id is understood too.",
 }
-_BYTES: Final = {
-    "application/octet-stream": {
-        "schema": {"type": "string", "format": "binary"}
-    }
+_IDEMPOTENCY_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "The same as the field `idempotency_key`.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 64},
 }
-_EVENTS: Final = {
-    "summary": "Stream the caller's events, decrypted.",
-    "operationId": "events",
-    "parameters": [
-        {"name": "user_id", "in": "query", "schema": _PLACE_OF_TOKEN},
-        {
-            "name": "Last-Event-ID",
-            "in": "header",
-            "schema": {"type": "string"},
-        },
-    ],
-    "responses": {
-        "200": {
-            "description": "Events, until one side ends.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
-        }
-    },
+_TAG_BY_ROOM: Final = {
+    "connect": "users",
+    "status": "users",
+    "rename": "users",
+    "rotate_token": "users",
+    "report_user": "users",
+    "send": "messages",
+    "comment": "messages",
+    "comments": "messages",
+    "messages": "messages",
+    "history": "messages",
+    "changes": "messages",
+    "search": "messages",
+    "typing": "messages",
+    "unread": "messages",
+    "read": "messages",
+    "scheduled": "messages",
+    "chats": "chats",
+    "connect_p2p": "chats",
+    "users": "chats",
+    "links": "chats",
+    "join": "chats",
+    "files": "files",
+    "sync": "events",
+    "events": "events",
+}
+"""The subject of an endpoint by the first part of its path."""
+_SUBJECTS: Final = {
+    "users": "Accounts: names, tokens, complaints.",
+    "messages": "Sending and reading.",
+    "chats": "Chats, their members and links into them.",
+    "files": "Files of messages.",
+    "events": "What happens, as it happens.",
+    "operation": "For whoever runs the server.",
 }
 
 
@@ -65,21 +79,69 @@ def document() -> dict[str, Any]:
             paths.setdefault(route.path, {})[route.verb.lower()] = _operation(
                 method, route, reference_of[method.result]
             )
-    paths["/events"] = {"get": _EVENTS}
+    paths |= own_paths()
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "zchat",
             "version": __version__,
             "description": "Chat over HTTP.",
+            "license": {"name": "MIT", "identifier": "MIT"},
         },
+        "servers": [{"url": "/", "description": "The server that told this."}],
+        "tags": [
+            {"name": name, "description": text}
+            for name, text in _SUBJECTS.items()
+        ],
         "security": [{"token": []}],
         "paths": paths,
         "components": {
-            "schemas": components | {"Problem": _PROBLEM},
+            "schemas": _plain(components)
+            | own_schemas()
+            | {"Problem": PROBLEM},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+def tag_of(path: str) -> str:
+    """The subject of a path."""
+    return _TAG_BY_ROOM[path.split("/")[1]]
+
+
+def _plain(schema: Any) -> Any:
+    """A schema without what only Python's patterns need.
+
+    There, $ also stands before a last line feed (rpc/params.py).
+    """
+    if isinstance(schema, dict):
+        plain = {name: _plain(inner) for name, inner in schema.items()}
+        pattern = plain.get("pattern")
+        if isinstance(pattern, str):
+            plain["pattern"] = pattern.removesuffix(r"(?!\n)")
+        return plain
+    if isinstance(schema, list):
+        return [_plain(inner) for inner in schema]
+    return schema
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a value that a query or a path holds: it has no null."""
+    if isinstance(schema.get("type"), list):
+        kinds = [kind for kind in schema["type"] if kind != "null"]
+        return schema | {"type": kinds[0]}
+    kinds = [
+        kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}
+    ]
+    if len(kinds) != 1:
+        return schema
+    rest = {
+        name: value
+        for name, value in schema.items()
+        if name not in ("anyOf", "default")
+    }
+    inner: dict[str, Any] = kinds[0]
+    return rest | inner
 
 
 def _operation(
@@ -88,7 +150,7 @@ def _operation(
     in_path = set(_IN_PATH.findall(route.path))
     fields = _fields(method, route)
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": schema}
+        _parameter(name, "path", schema, required=True)
         for name, (schema, _) in fields.items()
         if name in in_path
     ]
@@ -98,26 +160,39 @@ def _operation(
     operation: dict[str, Any] = {
         "summary": method.summary,
         "operationId": method.name,
+        "tags": [tag_of(route.path)],
         "parameters": parameters,
         "responses": _responses(route, result),
     }
+    if not method.needs_token:
+        operation["security"] = [{}, {"token": []}]
+    if KEY in method.params.__struct_fields__:
+        parameters.append(_IDEMPOTENCY_KEY)
     if route.verb == "GET" or route.raw:
         parameters += [
-            {
-                "name": name,
-                "in": "query",
-                "required": required,
-                "schema": schema,
-            }
+            _parameter(name, "query", schema, required)
             for name, (schema, required) in rest.items()
         ]
         if route.verb != "GET":
-            operation["requestBody"] = {"required": True, "content": _BYTES}
+            operation["requestBody"] = {"required": True, "content": BYTES}
     elif rest:
+        schema = _object(rest)
         operation["requestBody"] = {
-            "content": {"application/json": {"schema": _object(rest)}}
+            "required": "required" in schema,
+            "content": {"application/json": {"schema": schema}},
         }
     return operation
+
+
+def _parameter(
+    name: str, place: str, schema: dict[str, Any], required: bool
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": place,
+        "required": required,
+        "schema": _without_null(schema),
+    }
 
 
 def _fields(
@@ -125,7 +200,7 @@ def _fields(
 ) -> dict[str, tuple[dict[str, Any], bool]]:
     """What the route takes: its name to its schema, and if it must be."""
     _, components = msgspec.json.schema_components([method.params])
-    schema = components[method.params.__name__]
+    schema: dict[str, Any] = _plain(components[method.params.__name__])
     required = set(schema.get("required", ()))
     field_of = {name: field for field, name in route.rename.items()}
     fields = {
@@ -136,9 +211,9 @@ def _fields(
         for name, inner in schema["properties"].items()
         if not (route.raw and name in ("size", "offset", "length"))
     }
-    token = field_of.get(TOKEN)
+    token = None if method.names_token else field_of.get(TOKEN)
     if token is not None:
-        fields[token] = (_PLACE_OF_TOKEN, False)
+        fields[token] = (dict(_PLACE_OF_TOKEN), False)
     if "sha256" in fields and route.raw:
         fields["sha256"] = (fields["sha256"][0], False)
     return fields
@@ -157,17 +232,16 @@ def _object(fields: dict[str, tuple[dict[str, Any], bool]]) -> dict[str, Any]:
 
 
 def _responses(route: Route, result: dict[str, Any]) -> dict[str, Any]:
-    content: dict[str, Any] = {"application/json": {"schema": result}}
     if route.raw and route.verb == "GET":
-        content = _BYTES
+        return {
+            "200": {"description": "The file.", "content": BYTES},
+            "206": {"description": "The range of it.", "content": BYTES},
+            "default": REFUSED,
+        }
+    if route.raw:
+        result = {"$ref": _REFERENCE.format(name=UploadedFile.__name__)}
+    content = {"application/json": {"schema": result}}
     return {
         "200": {"description": "Done.", "content": content},
-        "default": {
-            "description": "Refused; `code` says why.",
-            "content": {
-                "application/problem+json": {
-                    "schema": {"$ref": "#/components/schemas/Problem"}
-                }
-            },
-        },
+        "default": REFUSED,
     }
