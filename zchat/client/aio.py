@@ -259,16 +259,19 @@ class Client(Methods):
         source: str | os.PathLike[str] | bytes,
         chat_id: str | None = None,
         name: str | None = None,
+        *,
+        progress: files.Progress = lambda done, size: None,
     ) -> str:
         """Upload a path or bytes, by default for the common chat.
 
         Returns the file's id, for `files` of `send`. The same upload
-        again goes on where it broke off.
+        again goes on where it broke off. `progress` is told how many
+        bytes have arrived, and of how many.
         """
         if name is None:
             name = "file" if isinstance(source, bytes) else Path(source).name
         return await files.upload(
-            self, source, chat_id or self.chat_default, name
+            self, source, chat_id or self.chat_default, name, progress
         )
 
     async def download(self, file_id: str) -> Download:
@@ -276,7 +279,14 @@ class Client(Methods):
         return await files.download(self, file_id)
 
     async def download_to(
-        self, file_id: str, path: str | os.PathLike[str]
+        self,
+        file_id: str,
+        path: str | os.PathLike[str],
+        *,
+        progress: files.Progress = lambda done, size: None,
     ) -> int:
-        """A whole file into a path; returns its size in bytes."""
-        return await files.download_to(self, file_id, Path(path))
+        """A whole file into a path; returns its size in bytes.
+
+        `progress` is told how many bytes have come, and of how many.
+        """
+        return await files.download_to(self, file_id, Path(path), progress)

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from io import BytesIO
@@ -13,6 +13,9 @@ from zchat.client import values
 from zchat.client.connection import NoAnswer
 from zchat.client.methods import Methods
 from zchat.errors import Code, Refused
+
+Progress = Callable[[int, int], None]
+"""Told how many bytes have arrived, and of how many."""
 
 TRIES: Final = 5
 NAME_BYTES: Final = 180
@@ -63,6 +66,7 @@ async def upload(
     source: str | os.PathLike[str] | bytes,
     chat_id: str,
     name: str,
+    progress: Progress = lambda done, size: None,
 ) -> str:
     """Upload a path or bytes for a chat; returns the file's id.
 
@@ -73,7 +77,7 @@ async def upload(
         size, digest = await asyncio.to_thread(_size_and_hash, stream)
         for _ in range(TRIES):
             begun = await client.begin_upload(chat_id, name, size, digest)
-            if await _send_chunks(client, stream, begun, size):
+            if await _send_chunks(client, stream, begun, size, progress):
                 return begun.file_id
     raise NoAnswer(
         "The upload was interrupted too often. Try again to resume it.",
@@ -82,13 +86,18 @@ async def upload(
 
 
 async def _send_chunks(
-    client: Methods, stream: BinaryIO, begun: values.Upload, size: int
+    client: Methods,
+    stream: BinaryIO,
+    begun: values.Upload,
+    size: int,
+    progress: Progress,
 ) -> bool:
     """Whether all arrived; if not, ask where the upload stands.
 
     An empty file is complete with an empty chunk.
     """
     offset = begun.offset
+    progress(offset, size)
     while offset < size or size == 0:
         data = await asyncio.to_thread(
             _piece, stream, offset, begun.chunk_size
@@ -101,6 +110,7 @@ async def _send_chunks(
             if refused.code is Code.CONFLICT and "offset" in refused.data:
                 return False
             raise
+        progress(done.offset, size)
         if done.complete:
             return True
         offset = done.offset
@@ -126,7 +136,12 @@ async def download(client: Methods, file_id: str) -> values.Download:
     )
 
 
-async def download_to(client: Methods, file_id: str, path: Path) -> int:
+async def download_to(
+    client: Methods,
+    file_id: str,
+    path: Path,
+    progress: Progress = lambda done, size: None,
+) -> int:
     """A whole file into a path; returns its size in bytes.
 
     It grows beside the path, under the file's id, and goes on there
@@ -137,6 +152,7 @@ async def download_to(client: Methods, file_id: str, path: Path) -> int:
         while True:
             found = await client.download_range(file_id, stream.tell())
             await asyncio.to_thread(stream.write, found.data)
+            progress(stream.tell(), found.size)
             if stream.tell() >= found.size or not found.data:
                 break
     part.replace(path)
