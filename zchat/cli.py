@@ -22,6 +22,7 @@ CONSOLE_COMMANDS: Final = {
     "read": "Print messages; with --follow, new ones as they arrive.",
     "chats": "List the chats.",
     "status": "Show server and user status.",
+    "forget": "Drop the identity that is kept for a server.",
 }
 """Commands of the console client, which is loaded when one is called."""
 ADMIN: Final = {"admin": "Act on a running server."}

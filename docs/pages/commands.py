@@ -5,6 +5,7 @@ from typing import Final
 import click
 
 from zchat.cli import main
+from zchat.client.console.keys import Where, keys_of
 from zchat.client.console.slash import SLASHES
 from zchat.options import OPTION_BY_NAME
 
@@ -28,7 +29,7 @@ server answers, and 130 when they were interrupted. The variables
 def commands_page() -> str:
     """A section a command, then what can be typed in a conversation."""
     context = click.Context(main, info_name="zchat")
-    return HEAD + "\n".join([*_sections(main, context), _slashes()])
+    return HEAD + "\n".join([*_sections(main, context), _slashes(), _keys()])
 
 
 def _sections(group: click.Group, context: click.Context) -> list[str]:
@@ -91,3 +92,16 @@ def _slashes() -> str:
         "a command; `//` begins a text\nwith a slash. All else is sent to the "
         f"open chat.\n\n| type | |\n|---|---|\n{rows}"
     )
+
+
+def _keys() -> str:
+    """The keys of the full screen, by where they work."""
+    parts = [
+        "## Keys of the full screen\n\n`F1` shows this list and the one above."
+    ]
+    for where in Where:
+        rows = "".join(
+            f"| `{key.shown}` | {key.summary} |\n" for key in keys_of(where)
+        )
+        parts.append(f"### {where.value}\n\n| key | |\n|---|---|\n{rows}")
+    return "\n\n".join(parts)

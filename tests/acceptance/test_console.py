@@ -309,7 +309,11 @@ class TestCommands:
         path.write_text(json.dumps(kept | {"token": "x"}))
         ended = ben.run("status")
         assert ended.returncode == 1
-        assert "--profile" in ended.stderr
+        assert "zchat forget" in ended.stderr
+        assert "dropped" in ben.done("forget")
+        ben.name += "-2"
+        assert ben.json("status")["user"]["name"] == ben.name
+        assert ben.run("forget", "--profile", "nobody").returncode == 2
 
     def test_two_first_uses_at_once_make_one_identity(
         self, meet: Meet
@@ -459,7 +463,7 @@ class TestChat:
             right.type("/name")
             right.shows("! Type /name NAME...")
             right.type("/nonsense")
-            right.shows("! There is no /nonsense; see /help.")
+            right.shows("! Unknown command /nonsense. See /help.")
             right.type("/p2p nobody-at-all")
             right.shows("! There is nobody called")
             right.type("/quit")
@@ -643,7 +647,7 @@ def test_at_a_terminal(meet: Meet, ann: Client, ending: str) -> None:
     master, slave = pty.openpty()
     before = termios.tcgetattr(slave)
     process = subprocess.Popen(
-        ben.command("chat"),
+        ben.command("chat", "--plain"),
         env=ben.environment | {"TERM": "xterm"},
         stdin=slave,
         stdout=slave,

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zchat.client import Cursors, FileInfo, Message, NoAnswer, Person
-from zchat.client.console import identity, slash, talk, text
+from zchat.client.console import conversation, identity, slash, text
 from zchat.client.console.when import moment
 from zchat.errors import Code, ConfigError, Refused
 
@@ -252,7 +252,9 @@ class TestSlash:
             slash.SLASH_BY_NAME[name].words(rest)
 
     def test_each_is_named_once_and_explained(self) -> None:
-        assert len(slash.SLASH_BY_NAME) == len(slash.SLASHES)
+        names = [each.name for each in slash.SLASHES]
+        names += [each.also for each in slash.SLASHES if each.also]
+        assert sorted(slash.SLASH_BY_NAME) == sorted(names)
         assert all(each.summary.endswith(".") for each in slash.SLASHES)
 
     def test_an_unknown_one_is_told(self) -> None:
@@ -298,7 +300,7 @@ class TestTalk:
         ],
     )
     def test_failures(self, error: Refused | NoAnswer, shown: str) -> None:
-        assert talk.failure(error, NOW) == shown
+        assert conversation.failure(error, NOW) == shown
 
     @pytest.mark.parametrize(
         ("written", "is_id"),
@@ -310,4 +312,4 @@ class TestTalk:
         ],
     )
     def test_ids(self, written: str, is_id: bool) -> None:
-        assert talk.is_id(written) is is_id
+        assert conversation.is_id(written) is is_id

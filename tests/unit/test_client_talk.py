@@ -19,7 +19,7 @@ from zchat.client import (
     Person,
 )
 from zchat.client.connection import Link
-from zchat.client.console import slash, talk, terminal
+from zchat.client.console import conversation, slash, talk, terminal
 from zchat.client.console.seen import Seen
 from zchat.errors import Code, ConfigError, Refused
 
@@ -203,7 +203,7 @@ def test_a_name_means_who_has_it_now() -> None:
     async def work() -> None:
         server = Server(chat_of(1, 1))
         told, _ = talk_with(server)
-        told._people = {"old": "bob", "gone": "eve"}
+        told.people = {"old": "bob", "gone": "eve"}
         server.members = [
             Person(id="new", name="bob"),
             Person(id="old", name="robert"),
@@ -211,7 +211,7 @@ def test_a_name_means_who_has_it_now() -> None:
         assert await told.person("bob") == "new"
         assert await told.person("eve") == "gone"
         server.members = [Person(id="old", name="robert")]
-        told._people = {"old": "bob"}
+        told.people = {"old": "bob"}
         with pytest.raises(ConfigError, match="nobody called"):
             await told.person("bob")
 
@@ -232,7 +232,7 @@ def test_a_name_means_who_has_it_now() -> None:
     ],
 )
 def test_numbers_that_are_typed(text: str, number: int | None) -> None:
-    assert talk.whole_number(text) == number
+    assert conversation.whole_number(text) == number
 
 
 @pytest.mark.parametrize("value", ["\ud800", 2**80, object()])

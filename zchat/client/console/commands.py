@@ -9,32 +9,30 @@ import io
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import click
-from msgspec import Struct
 
 from zchat.client import (
     CaughtUp,
     Client,
     MessageEvent,
     NoAnswer,
-    Start,
 )
-from zchat.client.addresses import DEFAULT_SERVER, rpc_endpoints
+from zchat.client.addresses import DEFAULT_SERVER
+from zchat.client.console.conversation import failure, file_failure
+from zchat.client.console.entry import Entry, Options, entered
 from zchat.client.console.identity import (
     DEFAULT_PROFILE,
     Profile,
-    Taken,
     default_folder,
 )
 from zchat.client.console.slash import dispatch
-from zchat.client.console.talk import Talk, failure, file_failure
+from zchat.client.console.talk import Talk
 from zchat.client.console.terminal import Terminal
 from zchat.client.console.text import (
     clock_time,
@@ -42,26 +40,13 @@ from zchat.client.console.text import (
     json_line,
     message_line,
 )
-from zchat.client.curve import load_keys
-from zchat.errors import Code, ConfigError, Refused, ZchatError
+from zchat.errors import ConfigError, Refused, ZchatError
 
 REFUSED: Final = 1
 WRONG_USAGE: Final = 2
 UNREACHABLE: Final = 3
 INTERRUPTED: Final = 130
 CHAT_ANSWER_SECONDS: Final = 120.0
-
-
-class Options(Struct, frozen=True):
-    """What all commands take."""
-
-    server: str
-    profile: str
-    config_dir: Path
-    name: str | None
-    timeout: float
-    server_key: Path | None = None
-    client_key: Path | None = None
 
 
 _SHARED: Final = (
@@ -193,76 +178,6 @@ def _told(error: ZchatError | OSError) -> int:
     return status
 
 
-@asynccontextmanager
-async def entered(
-    options: Options,
-    *,
-    chat_id: str | None = None,
-    resume: bool = False,
-    listen: bool = False,
-    answer_seconds: float | None = None,
-    on_up: Callable[[], None] = lambda: None,
-    on_down: Callable[[], None] = lambda: None,
-) -> AsyncIterator[Client]:
-    """A client for the kept user, who is made at the first use.
-
-    With `resume`, events begin at the kept cursors, or with what is
-    unread.
-    """
-    servers = rpc_endpoints(options.server)
-    profile = Profile(options.config_dir, options.profile)
-    kept = profile.identity(servers)
-    cursors = (
-        profile.cursors(kept.user_id, chat_id) if kept and resume else None
-    )
-    connect = partial(
-        Client.connect,
-        options.server,
-        cursors=cursors,
-        start=Start.UNREAD if resume else Start.HEAD,
-        listen=resume or listen,
-        answer_seconds=answer_seconds or options.timeout,
-        connect_seconds=options.timeout,
-        keys=load_keys(options.server_key, options.client_key),
-        on_up=on_up,
-        on_down=on_down,
-    )
-    try:
-        client = await connect(
-            token=kept.token if kept else None, name=options.name
-        )
-        if kept is None:
-            client = await _first_use(profile, servers, client, connect)
-    except Refused as refused:
-        if kept is None or refused.code is not Code.UNAUTHORIZED:
-            raise
-        raise Refused(
-            refused.code,
-            f"{options.server} does not know the token kept "
-            f"in {options.config_dir}; give another --profile to begin "
-            "as a new user.",
-        ) from None
-    async with client:
-        yield client
-
-
-async def _first_use(
-    profile: Profile,
-    servers: tuple[str, ...],
-    client: Client,
-    connect: Callable[..., Coroutine[Any, Any, Client]],
-) -> Client:
-    """Keep the new user, unless another program just made one."""
-    try:
-        profile.keep_identity(servers, client.token, client.user_id)
-    except Taken:
-        await client.close()
-        first = profile.identity(servers)
-        assert first is not None
-        return await connect(token=first.token)
-    return client
-
-
 async def chat_id_of(client: Client, chat: str | None) -> str | None:
     """The id of a chat that is given by its id or name."""
     if chat is None:
@@ -280,9 +195,46 @@ async def chat_id_of(client: Client, chat: str | None) -> str | None:
 
 @click.command("chat")
 @click.option("--chat", help="The chat to open: its name or id.")
+@click.option(
+    "--plain",
+    is_flag=True,
+    help="One line after another, for pipes and screen readers.",
+)
+@click.option(
+    "--theme",
+    type=click.Choice(["dark", "light", "terminal"]),
+    help="Colours of the full screen.  [default: as it was left]",
+)
 @console
-async def chat(options: Options, chat: str | None) -> None:
-    """Open the chat in this terminal; /help lists what can be typed."""
+async def chat(
+    options: Options, chat: str | None, plain: bool, theme: str | None
+) -> None:
+    """Open the chat on the whole terminal; F1 lists what can be done.
+
+    Without a terminal, or with --plain, it goes line by line; /help
+    lists what can be typed then.
+    """
+    if plain or not _is_terminal():
+        await _chat_in_lines(options, chat)
+        return
+    from zchat.client.console.app import Console
+
+    program = Console(Entry(options), now, chat, theme)
+    await program.run_async()
+    if program.failure is not None:
+        raise program.failure
+
+
+def _is_terminal() -> bool:
+    """Whether a full screen can be drawn and typed into."""
+    return (
+        sys.stdin.isatty()
+        and sys.stdout.isatty()
+        and os.environ.get("TERM", "dumb") != "dumb"
+    )
+
+
+async def _chat_in_lines(options: Options, chat: str | None) -> None:
     terminal = Terminal()
     async with entered(
         options,
@@ -479,4 +431,27 @@ async def status(options: Options, as_json: bool) -> None:
         click.echo(f"{label:12}  {value}")
 
 
-COMMANDS: tuple[click.Command, ...] = (chat, send, read, chats, status)
+@click.command("forget")
+@console
+async def forget(options: Options) -> None:
+    """Drop the identity that is kept for this server.
+
+    The user stays on the server, but nobody can be that user again.
+    """
+    entry = Entry(options)
+    if not entry.profile.forget(entry.servers):
+        raise ConfigError(
+            f"No identity is kept for {options.server} in profile "
+            f"{options.profile}."
+        )
+    click.echo(f"The identity for {options.server} was dropped.")
+
+
+COMMANDS: tuple[click.Command, ...] = (
+    chat,
+    send,
+    read,
+    chats,
+    status,
+    forget,
+)

@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -15,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from zchat.client import Cursors
+from zchat.client.console.settings import ScreenSettings
 from zchat.errors import ConfigError
 
 FILE_MODE: Final = 0o600
@@ -85,6 +87,28 @@ class Profile:
         """Keep the cursors."""
         path = self._cursors_path(user_id, chat_id)
         self._draft(path, cursors).replace(path)
+
+    def forget(self, servers: Sequence[str]) -> bool:
+        """Drop who we are on these servers; whether there was anything."""
+        paths = [self._token_path(server) for server in servers]
+        found = [path for path in paths if path.exists()]
+        for path in found:
+            path.unlink()
+        return bool(found)
+
+    def screen_settings(self) -> ScreenSettings:
+        """How the full screen was left."""
+        found = self._read(self._folder / "screen.json", ScreenSettings)
+        return found or ScreenSettings()
+
+    def keep_screen_settings(self, settings: ScreenSettings) -> None:
+        """Keep how the full screen looks."""
+        path = self._folder / "screen.json"
+        self._draft(path, settings).replace(path)
+
+    def paste_path(self, now: datetime) -> Path:
+        """A new file for a paste that goes out as one."""
+        return self._folder / f"paste-{now:%Y%m%d-%H%M%S}.txt"
 
     def _token_path(self, server: str) -> Path:
         name = re.sub(r"[^A-Za-z0-9.-]+", "_", server)

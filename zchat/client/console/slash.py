@@ -1,27 +1,37 @@
 """The commands behind a slash: one table, which is also the help."""
 
 from collections.abc import Awaitable, Callable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
 
-from zchat.client.console.talk import HISTORY, Quit, Talk, whole_number
-from zchat.client.console.text import clock_time, harmless, size_text
+from zchat.client.console.conversation import (
+    Conversation,
+    Quit,
+    whole_number,
+)
+from zchat.client.console.text import clock_time, harmless
 from zchat.client.console.when import moment
 from zchat.client.files import short_name
 from zchat.errors import ConfigError
 
+HISTORY: Final = 20
 _MOST_HISTORY: Final = 200
 
 
 class Slash(Struct, frozen=True):
-    """One command; `[…]` may be left out, `…...` takes the whole rest."""
+    """One command; `[…]` may be left out, `…...` takes the whole rest.
+
+    `also` is another name for it.
+    """
 
     name: str
     arguments: tuple[str, ...]
     summary: str
     run: Callable[..., Awaitable[None]]
+    also: str = ""
 
     @property
     def usage(self) -> str:
@@ -42,70 +52,78 @@ class Slash(Struct, frozen=True):
         return words
 
 
-async def dispatch(talk: Talk, line: str) -> None:
-    """Do what was typed behind the slash."""
+async def dispatch(talk: Conversation, line: str) -> None:
+    """Do what was typed behind the slash; raises ConfigError for nonsense."""
     name, _, rest = line.partition(" ")
     slash = SLASH_BY_NAME.get(name.lower())
     if slash is None:
-        raise ConfigError(f"There is no /{name}; see /help.")
+        near = get_close_matches(name.lower(), SLASH_BY_NAME, 1)
+        meant = f"Did you mean /{near[0]}?" if near else "See /help."
+        raise ConfigError(f"Unknown command /{name[:40]}. {meant}")
     await slash.run(talk, *slash.words(rest))
 
 
-async def _help(talk: Talk) -> None:
+async def _help(talk: Conversation) -> None:
     width = max(len(slash.usage) for slash in SLASHES)
-    for slash in SLASHES:
-        talk.show(f"{slash.usage:{width}}  {slash.summary}")
-    talk.show(
-        "Anything else is sent to the open chat; // begins a text "
-        "with a slash."
+    await talk.show_help(
+        [f"{slash.usage:{width}}  {slash.summary}" for slash in SLASHES]
+        + [
+            "Anything else is sent to the open chat; // begins a text "
+            "with a slash."
+        ]
     )
 
 
-async def _quit(talk: Talk) -> None:
+async def _quit(talk: Conversation) -> None:
     raise Quit
 
 
-async def _chats(talk: Talk) -> None:
+async def _chats(talk: Conversation) -> None:
     await talk.list_chats()
 
 
-async def _open(talk: Talk, chat: str) -> None:
+async def _open(talk: Conversation, chat: str) -> None:
     await talk.open(talk.chat_named(chat))
 
 
-async def _p2p(talk: Talk, person: str) -> None:
-    await talk.open(await talk.client.p2p(await talk.person(person)))
+async def _msg(
+    talk: Conversation, person: str, text: str | None = None
+) -> None:
+    chat_id = await talk.client.p2p(await talk.person(person))
+    await talk.open(chat_id)
+    if text is not None:
+        await talk.post(text, chat_id)
 
 
-async def _history(talk: Talk, count: str = str(HISTORY)) -> None:
+async def _history(talk: Conversation, count: str = str(HISTORY)) -> None:
     number = whole_number(count, _MOST_HISTORY)
     if not number:
         raise ConfigError("Type /history with a number from 1 to 200.")
     await talk.show_older(number)
 
 
-async def _comment(talk: Talk, number: str, text: str) -> None:
+async def _comment(talk: Conversation, number: str, text: str) -> None:
     message = await talk.message(number)
     await talk.client.comment(message.id, text)
 
 
-async def _comments(talk: Talk, number: str) -> None:
+async def _comments(talk: Conversation, number: str) -> None:
     message = await talk.message(number)
     talk.show_message(message)
     for comment in await talk.client.comments(message.id, limit=200):
         talk.show_message(comment, "   ")
 
 
-async def _users(talk: Talk) -> None:
+async def _users(talk: Conversation) -> None:
     for user in await talk.client.all_users(talk.chat_id):
         talk.show(f"{harmless(user.name)}  {user.id}")
 
 
-async def _name(talk: Talk, name: str) -> None:
+async def _name(talk: Conversation, name: str) -> None:
     await talk.client.rename(name)
 
 
-async def _status(talk: Talk) -> None:
+async def _status(talk: Conversation) -> None:
     status = await talk.client.status()
     quota = status.user.quota
     talk.show(f"{harmless(status.user.name)}  {status.user.id}")
@@ -119,7 +137,7 @@ async def _status(talk: Talk) -> None:
         talk.show(f"banned until {until}")
 
 
-async def _report(talk: Talk, whom: str, reason: str) -> None:
+async def _report(talk: Conversation, whom: str, reason: str) -> None:
     if whom.startswith("#"):
         message = await talk.message(whom)
         await talk.client.report(
@@ -127,17 +145,17 @@ async def _report(talk: Talk, whom: str, reason: str) -> None:
         )
     else:
         await talk.client.report(await talk.person(whom), reason)
-    talk.show("-- reported --")
+    talk.say("reported")
 
 
-async def _schedule(talk: Talk, when: str, text: str) -> None:
+async def _schedule(talk: Conversation, when: str, text: str) -> None:
     made = await talk.client.schedule(
         text, moment(when, talk.now()), talk.chat_id
     )
-    talk.show(f"-- waits until {clock_time(made.send_at, talk.now())} --")
+    talk.say(f"waits until {clock_time(made.send_at, talk.now())}")
 
 
-async def _scheduled(talk: Talk) -> None:
+async def _scheduled(talk: Conversation) -> None:
     waiting = await talk.client.scheduled()
     talk.listed["scheduled"] = [message.id for message in waiting]
     for number, message in enumerate(waiting, 1):
@@ -150,24 +168,29 @@ async def _scheduled(talk: Talk) -> None:
         )
 
 
-async def _cancel(talk: Talk, number: str) -> None:
+async def _cancel(talk: Conversation, number: str) -> None:
     await talk.client.cancel(talk.numbered("scheduled", number) or number)
-    talk.show("-- cancelled --")
+    talk.say("cancelled")
 
 
-async def _upload(talk: Talk, path: str, text: str = "") -> None:
-    file_id = await talk.client.upload(local(path), talk.chat_id)
-    await talk.client.send(text, talk.chat_id, files=[file_id])
+async def _upload(talk: Conversation, path: str, text: str = "") -> None:
+    found = local(path)
+    if found.is_dir():
+        raise ConfigError(f"{path!r} is a folder. Name one file in it.")
+    with found.open("rb"):
+        pass
+    await talk.post(text, talk.chat_id, [str(found)])
 
 
-async def _download(talk: Talk, number: str, folder: str = ".") -> None:
+async def _download(
+    talk: Conversation, number: str, folder: str = "."
+) -> None:
     message = await talk.message(number)
     if not message.files:
         raise ConfigError(f"There is no file on #{message.seq}.")
     for file in message.files:
         path = free_path(local(folder), file.name)
-        size = await talk.client.download_to(file.file_id, path)
-        talk.show(f"-- {harmless(str(path))}, {size_text(size)} --")
+        await talk.save(file, path)
 
 
 def local(path: str) -> Path:
@@ -194,45 +217,43 @@ def free_path(folder: Path, name: str) -> Path:
     return path
 
 
-async def _group(talk: Talk, name: str) -> None:
+async def _group(talk: Conversation, name: str) -> None:
     await talk.open(await talk.client.create_chat(name))
 
 
-async def _rename(talk: Talk, name: str) -> None:
+async def _rename(talk: Conversation, name: str) -> None:
     await talk.client.rename_chat(talk.chat_id, name)
 
 
-async def _invite(talk: Talk, person: str) -> None:
+async def _invite(talk: Conversation, person: str) -> None:
     await talk.client.invite(talk.chat_id, await talk.person(person))
 
 
-async def _remove(talk: Talk, person: str) -> None:
+async def _remove(talk: Conversation, person: str) -> None:
     await talk.client.remove(talk.chat_id, await talk.person(person))
 
 
-async def _exit(talk: Talk) -> None:
+async def _leave(talk: Conversation) -> None:
     left = talk.chat_id
     await talk.client.exit(left)
     talk.came_out(left)
     if left == talk.client.chat_default:
-        talk.show(
-            "-- you left the common chat; start `zchat chat` again to "
-            "come back, or /open another --"
+        talk.say(
+            "you left the common chat; start `zchat chat` again to "
+            "come back, or /open another"
         )
 
 
-async def _link(talk: Talk, uses: str | None = None) -> None:
+async def _link(talk: Conversation, uses: str | None = None) -> None:
     most = None if uses is None else whole_number(uses)
     if uses is not None and not most:
         raise ConfigError("Type /link with the number of uses.")
     made = await talk.client.invite_link(talk.chat_id, max_uses=most)
-    talk.show(
-        f"-- {harmless(made.link)} (until "
-        f"{clock_time(made.expires_at, talk.now())}) --"
-    )
+    until = clock_time(made.expires_at, talk.now())
+    talk.say(f"{harmless(made.link)} (until {until})")
 
 
-async def _links(talk: Talk) -> None:
+async def _links(talk: Conversation) -> None:
     links = await talk.client.invite_links(talk.chat_id)
     talk.listed["links"] = [link.link_id for link in links]
     for number, link in enumerate(links, 1):
@@ -243,21 +264,21 @@ async def _links(talk: Talk) -> None:
         )
 
 
-async def _revoke(talk: Talk, link: str) -> None:
+async def _revoke(talk: Conversation, link: str) -> None:
     await talk.client.revoke_link(talk.numbered("links", link) or link)
-    talk.show("-- revoked --")
+    talk.say("revoked")
 
 
-async def _join(talk: Talk, link: str) -> None:
+async def _join(talk: Conversation, link: str) -> None:
     joined = await talk.client.join(link)
-    talk.show(
-        "-- you are in; see /chats --"
+    talk.say(
+        "you are in; see /chats"
         if joined.state == "member"
-        else "-- asked; the owner has to let you in --"
+        else "asked; the owner has to let you in"
     )
 
 
-async def _requests(talk: Talk) -> None:
+async def _requests(talk: Conversation) -> None:
     requests = await talk.client.join_requests(talk.chat_id)
     talk.listed["requests"] = [request.user.id for request in requests]
     for number, request in enumerate(requests, 1):
@@ -266,10 +287,10 @@ async def _requests(talk: Talk) -> None:
             f"{clock_time(request.created, talk.now())}"
         )
     if not requests:
-        talk.show("-- nobody waits --")
+        talk.say("nobody waits")
 
 
-async def _asker(talk: Talk, text: str) -> str:
+async def _asker(talk: Conversation, text: str) -> str:
     """The id of who waits: a number of /requests, a name or an id."""
     number = talk.numbered("requests", text)
     if number is not None:
@@ -280,18 +301,24 @@ async def _asker(talk: Talk, text: str) -> str:
     raise ConfigError(f"Nobody called {text!r} waits; see /requests.")
 
 
-async def _approve(talk: Talk, who: str) -> None:
+async def _approve(talk: Conversation, who: str) -> None:
     await talk.client.approve(talk.chat_id, await _asker(talk, who))
 
 
-async def _deny(talk: Talk, who: str) -> None:
+async def _deny(talk: Conversation, who: str) -> None:
     await talk.client.deny(talk.chat_id, await _asker(talk, who))
 
 
 SLASHES: Final[tuple[Slash, ...]] = (
     Slash("chats", (), "List your chats.", _chats),
     Slash("open", ("CHAT",), "Open a chat by its number or name.", _open),
-    Slash("p2p", ("USER",), "Open the private chat with a user.", _p2p),
+    Slash(
+        "msg",
+        ("USER", "[TEXT...]"),
+        "Open the private chat with a user, and say something.",
+        _msg,
+        "p2p",
+    ),
     Slash("history", ("[COUNT]",), "Show older messages.", _history),
     Slash(
         "comment", ("#NUMBER", "TEXT..."), "Comment on a message.", _comment
@@ -332,9 +359,14 @@ SLASHES: Final[tuple[Slash, ...]] = (
     Slash("requests", (), "List who asks to come in.", _requests),
     Slash("approve", ("USER|NUMBER",), "Let somebody in.", _approve),
     Slash("deny", ("USER|NUMBER",), "Turn somebody away.", _deny),
-    Slash("exit", (), "Leave this chat.", _exit),
+    Slash("leave", (), "Leave this chat.", _leave, "exit"),
     Slash("help", (), "Show this list.", _help),
     Slash("quit", (), "Close the program.", _quit),
 )
 
-SLASH_BY_NAME: Final = {slash.name: slash for slash in SLASHES}
+SLASH_BY_NAME: Final = {
+    name: slash
+    for slash in SLASHES
+    for name in (slash.name, slash.also)
+    if name
+}
