@@ -17,6 +17,7 @@ from zchat.gateway.limits import Limits
 from zchat.gateway.messages import Request, Response
 from zchat.gateway.server import MEMORY_BYTES, HttpServer
 from zchat.gateway.site import Handler
+from zchat.tls import Certificate
 
 HOST = "127.0.0.1"
 UPLOAD_LIMIT = 5 * 1024 * 1024
@@ -177,6 +178,7 @@ class Served:
         limits: Limits,
         handle: Handler | None,
         memory_bytes: int = MEMORY_BYTES,
+        certificate: Certificate | None = None,
     ) -> None:
         self.clock = Clock()
         self.seen: list[Request] = []
@@ -189,6 +191,7 @@ class Served:
         self._upload_gate.set()
         self._limits = limits
         self._memory_bytes = memory_bytes
+        self._certificate = certificate
         self._handle = handle or self.handle
         self._routes: dict[str, Callable[[Request], Any]] = {
             "/wait": self._wait,
@@ -225,7 +228,10 @@ class Served:
                 ),
             )
             self.port = await self.server.start(
-                HOST, 0, ["https://chat.example"]
+                HOST,
+                0,
+                ["https://chat.example"],
+                certificate=self._certificate,
             )
             ready.set()
 
@@ -331,9 +337,10 @@ def serving(
     limits: Limits | None = None,
     handle: Handler | None = None,
     memory_bytes: int = MEMORY_BYTES,
+    certificate: Certificate | None = None,
 ) -> Iterator[Served]:
     """A server on a port that the system chose, stopped at the end."""
-    served = Served(limits or Limits(), handle, memory_bytes)
+    served = Served(limits or Limits(), handle, memory_bytes, certificate)
     served.start()
     try:
         yield served

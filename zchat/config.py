@@ -6,13 +6,13 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from hashlib import sha256
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
 
 from zchat.errors import ConfigError
+from zchat.listening import LOCAL_HOST_BY_WILDCARD, is_loopback
 from zchat.model import Rules
 from zchat.options import (
     LONGEST_IPC_PATH_BYTES,
@@ -60,6 +60,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     client_key: str | None
     allow_origin: tuple[str, ...]
     allow_host: tuple[str, ...]
+    tls_cert: str | None
+    tls_key: str | None
     http_memory: int
     rpc_memory: int
     store: str
@@ -286,14 +288,9 @@ def endpoint_after(rpc: str) -> str:
 
 def reachable(endpoint: str) -> str:
     """An endpoint to connect to for one that a broker binds."""
-    for wildcard, host in (
-        ("tcp://*:", "127.0.0.1"),
-        ("tcp://0.0.0.0:", "127.0.0.1"),
-        ("tcp://[::]:", "[::1]"),
-    ):
-        if endpoint.startswith(wildcard):
-            return f"tcp://{host}:{endpoint.removeprefix(wildcard)}"
-    return endpoint
+    host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
+    local = LOCAL_HOST_BY_WILDCARD.get(host)
+    return endpoint if local is None else f"tcp://{local}:{port}"
 
 
 def binds(command: str, values: Mapping[str, Any]) -> dict[str, str]:
@@ -322,6 +319,8 @@ def check_keys(values: Mapping[str, Any]) -> None:
     for name, other in (
         ("curve_any", "curve_keys"),
         ("client_key", "server_key"),
+        ("tls_cert", "tls_key"),
+        ("tls_key", "tls_cert"),
     ):
         if values[name] and not values[other]:
             raise ConfigError(
@@ -340,7 +339,7 @@ def check_reach(
         return
     for name, endpoint in binds(command, values).items():
         setting, flags = _ENCRYPTED_BY[name]
-        if is_loopback(endpoint) or values.get(setting):
+        if is_local(endpoint) or values[setting]:
             continue
         place = given.get(name) or given["host"]
         raise ConfigError(
@@ -357,15 +356,10 @@ _ENCRYPTED_BY: Final = {
 }
 
 
-def is_loopback(endpoint: str) -> bool:
+def is_local(endpoint: str) -> bool:
     """Whether only this machine can connect to the endpoint."""
-    if endpoint.startswith("ipc://"):
-        return True
     host = endpoint.removeprefix("tcp://").rpartition(":")[0]
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+    return endpoint.startswith("ipc://") or is_loopback(host)
 
 
 def arguments(settings: Settings, command: str) -> list[str]:

@@ -375,6 +375,19 @@ OPTIONS: Final = (
         "repeated.",
     ),
     Option(
+        name="tls-cert",
+        placeholder="FILE",
+        kind=PATH,
+        meaning="Certificate of HTTP as PEM, with its chain: HTTP becomes "
+        "HTTPS. Read again when the file changes.",
+    ),
+    Option(
+        name="tls-key",
+        placeholder="FILE",
+        kind=PATH,
+        meaning="Private key of --tls-cert as PEM, without a password.",
+    ),
+    Option(
         name="http-memory",
         placeholder="BYTES",
         kind=whole(16 * 1024 * 1024, 2**40),

@@ -103,6 +103,8 @@ class TestDefaults:
             client_key=None,
             allow_origin=(),
             allow_host=(),
+            tls_cert=None,
+            tls_key=None,
             http_memory=268435456,
             rpc_memory=268435456,
             store="zchat.db",

@@ -2,7 +2,8 @@
 
 import pytest
 
-from zchat.gateway.access import AccessPolicy, is_loopback
+from zchat.gateway.access import AccessPolicy
+from zchat.listening import is_loopback
 
 LOCAL = AccessPolicy("127.0.0.1", 8000, ["https://chat.example"])
 OPEN = AccessPolicy("0.0.0.0", 8000)

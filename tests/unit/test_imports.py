@@ -35,6 +35,8 @@ ARROWS = {
         "config",
         "logs",
         "certificates",
+        "tls",
+        "listening",
     },
     "operator": {
         "client.console",
@@ -43,13 +45,13 @@ ARROWS = {
         "config",
         "certificates",
     },
-    "gateway": {"client", "config", "logs"},
+    "gateway": {"client", "config", "logs", "tls", "listening"},
     "client.console": {"client"},
-    "client": {"client.session", "rpc", "certificates"},
+    "client": {"client.session", "rpc", "certificates", "listening"},
     "client.session": {"rpc"},
     "chat": {"rpc", "model", "queries"},
     "storage": {"model", "queries"},
-    "config": {"model", "options"},
+    "config": {"model", "options", "listening"},
     "queries": {"model"},
     "rpc": set(),
     "model": set(),
@@ -57,6 +59,8 @@ ARROWS = {
     "logs": set(),
     "errors": set(),
     "certificates": set(),
+    "listening": set(),
+    "tls": set(),
 }
 """A room to those it imports; what they import, it may import too."""
 

@@ -4,11 +4,11 @@ import re
 from typing import Final
 
 from zchat.errors import ConfigError
+from zchat.listening import LOCAL_HOST_BY_WILDCARD
 
 DEFAULT_SERVER: Final = "127.0.0.1"
 RPC_PORT: Final = 8001
 _NOT_IN_HOSTS: Final = re.compile(r"[/\s]")
-_WILDCARDS: Final = ("*", "0.0.0.0", "[::]", "::")
 
 
 def rpc_endpoints(servers: str) -> tuple[str, ...]:
@@ -64,7 +64,7 @@ def events_endpoint(told: str, reached: str) -> str:
     if not told.startswith("tcp://"):
         return told
     host, port = _host_and_port(told.removeprefix("tcp://"))
-    if host not in _WILDCARDS:
+    if host not in LOCAL_HOST_BY_WILDCARD:
         return told
     if not reached.startswith("tcp://"):
         return f"tcp://{DEFAULT_SERVER}:{port}"

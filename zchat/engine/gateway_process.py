@@ -12,13 +12,14 @@ import structlog
 from zchat.certificates import CurveKeys
 from zchat.config import GATEWAY_KEYS, HTTP_SOCKET, Settings, arguments
 from zchat.errors import ConfigError
+from zchat.listening import tcp_listener
+from zchat.tls import certificate
 
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 30.0
 STEADY_SECONDS: Final = 10.0
 """Who ran so long had started well: the pause after it is the first."""
 STOP_SECONDS: Final = 5.0
-BACKLOG: Final = 1_024
 
 log = structlog.get_logger()
 
@@ -52,6 +53,7 @@ class GatewayProcess:
         self, settings: Settings, keys: CurveKeys | None = None
     ) -> None:
         self._keys = keys
+        certificate(settings.tls_cert, settings.tls_key)
         self._listener = _listening(settings.host, settings.port)
         self._command = [
             sys.executable,
@@ -149,11 +151,8 @@ class GatewayProcess:
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server(
-            (host, port), family=family, backlog=BACKLOG
-        )
+        return tcp_listener(host, port)
     except OSError as error:
         raise ConfigError(
             f"cannot listen on {host}:{port}: "

@@ -13,7 +13,8 @@ RPC_BY_DEFAULT = "tcp://127.0.0.1:8001"
 def greeting(settings: Settings) -> str:
     """Where everything is, and what to type next."""
     rpc, events = reachable(settings.rpc), reachable(settings.events)
-    http = f"http://{settings.host}:{settings.port}"
+    scheme = "http" if settings.tls_cert is None else "https"
+    http = f"{scheme}://{settings.host}:{settings.port}"
     server = "" if rpc == RPC_BY_DEFAULT else f" --server {rpc}"
     places = [
         f"  Open    {http}/",

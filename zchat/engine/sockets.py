@@ -3,7 +3,6 @@
 Each option answers a trap of docs/explanation/zeromq-traps.md.
 """
 
-import resource
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -12,10 +11,10 @@ import zmq
 
 from zchat.engine.curve import encrypt
 from zchat.errors import ConfigError
+from zchat.listening import BACKLOG, claim_descriptors
 from zchat.rpc import REQUEST_BYTES, TOPIC_LIMIT_BYTES
 
 HANDSHAKE_MILLISECONDS: Final = 5_000
-BACKLOG: Final = 1_024
 LINGER_MILLISECONDS: Final = 1_000
 ANSWERS_WAITING: Final = 16
 EVENTS_WAITING: Final = 10_000
@@ -30,9 +29,7 @@ _HANDSHAKE_BYTES: Final = 1_024
 
 def context() -> "zmq.Context[zmq.Socket[bytes]]":
     """A context for as many connections as the system lets us have."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    claim_descriptors()
     made: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     made.set(zmq.MAX_SOCKETS, min(MAX_SOCKETS, made.get(zmq.SOCKET_LIMIT)))
     return made

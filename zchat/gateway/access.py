@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from zchat.errors import Code
 from zchat.gateway.messages import Fields, Headers, Response, problem
+from zchat.listening import is_loopback
 
 _AUTHORITY: Final = re.compile(
     rb"(?P<name>[0-9A-Za-z._~-]+|\[[0-9A-Fa-f:.]+\])(?P<port>:[0-9]{0,5})?"
@@ -177,16 +178,6 @@ class AccessPolicy:
 
     def _is_allowed(self, origin: bytes) -> bool:
         return origin.lower() in self._allowed
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach what is bound to `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _is_address(name: bytes) -> bool:

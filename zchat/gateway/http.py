@@ -68,7 +68,7 @@ class Connection(asyncio.Protocol):
             Do.PAUSE_READING: made.pause_reading,
             Do.RESUME_READING: made.resume_reading,
             Do.YIELD: self._yield,
-            Do.SHUT_DOWN: made.write_eof,
+            Do.SHUT_DOWN: self._shut_down,
             Do.CLOSE: made.close,
             Do.ABORT: made.abort,
         }
@@ -93,7 +93,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         is_open = self._state.shut_down(self._clock())
         self._run()
-        return is_open
+        return is_open and self._transport.can_write_eof()
 
     def pause_writing(self) -> None:
         self._is_blocked = True
@@ -155,6 +155,13 @@ class Connection(asyncio.Protocol):
     def _resume(self) -> None:
         self._state.resume(self._clock())
         self._run()
+
+    def _shut_down(self) -> None:
+        """TLS has no half of a connection: there the client closes, or
+        the deadline passes.
+        """
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
 
     def _new_body(self, length: int | None) -> StreamedBody:
         return StreamedBody(length, self._want_body)

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import resource
 import signal
 import socket
 import stat
@@ -22,7 +21,9 @@ from zchat.gateway.app import Gateway
 from zchat.gateway.limits import Limits
 from zchat.gateway.messages import Request
 from zchat.gateway.server import HttpServer
+from zchat.listening import claim_descriptors
 from zchat.options import endpoints_in
+from zchat.tls import Certificate, certificate
 
 ANSWER_SECONDS: Final = 10.0
 GRACE_SECONDS: Final = 4.0
@@ -58,6 +59,7 @@ async def _serve(settings: Settings) -> int:
     _stop_with_parent(stopped)
     try:
         keys = _keys(settings)
+        tls = certificate(settings.tls_cert, settings.tls_key)
     except ConfigError as error:
         print(f"zchat: {error}", file=sys.stderr, flush=True)
         return _WRONG_START
@@ -83,7 +85,7 @@ async def _serve(settings: Settings) -> int:
     )
     gateway.watch(server)
     try:
-        if not await _listens(server, settings):
+        if not await _listens(server, settings, tls):
             return _CANNOT_LISTEN
         await stopped.wait()
         log.info("stopping", connections=server.connections)
@@ -106,7 +108,9 @@ def _keys(settings: Settings) -> CurveKeys | None:
     return load_keys(settings.server_key, settings.client_key)
 
 
-async def _listens(server: HttpServer, settings: Settings) -> bool:
+async def _listens(
+    server: HttpServer, settings: Settings, tls: Certificate | None
+) -> bool:
     """Whether the server could be started."""
     try:
         await server.start(
@@ -115,6 +119,7 @@ async def _listens(server: HttpServer, settings: Settings) -> bool:
             settings.allow_origin,
             settings.allow_host,
             _inherited_socket(),
+            tls,
         )
     except OSError as error:
         log.error(
@@ -203,10 +208,8 @@ def shares(descriptors: int) -> Shares:
 
 def _claim_descriptors() -> Shares:
     """Raise the limit on descriptors as far as it goes, and divide it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return shares(hard if hard > 0 else _OWN_DESCRIPTORS)
+    limit = claim_descriptors()
+    return shares(limit if limit > 0 else _OWN_DESCRIPTORS)
 
 
 class Observe:

@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from zchat.gateway.access import AccessPolicy, is_loopback
+from zchat.gateway.access import AccessPolicy
 from zchat.gateway.budget import Budget
 from zchat.gateway.heads import usual_fields_at
 from zchat.gateway.http import Connection
@@ -16,9 +16,10 @@ from zchat.gateway.limits import DEFAULT_LIMITS, Limits
 from zchat.gateway.messages import Request
 from zchat.gateway.reader import UploadLimit
 from zchat.gateway.site import Handler, Observer, Site
+from zchat.listening import BACKLOG, is_loopback, tcp_listener
+from zchat.tls import Certificate
 
 SWEEP_SECONDS: Final = 1.0
-_BACKLOG: Final = 1024
 _REFUSALS: Final = 64
 MEMORY_BYTES: Final = 256 * 1024 * 1024
 
@@ -69,6 +70,7 @@ class HttpServer:
         self._empty = asyncio.Event()
         self._empty.set()
         self._listener: asyncio.Server | None = None
+        self._certificate: Certificate | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -97,28 +99,42 @@ class HttpServer:
         allowed_origins: Iterable[str] = (),
         allowed_hosts: Iterable[str] = (),
         listening: socket.socket | None = None,
+        certificate: Certificate | None = None,
     ) -> int:
         """Listen, on a socket that listens already if there is one.
 
-        Returns the port, which the system chose if 0.
+        With a certificate it speaks TLS. Returns the port, which the
+        system chose if 0; raises OSError.
         """
+        self._certificate = certificate
         if listening is None:
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            listening = socket.create_server(
-                (host, port), family=family, backlog=_BACKLOG
-            )
+            listening = tcp_listener(host, port)
         self._listener = await asyncio.get_running_loop().create_server(
             lambda: Connection(self.site, self, self.clock),
             sock=listening,
-            backlog=_BACKLOG,
+            backlog=BACKLOG,
+            ssl=None if certificate is None else certificate.context,
+            ssl_handshake_timeout=self._handshake_seconds(certificate),
         )
         bound: int = self._listener.sockets[0].getsockname()[1]
         names = [*allowed_hosts]
         if not is_loopback(host):
             names += _own_names()
-        self.site.access = AccessPolicy(host, bound, allowed_origins, names)
+        self.site.access = AccessPolicy(
+            host,
+            bound,
+            allowed_origins,
+            names,
+            "http" if certificate is None else "https",
+        )
         self._tick()
         return bound
+
+    def _handshake_seconds(
+        self, certificate: Certificate | None
+    ) -> float | None:
+        """A handshake may take as long as a head."""
+        return None if certificate is None else self._limits.head_seconds
 
     def admit(self, connection: Connection) -> bool:
         """Count a new connection; False when there are too many.
@@ -164,6 +180,8 @@ class HttpServer:
     def sweep(self) -> None:
         """Expire the connections whose deadlines have passed."""
         self.site.usual_fields = usual_fields_at(self._wall_clock())
+        if self._certificate is not None:
+            self._certificate.refresh()
         now = self.clock()
         for connection in self.open_connections():
             if connection.is_overdue(now):
