@@ -262,6 +262,8 @@ class Model:
                 raise No("conflict")
             assert outcome == known[1]
             return
+        if (who, idempotency_key or "") in self.plan_keys:
+            raise No("conflict")
         chat = self.judged(who, place, comment_on)
         self.spend(who, chat)
         assert not isinstance(outcome, Refused), outcome.message
@@ -469,6 +471,8 @@ class Model:
                 raise No("conflict")
             assert outcome == known[1]
             return
+        if (who, idempotency_key or "") in self.keys:
+            raise No("conflict")
         self.judged(who, chat_id)
         pending = [
             plan

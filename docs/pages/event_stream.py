@@ -80,7 +80,7 @@ async function listen() {{
 }}
 ```
 """
-_HIDDEN: Final = ("head", "key_changed")
+_HIDDEN: Final = ("head", "inbox_head", "key_changed")
 
 
 def event_stream_section() -> str:

@@ -16,7 +16,7 @@ travel, how they are sealed, and how a client misses none stands in
 
 An event is a map with its name under `event`, and the fields below. Over HTTP
 the same maps come as JSON from [`GET /events`](http.md#get-events), but for
-`head` and `key_changed`, which the gateway handles.
+`head`, `inbox_head` and `key_changed`, which the gateway handles.
 
 """
 PLACES: Final = (

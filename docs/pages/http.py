@@ -108,7 +108,7 @@ def _fields(method: Method, route: Route) -> list[tuple[str, str]]:
     token = TOKEN if method.names_token else field_of.get(TOKEN)
     rows = [(token, "token")] if token else []
     for field in fields_of(method.params, PARAMETERS):
-        if field.name == TOKEN or (
+        if field.name in (TOKEN, *route.fixed) or (
             route.raw and field.name in ("size", "offset", "length")
         ):
             continue

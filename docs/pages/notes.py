@@ -176,6 +176,7 @@ RESULTS: Final[Mapping[str, str]] = {
     "Sync.chats": "All of yours, the common chat first.",
     "history": "The one chat that was asked for.",
     "Message.author": "Who wrote it, under the present name.",
+    "FoundMessage.author": "Who wrote it, under the present name.",
     "text": "What was written.",
     "is_comment_on": "The id of the message it comments on, or null.",
     "comments": "How many comments it has.",

@@ -37,14 +37,15 @@ TOLD_ELSEWHERE = {
     "mentioned",
     "owner_changed",
     "role_changed",
-    "seen",
     "settings_changed",
     "typing",
 }
 """Events of methods that have plays of their own."""
 
 VALUES = {
-    "text": "x",
+    "text": "xx",
+    "emoji": "+",
+    "after": 0,
     "message_id": NOWHERE,
     "chat_id": NOWHERE,
     "seq": 1,
@@ -190,6 +191,8 @@ def test_what_only_reads_changes_nothing(world: World) -> None:
         ("history", {"chat_id": world.common}),
         ("unread", {}),
         ("comments", {"message_id": sent.id}),
+        ("changes", {"chat_id": world.common, "after": 0}),
+        ("search", {"text": "xx"}),
         ("scheduled", {}),
         ("users", {"chat_id": world.common}),
         ("download", {"file_id": file_id}),

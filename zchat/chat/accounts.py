@@ -8,7 +8,14 @@ from zchat.chat.expiry import NOTHING_EARLIER, Earlier, load_earlier
 from zchat.chat.jobs import NoParams, Progress
 from zchat.chat.memberships import enter, person, refuse_to_return_yet
 from zchat.chat.moderation import banned_until, quota_of
-from zchat.chat.names import kept_name, name_key, problem_of, skeleton
+from zchat.chat.names import (
+    BY_LOOKS,
+    BY_NAME,
+    kept_name,
+    name_key,
+    problem_of,
+    skeleton,
+)
 from zchat.chat.paces import Pace
 from zchat.chat.phases import Reading, StaleRead, Turn, View, Writing
 from zchat.chat.rules import reads, writes
@@ -33,8 +40,6 @@ from zchat.rpc import (
 from zchat.rpc.credentials import token_hash
 from zchat.rpc.sealing import SECRET_BYTES
 
-BY_NAME: Final = 1
-BY_LOOKS: Final = 2
 NAMES_PAGE: Final = 200
 
 

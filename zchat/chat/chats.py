@@ -21,9 +21,10 @@ from zchat.chat.memberships import (
     title_for,
     wire_name,
 )
-from zchat.chat.messages import PAGE_BYTES, newest, shown, size_of
+from zchat.chat.messages import PAGE_BYTES, newest, size_of
 from zchat.chat.moderation import refuse_banned
 from zchat.chat.phases import Reading, View, Writing
+from zchat.chat.rendering import shown
 from zchat.chat.rules import reads, writes
 from zchat.chat.subjects import Subject
 from zchat.chat.times_seen import is_online

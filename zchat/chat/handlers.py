@@ -2,6 +2,7 @@
 
 from zchat.chat import (
     accounts,
+    changes,
     chats,
     files,
     groups,
@@ -9,14 +10,21 @@ from zchat.chat import (
     messages,
     moderation,
     operators,
+    own_account,
     reading,
     schedule,
+    search,
     sync,
+    typing,
 )
 from zchat.chat.rules import READING, WRITING, Rule
 
 SUBJECTS = (
     accounts,
+    typing,
+    search,
+    own_account,
+    changes,
     chats,
     files,
     groups,

@@ -7,8 +7,17 @@ import msgspec
 
 from zchat.chat.errors import no_chat, no_message
 from zchat.chat.expiry import visible_after
+from zchat.chat.keys import (
+    BY_KEY,
+    load_key,
+    other_content,
+    refuse_used,
+    text_hash,
+)
+from zchat.chat.mentions import load_mentioned, mention, mentioned_in
 from zchat.chat.moderation import refuse_banned, spend_quota
 from zchat.chat.phases import Reading, Turn, View, Writing
+from zchat.chat.rendering import files_of, kept, shown
 from zchat.chat.rules import reads, writes
 from zchat.chat.subjects import Counted, Subject
 from zchat.errors import Code, Refused
@@ -32,10 +41,8 @@ from zchat.rpc import PAGE_LIMIT, results
 from zchat.rpc import params as given
 from zchat.rpc.filetypes import file_type
 
-BY_KEY: Final = 0
 NEWEST: Final = 2**53
 PAGE_BYTES: Final = 262_144
-_decode_files = msgspec.json.Decoder(list[results.FileInfo]).decode
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,9 +63,9 @@ async def send(
 ) -> results.Sent:
     "Send a message to a chat, by default the common one."
     draft = draft_of(work, caller_id, params)
-    await load_draft(work, draft)
+    everybody = await load_draft(work, draft)
     turn = await work.turn()
-    return deliver(turn, draft)
+    return deliver(turn, draft, everybody)
 
 
 @writes("comment")
@@ -83,11 +90,11 @@ async def comment(
         comment_on=target_id,
         key=params.idempotency_key,
     )
-    await load_draft(work, draft)
+    everybody = await load_draft(work, draft)
     turn = await work.turn()
     if not repeats and not turn.is_member(draft.chat_id, caller_id):
         raise no_message()
-    return deliver(turn, draft)
+    return deliver(turn, draft, everybody)
 
 
 def draft_of(
@@ -104,11 +111,13 @@ def draft_of(
     )
 
 
-async def load_draft(work: Reading, draft: Draft) -> None:
-    """Load what `deliver` looks at."""
+async def load_draft(work: Reading, draft: Draft) -> list[str]:
+    """Load what `deliver` looks at; who is everybody, where that counts."""
     await work.load_each(rows_of(draft))
-    if draft.key is not None:
-        await work.load_unique(MESSAGES, BY_KEY, (draft.author_id, draft.key))
+    await load_key(work, draft.author_id, draft.key)
+    return await load_mentioned(
+        work, draft.chat_id, draft.author_id, draft.text
+    )
 
 
 def rows_of(draft: Draft) -> list[tuple[Table[Any], Any]]:
@@ -123,8 +132,12 @@ def rows_of(draft: Draft) -> list[tuple[Table[Any], Any]]:
     return rows
 
 
-def deliver(turn: Turn, draft: Draft) -> results.Sent:
-    """Check and append a loaded draft, or answer its repeat."""
+def deliver(turn: Turn, draft: Draft, everybody: list[str]) -> results.Sent:
+    """Check and append a loaded draft, or answer its repeat.
+
+    `everybody` is what `load_mentioned` returned for its text.
+    """
+    refuse_used(turn, draft.author_id, draft.key, within=MESSAGES)
     if draft.key is not None:
         earlier = turn.get_unique(
             MESSAGES, BY_KEY, (draft.author_id, draft.key)
@@ -136,17 +149,22 @@ def deliver(turn: Turn, draft: Draft) -> results.Sent:
     chat, target, files = check_draft(turn, author, draft)
     if chat.kind == COMMON:
         spend_quota(turn, author)
-    return _append(turn, chat, author, draft, target, files)
+    mentioned = mentioned_in(turn, chat, author.id, draft.text, everybody)
+    return _append(turn, chat, author, draft, target, files, mentioned)
 
 
 def _repeated(earlier: Message, draft: Draft) -> results.Sent:
-    """The first answer again, where the content is the same."""
+    """The first answer again, where the content is the same.
+
+    Of a deleted message nothing is kept that its content could be
+    compared with; it is not sent again.
+    """
     same = (
         earlier.chat_id == draft.chat_id
-        and earlier.text == draft.text
         and earlier.is_comment_on == draft.comment_on
-        and tuple(f.file_id for f in files_of(earlier)) == draft.file_ids
     )
+    if earlier.deleted is None:
+        same = same and _has_content_of(earlier, draft)
     if not same:
         raise other_content()
     return results.Sent(
@@ -157,13 +175,13 @@ def _repeated(earlier: Message, draft: Draft) -> results.Sent:
     )
 
 
-def other_content() -> Refused:
-    """A key was used again for something else."""
-    return Refused(
-        Code.CONFLICT,
-        "This idempotency_key was used for other content. Use a new one.",
-        field="idempotency_key",
-    )
+def _has_content_of(earlier: Message, draft: Draft) -> bool:
+    """Whether the message was sent with what the draft holds."""
+    if tuple(f.file_id for f in files_of(earlier)) != draft.file_ids:
+        return False
+    if earlier.sent_hash is not None:
+        return earlier.sent_hash == text_hash(draft.text)
+    return earlier.text == draft.text
 
 
 def check_draft(
@@ -174,19 +192,24 @@ def check_draft(
     if found is None:
         raise no_chat()
     refuse_banned(view, author)
-    if len(draft.text) > view.rules.max_text:
-        raise Refused(
-            Code.TOO_LARGE,
-            f"The text has {len(draft.text)} characters; "
-            f"{view.rules.max_text} are allowed.",
-            limit=view.rules.max_text,
-            field="text",
-        )
+    check_text(view, draft.text)
     return (
         found.chat,
         _target(view, found, draft.comment_on),
         [_attachable(view, draft, id) for id in draft.file_ids],
     )
+
+
+def check_text(view: View, text: str) -> None:
+    """Refuse a text that is too long."""
+    if len(text) > view.rules.max_text:
+        raise Refused(
+            Code.TOO_LARGE,
+            f"The text has {len(text)} characters; "
+            f"{view.rules.max_text} are allowed.",
+            limit=view.rules.max_text,
+            field="text",
+        )
 
 
 def _target(
@@ -238,6 +261,7 @@ def _append(
     draft: Draft,
     target: Message | None,
     files: Sequence[StoredFile],
+    mentioned: list[str],
 ) -> results.Sent:
     """The message takes the chat's next seq."""
     seq = chat.head + 1
@@ -252,7 +276,7 @@ def _append(
         )
         for file in files
     ]
-    turn.put(
+    message = turn.put(
         MESSAGES,
         Message(
             id=message_id,
@@ -263,12 +287,12 @@ def _append(
             text=draft.text,
             is_comment_on=draft.comment_on,
             comments=0,
-            files=msgspec.json.encode(infos).decode() if infos else None,
+            files=kept(infos),
             idempotency_key=draft.key,
             revision=0,
             edited=None,
             deleted=None,
-            mentions=None,
+            mentions=kept(mentioned),
             reactions=None,
             sent_hash=None,
         ),
@@ -290,29 +314,12 @@ def _append(
             is_comment_on=draft.comment_on,
             comments=0,
             files=infos,
+            mentions=mentioned,
         ),
     )
+    mention(turn, message)
     return results.Sent(
         id=message_id, seq=seq, chat_id=chat.id, created=turn.now_text
-    )
-
-
-def files_of(message: Message) -> list[results.FileInfo]:
-    """What is attached to a message."""
-    return _decode_files(message.files) if message.files else []
-
-
-def shown(message: AuthoredMessage) -> results.Message:
-    """The message as it is answered."""
-    return results.Message(
-        id=message.id,
-        seq=message.seq,
-        created=time_text(message.created),
-        author=results.Person(id=message.author_id, name=message.author_name),
-        text=message.text,
-        is_comment_on=message.is_comment_on,
-        comments=message.comments,
-        files=files_of(message),
     )
 
 

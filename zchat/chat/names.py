@@ -21,6 +21,9 @@ import regex
 from confusable_homoglyphs.confusables import confusables_data
 
 LONGEST_NAME: Final = 32
+BY_NAME: Final = 1
+BY_LOOKS: Final = 2
+"""The places of a user's name_key and skeleton among the unique fields."""
 RESERVED: Final = "you me all here everyone operator system zchat".split()
 """Names that would read as somebody else's words or the server's own."""
 PUNCTUATION: Final = "_-."

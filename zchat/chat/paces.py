@@ -33,8 +33,6 @@ class Pace(Enum):
     """Events that a user is typing in one chat."""
     TYPING_ANYWHERE = 20, 10
     """Events that a user is typing in any chat."""
-    SEARCHES = 30, 30
-    """Searches of a user."""
 
     def __init__(self, times: int, seconds: int) -> None:
         self.times = times

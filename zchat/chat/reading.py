@@ -7,11 +7,13 @@ from zchat.chat.chats import places_of, unread_count
 from zchat.chat.errors import no_chat
 from zchat.chat.expiry import begin_delivery
 from zchat.chat.memberships import title_for, wire_name
-from zchat.chat.messages import fitting, shown
+from zchat.chat.messages import fitting
 from zchat.chat.phases import Reading, Turn, Writing
+from zchat.chat.rendering import shown
 from zchat.chat.rules import reads, writes
 from zchat.chat.subjects import Subject
 from zchat.model import (
+    COMMON,
     MEMBERS,
     AuthoredMessage,
     Chat,
@@ -19,7 +21,7 @@ from zchat.model import (
     Membership,
 )
 from zchat.queries import UNREAD_AFTER
-from zchat.rpc import PAGE_LIMIT, events, results
+from zchat.rpc import PAGE_LIMIT, RECEIPTS_LIMIT, events, results
 from zchat.rpc import params as given
 
 
@@ -46,6 +48,14 @@ def _move(turn: Turn, place: Membership, seq: int) -> Member:
     turn.invalidate(Subject.UNREAD, member.user_id)
     begin_delivery(turn, chat.id, member.user_id, seq)
     turn.tell_user(member.user_id, events.Read(chat_id=chat.id, seq=seq))
+    if (
+        chat.kind != COMMON
+        and chat.size <= RECEIPTS_LIMIT
+        and turn.user(member.user_id).receipts
+    ):
+        turn.tell_passing(
+            events.Seen(chat_id=chat.id, user_id=member.user_id, seq=seq)
+        )
     return turn.change(MEMBERS, member, read_seq=seq)
 
 

@@ -5,13 +5,15 @@ from typing import Final
 
 import msgspec
 
+from zchat.chat.awaitables import gather
 from zchat.chat.jobs import NoParams, Progress
+from zchat.chat.keys import BY_KEY, load_key, other_content, refuse_used
+from zchat.chat.mentions import load_mentioned
 from zchat.chat.messages import (
     Draft,
     check_draft,
     deliver,
     draft_of,
-    other_content,
     rows_of,
 )
 from zchat.chat.phases import Reading, Turn, View, Writing
@@ -35,7 +37,6 @@ from zchat.queries import COUNT_PENDING, DUE, SCHEDULED_OF
 from zchat.rpc import SCHEDULE_DAYS, SCHEDULED_LIMIT, events, results
 from zchat.rpc import params as given
 
-BY_KEY: Final = 0
 DUE_PAGE: Final = 128
 LISTED: Final = 500
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -55,9 +56,9 @@ async def schedule(
     send_at = _microseconds(params.send_at)
     await work.load_each(rows_of(draft))
     waiting = await work.ask(COUNT_PENDING, author_id=caller_id)
-    if draft.key is not None:
-        await work.load_unique(SCHEDULED, BY_KEY, (caller_id, draft.key))
+    await load_key(work, caller_id, draft.key)
     turn = await work.turn()
+    refuse_used(turn, caller_id, draft.key, within=SCHEDULED)
     earlier = draft.key is not None and turn.get_unique(
         SCHEDULED, BY_KEY, (caller_id, draft.key)
     )
@@ -96,6 +97,9 @@ def _repeated(
     earlier: Scheduled, draft: Draft, send_at: int
 ) -> results.Scheduled:
     same = msgspec.structs.replace(draft, key=None, scheduled_id=earlier.id)
+    if earlier.state == SENT and not (earlier.text or earlier.file_ids):
+        # It may have been deleted since, which leaves nothing to compare.
+        same = msgspec.structs.replace(same, text="", file_ids=())
     if (_draft_of_row(earlier), earlier.send_at) != (same, send_at):
         raise other_content()
     return results.Scheduled(id=earlier.id, send_at=time_text(earlier.send_at))
@@ -232,19 +236,27 @@ async def send_due(
             *((SCHEDULED, row.id) for row in due),
         ]
     )
+    everybody = await gather(
+        [
+            load_mentioned(work, draft.chat_id, draft.author_id, draft.text)
+            for draft in drafts
+        ]
+    )
     turn = await work.turn()
-    for row, draft in zip(due, drafts):
+    for row, draft, all_ids in zip(due, drafts, everybody):
         now = turn.get(SCHEDULED, row.id)
         if now is not None and now.state == PENDING:
-            _send_one(turn, now, draft)
+            _send_one(turn, now, draft, all_ids)
     return Progress(more=len(due) == DUE_PAGE)
 
 
-def _send_one(turn: Turn, row: Scheduled, draft: Draft) -> None:
+def _send_one(
+    turn: Turn, row: Scheduled, draft: Draft, everybody: list[str]
+) -> None:
     """Send one message whose time has come, or note why not."""
     turn.adjust_count(-1, Counted.SCHEDULED, row.author_id)
     try:
-        sent = deliver(turn, draft)
+        sent = deliver(turn, draft, everybody)
     except Refused as refused:
         _release_files(turn, row)
         turn.change(SCHEDULED, row, state=FAILED, error=refused.code.wire)

@@ -28,6 +28,8 @@ class Subject(Enum):
     """A user's read positions: user id."""
     MESSAGES_GONE = auto()
     """Messages were deleted from a chat: chat id."""
+    REACTIONS = auto()
+    """Who put which emoji on a message: message id."""
 
 
 class Counted(Enum):

@@ -90,7 +90,7 @@ class Client(Methods):
         self._session = session
         self._device: Device | None = None
         self._closed = False
-        self.token = connected.token
+        self._token = connected.token
         self.user_id = connected.user_id
         self.chat_default = connected.chat_default
         self.limits = hello.limits
@@ -177,6 +177,11 @@ class Client(Methods):
         self._link.close()
 
     @property
+    def token(self) -> str:
+        """The user's token; `rotate_token` replaces it."""
+        return self._token
+
+    @property
     def name(self) -> str:
         """The user's name, also where another device changed it."""
         return self._session.name
@@ -199,7 +204,7 @@ class Client(Methods):
         given = {
             name: value for name, value in params.items() if value is not None
         }
-        given["token"] = self.token
+        given["token"] = self._token
         async with self._slots:
             return await self._link.call(
                 method, given, resend=may_repeat(method, given)
@@ -209,6 +214,16 @@ class Client(Methods):
         """Change the caller's name; returns it as it now stands."""
         self._session.name = await super().rename(name)
         return self.name
+
+    async def rotate_token(self) -> str:
+        """Replace the caller's token; this client goes on with the new one.
+
+        Every other device of the user has to be given it.
+        """
+        self._token = await super().rotate_token()
+        if self._device is not None:
+            self._device.use_token(self._token)
+        return self._token
 
     # Events.
 

@@ -121,10 +121,14 @@ class BlockingClient:
     def __init__(self, loop: _Loop, client: aio.Client) -> None:
         self._loop = loop
         self._client = client
-        self.token = client.token
         self.user_id = client.user_id
         self.chat_default = client.chat_default
         self.limits = client.limits
+
+    @property
+    def token(self) -> str:
+        """The user's token; `rotate_token` replaces it."""
+        return self._client.token
 
     @classmethod
     def connect(
@@ -280,3 +284,11 @@ class BlockingClient:
     join_requests = _blocking(aio.Client.join_requests)
     approve = _blocking(aio.Client.approve)
     deny = _blocking(aio.Client.deny)
+    edit = _blocking(aio.Client.edit)
+    delete = _blocking(aio.Client.delete)
+    react = _blocking(aio.Client.react)
+    changes = _blocking(aio.Client.changes)
+    search = _blocking(aio.Client.search)
+    typing = _blocking(aio.Client.typing)
+    settings = _blocking(aio.Client.settings)
+    rotate_token = _blocking(aio.Client.rotate_token)

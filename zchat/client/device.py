@@ -192,6 +192,10 @@ class Device:
         if not self._paused:
             self._run(self._session.tick(self._loop.time()))
 
+    def use_token(self, token: str) -> None:
+        """The user has another token from now on."""
+        self._token = token
+
     # The commands.
 
     def _run(self, commands: list[Command]) -> None:

@@ -228,6 +228,97 @@ class Methods(ABC):
             found += page
         return tuple(found)
 
+    async def edit(
+        self,
+        message_id: str,
+        text: str,
+        *,
+        idempotency_key: str | None = None,
+    ) -> values.Edited:
+        """Change the text of a message; it is given a key if it has none."""
+        return await self._ask(
+            values.Edited,
+            "edit",
+            message_id=message_id,
+            text=text,
+            idempotency_key=idempotency_key or secrets.token_hex(16),
+        )
+
+    async def delete(self, message_id: str) -> int:
+        """Delete a message; returns the chat's revision that this made."""
+        made = await self._ask(values.Changed, "delete", message_id=message_id)
+        return made.revision
+
+    async def react(
+        self, message_id: str, emoji: str, *, on: bool = True
+    ) -> int:
+        """Put an emoji on a message, or take it off.
+
+        Returns the chat's revision that this made.
+        """
+        made = await self._ask(
+            values.Changed,
+            "react",
+            message_id=message_id,
+            emoji=emoji,
+            on=on,
+        )
+        return made.revision
+
+    async def changes(
+        self, chat_id: str, after: int, *, limit: int | None = None
+    ) -> values.Changes:
+        """What happened to a chat after a revision, a page of it."""
+        return await self._ask(
+            values.Changes,
+            "changes",
+            chat_id=chat_id,
+            after=after,
+            limit=limit,
+        )
+
+    async def search(
+        self,
+        text: str,
+        *,
+        chat_id: str | None = None,
+        author_id: str | None = None,
+        has_file: bool | None = None,
+        before: str | None = None,
+        limit: int | None = None,
+    ) -> values.Found:
+        """Messages that hold a text, newest first, a page of them.
+
+        `before` is the `next` of the page before.
+        """
+        return await self._ask(
+            values.Found,
+            "search",
+            text=text,
+            chat_id=chat_id,
+            author_id=author_id,
+            has_file=has_file,
+            before=before,
+            limit=limit,
+        )
+
+    async def typing(self, chat_id: str) -> None:
+        """Tell a chat that the caller is writing."""
+        await self._ask(results.Empty, "typing", chat_id=chat_id)
+
+    async def settings(
+        self, *, receipts: bool | None = None
+    ) -> values.UserSettings:
+        """Show the caller's settings, or change those that are given."""
+        return await self._ask(
+            values.UserSettings, "settings", receipts=receipts
+        )
+
+    async def rotate_token(self) -> str:
+        """Replace the caller's token; the old one is dead at once."""
+        made = await self._ask(values.NewToken, "rotate_token")
+        return made.token
+
     async def rename(self, name: str) -> str:
         """Change the caller's name; returns it as it now stands."""
         renamed = await self._ask(results.NewName, "rename", name=name)

@@ -240,6 +240,7 @@ class Session:
             "chat_removed": self._on_chat_removed,
             "read": self._on_read,
             "renamed": self._on_own_name,
+            "inbox_head": lambda event: None,
         }
 
     @property

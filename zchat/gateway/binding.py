@@ -81,7 +81,7 @@ class Binding:
         Parameters come from the path, the query and the JSON body, a
         body on GET included.
         """
-        params: dict[str, Any] = dict(values)
+        params: dict[str, Any] = {**self.route.fixed, **values}
         if request.query:
             self._merge(params, self._queried(request.query))
         if request.body and not self.route.raw:

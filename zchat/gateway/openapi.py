@@ -35,6 +35,7 @@ _TAG_BY_ROOM: Final = {
     "rename": "users",
     "rotate_token": "users",
     "report_user": "users",
+    "settings": "users",
     "send": "messages",
     "comment": "messages",
     "comments": "messages",
@@ -210,6 +211,7 @@ def _fields(
         )
         for name, inner in schema["properties"].items()
         if not (route.raw and name in ("size", "offset", "length"))
+        and name not in route.fixed
     }
     token = None if method.names_token else field_of.get(TOKEN)
     if token is not None:
