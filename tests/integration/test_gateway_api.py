@@ -2,6 +2,7 @@
 
 import hashlib
 import http.client
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ import pytest
 
 from tests.http_server import Client
 from tests.program import Program, User, wait_until
-from tests.server import Server
+from tests.server import PROJECT, Server
 
 LIMIT_BYTES = 700_000
 
@@ -554,6 +555,36 @@ def test_metrics_count_by_route_and_status(
     assert "zchat_http_connections 1.0" in page
     assert "zchat_broker_up 1.0" in page
     assert ann.token not in page
+
+
+def test_metrics_have_the_brokers_own_numbers(
+    program: Program, ann: User
+) -> None:
+    """All that the dashboard and the alerts in deploy/ ask for."""
+    program.ask("GET", "/status")
+    page = program.ask("GET", "/metrics").body.decode()
+    shown = {line.split("{")[0].split(" ")[0] for line in page.split("\n")}
+    asked = {
+        name
+        for path in (PROJECT / "deploy").glob("*.*")
+        if path.suffix in (".yml", ".json") and "test" not in path.name
+        for name in re.findall(r"\bzchat_[a-z_]+", path.read_text())
+    }
+    assert len(asked) > 20
+    assert asked - shown == set()
+    assert 'zchat_broker_refusals_total{code="unauthorized"}' in page
+    assert "zchat_broker_store_up 1.0" in page
+
+
+def test_the_broker_is_not_asked_for_every_scrape(program: Program) -> None:
+    def requests() -> float:
+        page = program.ask("GET", "/metrics").body.decode()
+        found = re.search(r"^zchat_broker_requests_total (\S+)$", page, re.M)
+        assert found is not None
+        return float(found[1])
+
+    first = requests()
+    assert [requests() for _ in range(20)].count(first) >= 10
 
 
 def test_many_at_once_are_all_served(program: Program, ann: User) -> None:

@@ -10,6 +10,7 @@ import msgspec
 from zchat.client.connection import Link
 from zchat.errors import Code, Refused
 from zchat.gateway.binding import Binding, json_answer
+from zchat.gateway.broker_metrics import BrokerMetrics
 from zchat.gateway.calls import Caller
 from zchat.gateway.events import EventStreams
 from zchat.gateway.fairness import FairTurns
@@ -27,9 +28,15 @@ _HELLO_SECONDS: Final = 2.0
 
 
 class Gateway:
-    """HTTP in front of one broker, with so many event streams at most."""
+    """HTTP in front of one broker, with so many event streams at most.
 
-    def __init__(self, link: Link, streams: int) -> None:
+    `operator` is a connection to the broker's socket for operators,
+    where there is one: its numbers are shown among the metrics then.
+    """
+
+    def __init__(
+        self, link: Link, streams: int, operator: Link | None = None
+    ) -> None:
         self._link = link
         self._caller = Caller(link)
         self._turns = FairTurns()
@@ -37,6 +44,9 @@ class Gateway:
         self._streams = EventStreams(self._caller, link, streams)
         self.router = Router()
         self.metrics = Metrics(self.router.template)
+        self._broker = None if operator is None else BrokerMetrics(operator)
+        if self._broker is not None:
+            self.metrics.add(self._broker)
         self._openapi = msgspec.json.encode(document()) + b"\n"
         self._add_methods()
         self._add_own()
@@ -105,18 +115,17 @@ class Gateway:
                 lambda: server.held_bytes,
             ),
             (
-                "zchat_http_dropped",
-                "Clients dropped since they kept the most, when all kept "
-                "too much.",
-                lambda: server.dropped,
-            ),
-            (
                 "zchat_broker_up",
                 "Whether the broker is connected.",
                 lambda: self._link.up,
             ),
         ):
             self.metrics.gauge(name, text, read)
+        self.metrics.counter(
+            "zchat_http_dropped",
+            "Clients dropped since they kept the most of too much.",
+            lambda: server.dropped,
+        )
 
     async def greet(self) -> None:
         """Learn the broker's limits; called when it has (re)connected."""
@@ -140,7 +149,9 @@ class Gateway:
     def _describe(self, request: Request, values: Values) -> Response:
         return Response(200, self._openapi)
 
-    def _measure(self, request: Request, values: Values) -> Response:
+    async def _measure(self, request: Request, values: Values) -> Response:
+        if self._broker is not None:
+            await self._broker.refresh()
         return self.metrics.page()
 
 

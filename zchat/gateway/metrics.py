@@ -1,6 +1,6 @@
 """What the gateway counts, as Prometheus reads it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from prometheus_client import (
@@ -11,6 +11,8 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from zchat.gateway.messages import Request, Response
 
@@ -31,6 +33,20 @@ _BUCKETS_SECONDS: Final = (
     10,
 )
 _VERBS: Final = frozenset(("GET", "HEAD", "POST", "DELETE", "OPTIONS"))
+
+
+class _Counted:
+    """A counter whose number is kept elsewhere."""
+
+    def __init__(
+        self, name: str, text: str, read: Callable[[], float]
+    ) -> None:
+        self._name = name
+        self._text = text
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(self._name, self._text, self._read())
 
 
 class Metrics:
@@ -64,6 +80,14 @@ class Metrics:
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Show a number that is read when somebody asks."""
         Gauge(name, text, registry=self._registry).set_function(read)
+
+    def counter(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """Show a number that only grows, read when somebody asks."""
+        self.add(_Counted(name, text, read))
+
+    def add(self, collector: Collector) -> None:
+        """Show what a collector gives."""
+        self._registry.register(collector)
 
     def observe(self, request: Request, status: int, seconds: float) -> None:
         """Count one answer."""

@@ -75,7 +75,8 @@ async def _serve(settings: Settings) -> int:
         on_up=greeter.greet,
         keys=keys,
     )
-    gateway = greeter.gateway = Gateway(link, allowed.streams)
+    operator = _operator_link(settings)
+    gateway = greeter.gateway = Gateway(link, allowed.streams, operator)
     server = HttpServer(
         gateway.handle,
         limits=Limits(connections=allowed.connections),
@@ -96,8 +97,17 @@ async def _serve(settings: Settings) -> int:
         giving_up.cancel()
     finally:
         link.close()
+        if operator is not None:
+            operator.close()
     log.info("stopped")
     return 0
+
+
+def _operator_link(settings: Settings) -> Link | None:
+    """A connection to the operator's socket, where one is set."""
+    if settings.operator_socket is None:
+        return None
+    return Link([f"ipc://{settings.operator_socket}"])
 
 
 def _keys(settings: Settings) -> CurveKeys | None:
