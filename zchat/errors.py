@@ -38,11 +38,9 @@ class Code(Enum):
     UNAVAILABLE = (
         "unavailable",
         503,
-        (
-            "The store is unavailable and nothing was changed, unless "
-            "`data.in_doubt` says that it may have been. Retry after "
-            "`data.retry_after` seconds."
-        ),
+        "The store is unavailable and nothing was changed, unless "
+        "`data.in_doubt` says that it may have been. Retry after "
+        "`data.retry_after` seconds.",
     )
     INTERNAL = (
         "internal",

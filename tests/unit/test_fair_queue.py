@@ -35,6 +35,23 @@ def test_what_is_put_back_comes_first_of_its_connection() -> None:
     assert drained(queue) == "123"
 
 
+def test_a_lane_of_several_users_stays_in_order() -> None:
+    queue: FairQueue[str] = FairQueue()
+    for user, item in zip("abab", "1234"):
+        queue.append(user, "shared", item)
+    queue.append("c", "other", "5")
+
+    assert list(queue.users()) == ["a", "c"]
+    with pytest.raises(KeyError):
+        queue.take("b")
+    taken = [queue.take(next(queue.users())) for _ in range(3)]
+    queue.put_back("b", "shared", taken.pop())
+
+    assert taken == ["1", "5"]
+    assert drained(queue) == "234"
+    assert list(queue.users()) == []
+
+
 def test_who_has_nothing() -> None:
     with pytest.raises(KeyError):
         FairQueue[str]().take("a")

@@ -191,6 +191,38 @@ def test_a_connection_keeps_its_order(socket: Socket, waiting: Intake) -> None:
         assert sent == sorted(filter(None, sent))
 
 
+def test_a_connection_of_several_users_keeps_its_order(
+    socket: Socket, waiting: Intake
+) -> None:
+    for number in range(BATCH_REQUESTS + 50):
+        user = "ab"[number % 7 == 0]
+        socket.put(user)
+        socket.frames[-1][0] = b"shared"
+
+    taken: list[Pending] = waiting.take(True, PLENTY)
+    while waiting.waiting or socket.frames:
+        taken += waiting.take(True, PLENTY)
+
+    assert len(taken) == BATCH_REQUESTS + 50
+    assert ids(taken) == sorted(filter(None, ids(taken)))
+
+
+def test_a_frame_in_the_envelope_makes_a_lane_of_its_own(
+    socket: Socket, waiting: Intake
+) -> None:
+    for user in "ab":
+        socket.put(user, times=HEAVIES, method="sync")
+    for frames in socket.frames:
+        frames.insert(0, b"gateway")
+
+    taken = waiting.take(True, PLENTY)
+
+    assert Counter(one.envelope[1] for one in taken) == {
+        b"a": HEAVIES - HEAVIES // 2,
+        b"b": HEAVIES // 2,
+    }
+
+
 def test_what_cannot_be_read_is_answered_at_once(
     socket: Socket, waiting: Intake
 ) -> None:

@@ -169,10 +169,8 @@ def _namesakes(view: View, name: str) -> set[str]:
 def _name_taken() -> Refused:
     return Refused(
         Code.CONFLICT,
-        (
-            "This name is taken, or looks like one that is. Choose another, "
-            "or connect with the token of that user."
-        ),
+        "This name is taken, or looks like one that is. Choose another, "
+        "or connect with the token of that user.",
         field="name",
     )
 

@@ -108,10 +108,8 @@ def _check_name(name: str) -> None:
     ):
         raise Refused(
             Code.BAD_REQUEST,
-            (
-                "A file name must not contain slashes or control characters,"
-                " or consist of dots."
-            ),
+            "A file name must not contain slashes or control characters,"
+            " or consist of dots.",
             field="name",
         )
 
@@ -185,10 +183,8 @@ def _take_chunk(
         _drop(turn, file)
         return Refused(
             Code.CONFLICT,
-            (
-                "The upload does not match its sha256 and was discarded. "
-                "Upload it again from the start."
-            ),
+            "The upload does not match its sha256 and was discarded. "
+            "Upload it again from the start.",
             field="sha256",
         )
     if data:

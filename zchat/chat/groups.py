@@ -46,10 +46,8 @@ def _chat_name(name: str) -> str:
     if name != name.strip() or not name.isprintable():
         raise Refused(
             Code.BAD_REQUEST,
-            (
-                "A chat name must not start or end with a space or contain "
-                "control characters."
-            ),
+            "A chat name must not start or end with a space or contain "
+            "control characters.",
             field="name",
         )
     return name

@@ -258,10 +258,8 @@ async def approve(
     if link is None or link.uses == link.max_uses:
         raise Refused(
             Code.CONFLICT,
-            (
-                "The link that this user presented is used up. Use `invite` "
-                "instead."
-            ),
+            "The link that this user presented is used up. Use `invite` "
+            "instead.",
         )
     refuse_to_return_yet(turn, chat.id, request.user_id)
     require_room(turn, request.user_id, memberships)

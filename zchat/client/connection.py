@@ -227,7 +227,7 @@ class _Waiting(msgspec.Struct):
     """A request without an answer yet."""
 
     reply: Reply
-    body: bytes
+    frames: list[bytes]
     deadline: float
     resend: bool
     sent: bool = False
@@ -239,10 +239,8 @@ def _encoded(id: int, method: str, params: dict[str, Any]) -> bytes:
     except (ValueError, TypeError, OverflowError, RecursionError):
         raise Refused(
             Code.BAD_REQUEST,
-            (
-                "This cannot be sent. Text must be valid Unicode, and "
-                "numbers at most 64 bits."
-            ),
+            "This cannot be sent. Text must be valid Unicode, and "
+            "numbers at most 64 bits.",
         ) from None
 
 
@@ -295,9 +293,13 @@ class Link:
         reply: Reply,
         *,
         resend: bool = False,
+        lane: bytes = b"",
     ) -> None:
         """Ask; `reply` is called later, on the loop.
 
+        Requests take effect in the order sent within a `lane`: a program
+        that speaks for several users names one for each, so that they
+        do not wait for one another.
         Raises Refused where the request cannot be taken (too large, not
         to be encoded, or too many already wait), NoAnswer after `close`.
         """
@@ -306,10 +308,8 @@ class Link:
         if len(self._waiting) >= self._in_flight:
             raise Refused(
                 Code.UNAVAILABLE,
-                (
-                    "Too many requests are waiting for an answer. Try again "
-                    "in a moment."
-                ),
+                "Too many requests are waiting for an answer. Try again "
+                "in a moment.",
                 retry_after=1,
             )
         self._last_id += 1
@@ -321,7 +321,10 @@ class Link:
                 limit=REQUEST_BYTES,
             )
         waiting = _Waiting(
-            reply, body, self._loop.time() + self._answer_seconds, resend
+            reply,
+            [lane, body] if lane else [body],
+            self._loop.time() + self._answer_seconds,
+            resend,
         )
         self._waiting[self._last_id] = waiting
         if self.up:
@@ -402,10 +405,8 @@ class Link:
             waiting.sent = False
         self._fail(
             lost,
-            (
-                "The connection was lost before the answer arrived. The "
-                "request may have taken effect."
-            ),
+            "The connection was lost before the answer arrived. The "
+            "request may have taken effect.",
             sent=True,
         )
         self._note_refusal(*plug.ended)
@@ -432,7 +433,7 @@ class Link:
         if plug is None:
             return
         try:
-            plug.socket.send(waiting.body, zmq.NOBLOCK)
+            plug.socket.send_multipart(waiting.frames, zmq.NOBLOCK)
         except zmq.Again:
             return
         waiting.sent = True
@@ -448,7 +449,7 @@ class Link:
         self._heard = self._loop.time()
         try:
             for _ in range(limit):
-                self._answered(plug.socket.recv(zmq.NOBLOCK))
+                self._answered(plug.socket.recv_multipart(zmq.NOBLOCK)[-1])
                 if plug.closed:
                     return False
         except zmq.Again:

@@ -235,10 +235,8 @@ class Batches:
                 call.end(
                     Refused(
                         Code.UNAUTHORIZED,
-                        (
-                            "Unknown token. Call `connect` without a token "
-                            "to create a user."
-                        ),
+                        "Unknown token. Call `connect` without a token "
+                        "to create a user.",
                     )
                 )
 
@@ -410,10 +408,8 @@ def _fault(work: UnitOfWork) -> Refused:
     log.exception("internal_fault", incident=incident)
     return Refused(
         Code.INTERNAL,
-        (
-            "Internal server error; nothing was changed. Report the incident"
-            " number to the operator."
-        ),
+        "Internal server error; nothing was changed. Report the incident"
+        " number to the operator.",
         incident=incident,
     )
 
@@ -429,11 +425,9 @@ def _unavailable() -> Refused:
 def _doubtful() -> Refused:
     return Refused(
         Code.UNAVAILABLE,
-        (
-            "The store became unavailable during the commit, so this may "
-            "have taken effect. Check, or repeat it with the same "
-            "idempotency_key."
-        ),
+        "The store became unavailable during the commit, so this may "
+        "have taken effect. Check, or repeat it with the same "
+        "idempotency_key.",
         retry_after=RETRY_AFTER_SECONDS,
         in_doubt=True,
     )

@@ -12,9 +12,10 @@ go stale again: a user with a deferred request gets one place in a batch
 until nothing of that user waits, and a batch has places for so many such
 users. So n requests that make each other stale run 2 n times, not n².
 
-One connection's requests keep their order as far as they carry one
-token. What different users send over one connection (a gateway) does not
-wait for one another.
+Requests with the same envelope keep their order, whoever sends them. So a
+connection's writes take effect in the order sent, and one that speaks
+for several users (a proxy, a gateway) may give each a frame of its own in
+the envelope, so that they do not wait for one another.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -119,25 +120,32 @@ class Intake:
         """Add a batch of what waits, one of each user in turn."""
         room = BATCH_BYTES
         places = BATCH_REQUESTS
-        deferred = DEFERRED_USERS
-        users = list(self._queue.users())
+        deferred: set[Hashable] = set()
+        users = self._next_users(deferred)
         while users:
-            again = []
             for user in users:
                 if room <= 0 or places == 0:
                     return
                 if user in self._deferred:
-                    if deferred == 0:
-                        continue
-                    deferred -= 1
+                    deferred.add(user)
                 request = self._queue.take(user)
                 taken.append(request)
                 self.held -= request.size
                 room -= request.cost
                 places -= 1
-                if user not in self._deferred and self._queue.count_of(user):
-                    again.append(user)
-            users = again
+            users = self._next_users(deferred)
+
+    def _next_users(self, deferred: set[Hashable]) -> list[Hashable]:
+        """Who may have another place; `deferred` had the one they get."""
+        room = DEFERRED_USERS - len(deferred)
+        users = []
+        for user in self._queue.users():
+            if user in self._deferred:
+                if user in deferred or room <= 0:
+                    continue
+                room -= 1
+            users.append(user)
+        return users
 
     def put_back(self, requests: Sequence[Pending]) -> None:
         """Those that went stale in a batch, in the order they came.

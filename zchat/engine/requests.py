@@ -70,7 +70,7 @@ def pending_of(frames: list[bytes], for_operator: bool = False) -> Pending:
             reads=reads,
             needs_token=method.needs_token and not for_operator,
             token=token,
-            origin=(envelope[0], for_operator or user),
+            origin=(for_operator, *envelope),
         ),
         user,
         size,

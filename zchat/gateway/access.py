@@ -104,10 +104,8 @@ class AccessPolicy:
         return problem(
             403,
             Code.FORBIDDEN,
-            (
-                "This server does not accept requests from other origins. "
-                "Allow this one with --allow-origin."
-            ),
+            "This server does not accept requests from other origins. "
+            "Allow this one with --allow-origin.",
         )
 
     def cross_origin_fields(self, headers: Headers) -> Fields:

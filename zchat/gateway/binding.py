@@ -147,10 +147,8 @@ class Binding:
         key = header.decode("latin-1")
         if params.setdefault(KEY, key) != key:
             raise _bad(
-                (
-                    "The Idempotency-Key header and the body give different "
-                    "keys. Give one."
-                ),
+                "The Idempotency-Key header and the body give different "
+                "keys. Give one.",
                 KEY,
             )
 

@@ -12,6 +12,7 @@ from zchat.gateway.router import Serve, Values
 from zchat.rpc import codec
 from zchat.rpc.methods import TOKEN
 
+_LANE_BYTES: Final = 8
 _KNOWN_CALLERS: Final = 10_000
 _LONGEST_NAME: Final = 64
 _OTHER: Final = "other_user_id"
@@ -94,10 +95,8 @@ class Caller:
         if str(call.claimed).lower() != own:
             raise Refused(
                 Code.FORBIDDEN,
-                (
-                    "The id in the request is not yours. Leave it out, or "
-                    "give your own."
-                ),
+                "The id in the request is not yours. Leave it out, or "
+                "give your own.",
             )
 
     async def user_id(self, token: object) -> str:
@@ -134,14 +133,24 @@ class Caller:
     def _request(
         self, method: str, params: dict[str, Any], reply: Any, may_repeat: bool
     ) -> None:
+        lane = _lane_of(params.get(TOKEN))
         try:
-            self._link.request(method, params, reply, resend=may_repeat)
+            self._link.request(
+                method, params, reply, resend=may_repeat, lane=lane
+            )
         except NoAnswer as error:
             raise _refusal_of(error) from None
         except Refused as refused:
             if refused.code is Code.BAD_REQUEST:
                 raise _named(refused, params) from None
             raise
+
+
+def _lane_of(token: object) -> bytes:
+    """A caller's requests keep their order, and wait for no other's."""
+    if type(token) is not str:
+        return b""
+    return hash(token).to_bytes(_LANE_BYTES, "big", signed=True)
 
 
 def _named(refused: Refused, params: dict[str, Any]) -> Refused:

@@ -340,10 +340,8 @@ class RequestReader:
                 problem(
                     400 if exchange.old else 501,
                     Code.BAD_REQUEST,
-                    (
-                        "The only supported transfer coding is chunked, in "
-                        "HTTP/1.1."
-                    ),
+                    "The only supported transfer coding is chunked, in "
+                    "HTTP/1.1.",
                     field="Transfer-Encoding",
                 )
             )
