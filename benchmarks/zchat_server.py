@@ -49,6 +49,8 @@ def zchat(
             "--log-level",
             "warning",
             *([] if http else ["--no-http"]),
+            "--new-users",
+            "0",
             *flags,
         )
         ready = listens(port if http else port + 1)

@@ -18,6 +18,7 @@ from zchat.chat.environment import Facts
 from zchat.chat.expiry import start
 from zchat.chat.handlers import handler_of
 from zchat.chat.jobs import NoParams
+from zchat.chat.quotas import count_totals
 from zchat.chat.unit_of_work import UnitOfWork
 from zchat.engine.batch import Batches, Call
 from zchat.engine.meters import Meters
@@ -229,7 +230,9 @@ class World:
             self.store.cacheable,
         )
         self.batches = Batches(self.store, self.work, lambda: self.now)
-        self.batches.run([Call(start, NoParams())])
+        self.batches.run(
+            [Call(rule, NoParams()) for rule in (start, count_totals)]
+        )
         self.timers = Timers(
             self.now, self.rules.message_ttl_seconds is not None
         )

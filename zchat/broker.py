@@ -24,6 +24,7 @@ from zchat import __version__
 from zchat.chat.environment import Facts
 from zchat.chat.expiry import start
 from zchat.chat.jobs import NoParams
+from zchat.chat.quotas import count_totals
 from zchat.chat.unit_of_work import UnitOfWork
 from zchat.config import Settings
 from zchat.engine import sockets
@@ -347,7 +348,7 @@ def _open(
         cacheable=store.cacheable,
     )
     batches = Batches(store, work, store.now)
-    batches.run([Call(start, NoParams())])
+    batches.run([Call(rule, NoParams()) for rule in (start, count_totals)])
     wake, waker = socket.socketpair()
     for end in (wake, waker):
         end.setblocking(False)

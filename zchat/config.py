@@ -75,6 +75,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ban_seconds: int
     max_file_bytes: int
     max_text: int
+    new_users: int
+    max_users: int | None
+    unattached_bytes: int
+    user_file_bytes: int | None
+    all_file_bytes: int | None
+    reporter_age: int
+    reporter_messages: int
     edit_seconds: int
     log_level: Literal["debug", "info", "warning", "error"]
     log_json: bool
@@ -90,6 +97,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ban_seconds=self.ban_seconds,
             max_file_bytes=self.max_file_bytes,
             max_text=self.max_text,
+            new_users=self.new_users,
+            max_users=self.max_users,
+            unattached_bytes=self.unattached_bytes,
+            user_file_bytes=self.user_file_bytes,
+            all_file_bytes=self.all_file_bytes,
+            reporter_age_seconds=self.reporter_age,
+            reporter_messages=self.reporter_messages,
             edit_seconds=self.edit_seconds,
         )
 

@@ -50,6 +50,13 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     ban_seconds: int = 14400
     max_file_bytes: int = 5_242_880
     max_text: int = 4096
+    new_users: int = 600
+    max_users: int | None = 100_000
+    unattached_bytes: int = 67_108_864
+    user_file_bytes: int | None = 1_073_741_824
+    all_file_bytes: int | None = 10_737_418_240
+    reporter_age_seconds: int = 0
+    reporter_messages: int = 0
     edit_seconds: int = 86_400
 
 

@@ -108,6 +108,22 @@ class Delivered(msgspec.Struct, frozen=True, gc=False):
     expired: int | None
 
 
+class UserFiles(msgspec.Struct, frozen=True, gc=False):
+    """How many of a user's files are on no message, the bytes of those,
+    and of all."""
+
+    unattached: int
+    unattached_bytes: int
+    bytes: int
+
+
+class ServerTotals(msgspec.Struct, frozen=True, gc=False):
+    """How many users there are, and what all files take."""
+
+    users: int
+    file_bytes: int
+
+
 class MemberThrough(msgspec.Struct, frozen=True, gc=False):
     """Up to where a member's messages have expired."""
 
@@ -163,6 +179,7 @@ SHARED_CHATS = _query("shared_chats", Count)
 NEXT_OWNER = _query("next_owner", Found)
 # Moderation
 COUNT_REPORTERS = _query("count_reporters", Count)
+COUNT_FEW_MESSAGES = _query("count_few_messages", Count)
 # Operators
 COUNT_ALL = _query("count_all", CountedAll)
 # Schedule
@@ -170,7 +187,8 @@ SCHEDULED_OF = _query("scheduled_of", Scheduled)
 COUNT_PENDING = _query("count_pending", Count)
 DUE = _query("due", Scheduled)
 # Files
-COUNT_UPLOADS = _query("count_uploads", Count)
+FILES_OF = _query("files_of", UserFiles)
+SERVER_TOTALS = _query("server_totals", ServerTotals)
 STALE_UPLOADS = _query("stale_uploads", StoredFile)
 CHUNKS_OF = _query("chunks_of", FileChunk)
 # Rooms

@@ -3,7 +3,7 @@
 from typing import Final, get_args
 
 from zchat import rpc
-from zchat.chat import expiry, files, links, schedule
+from zchat.chat import expiry, files, links, quotas, schedule
 from zchat.engine import batch, intake, requests, sockets, timers
 from zchat.gateway.limits import DEFAULT_LIMITS
 from zchat.model import CHUNK_BYTES
@@ -37,7 +37,7 @@ RULES: Final[tuple[tuple[str, str], ...]] = (
     ("files on a message", f"{rpc.FILES_PER_MESSAGE}"),
     (
         "files a user has uploaded and put on no message",
-        f"{files.UNATTACHED_FILES}, each for {files.UNATTACHED_SECONDS} s",
+        f"{quotas.UNATTACHED_FILES}, each for {files.UNATTACHED_SECONDS} s",
     ),
     ("a file", "`--max-file-bytes` bytes"),
     ("a chunk of a file", f"{CHUNK_BYTES} bytes"),

@@ -129,3 +129,35 @@ def test_many_who_never_read_are_dropped_within_the_memory(
         dropped = server.log.events("slow_client_dropped")
         assert all(event["bytes"] > 100_000 for event in dropped)
         assert took[len(took) // 2] < 0.25
+
+
+@pytest.mark.timeout(120)
+def test_accounts_and_unattached_files_are_bounded(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    """As many as one program can make, and all that two accounts upload."""
+    with running(tmp_path, free_port()) as server, context() as ctx:
+        client = Client(ctx, server.rpc, server.events)
+        ann, bob = client.user(), client.user()
+        size = 5 * MIB
+        taken = 0
+        for user in (ann, bob):
+            for number in range(50):
+                user.post(
+                    "upload",
+                    chat_id=user.common,
+                    name=str(number),
+                    size=size,
+                    sha256="0" * 64,
+                )
+            answers = user.caller.answers(50).values()
+            taken += sum(answer.error is None for answer in answers)
+        for _ in range(1_000):
+            ann.caller.post("connect")
+        answers = ann.caller.answers(1_000).values()
+        made = [answer for answer in answers if answer.error is None]
+        codes = {answer.error["code"] for answer in answers if answer.error}
+
+        assert taken * size <= 2 * 64 * MIB
+        assert len(made) <= 600
+        assert codes == {"rate_limited"}

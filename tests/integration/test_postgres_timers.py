@@ -31,7 +31,7 @@ from zchat.chat.unit_of_work import UnitOfWork
 from zchat.engine.batch import Batches, Call
 from zchat.engine.entropy import SystemEntropy
 from zchat.model import CHATS, COMMON, SECOND, Delivery, Rules, first_id_at
-from zchat.queries import COUNT_UPLOADS, MESSAGES_AFTER, SCHEDULED_OF
+from zchat.queries import FILES_OF, MESSAGES_AFTER, SCHEDULED_OF
 from zchat.storage import open_store
 from zchat.storage.base import Outgoing, Store
 
@@ -193,4 +193,4 @@ def test_stale_uploads(brokers: list[Broker]) -> None:
 
     do_everywhere(brokers, drop_stale, drop_stale)
 
-    assert ask(store, COUNT_UPLOADS, user_id=who.id)[0].count == 0
+    assert ask(store, FILES_OF, user_id=who.id, least=1)[0].unattached == 0

@@ -208,28 +208,54 @@ def test_next_owner_is_the_longest_standing(store: Store) -> None:
 
 
 def test_reporters_of_a_round(store: Store) -> None:
-    offender, ann, bob = user(), user(), user()
+    offender, ann, bob = user(), user(created=5), user(created=9)
+    room = chat()
     write(
         store,
         offender,
         ann,
         bob,
+        room,
+        *(message(room, ann, seq) for seq in (1, 2)),
+        message(room, bob, 3),
         complaint(offender, ann),
         complaint(offender, bob),
         complaint(offender, bob, round=1),
     )
 
-    counts = [
-        ask(
+    def count(round: int, made_by: int = 9, messages: int = 0) -> int:
+        (found,) = ask(
             store,
             queries.COUNT_REPORTERS,
             offender_id=offender.id,
             round=round,
+            made_by=made_by,
+            messages=messages,
+            common_id=room.id,
+        )
+        return int(found.count)
+
+    assert [count(round) for round in (0, 1, 2)] == [2, 1, 0]
+    assert [count(0, made_by=made_by) for made_by in (4, 5, 8)] == [0, 1, 1]
+    assert [count(0, messages=few) for few in (1, 2, 3)] == [2, 1, 0]
+
+
+def test_a_few_messages(store: Store) -> None:
+    room, ann = chat(), user()
+    write(store, room, ann, *(message(room, ann, seq) for seq in (1, 2, 3)))
+
+    counts = [
+        ask(
+            store,
+            queries.COUNT_FEW_MESSAGES,
+            chat_id=room.id,
+            user_id=who,
+            limit=limit,
         )[0].count
-        for round in (0, 1, 2)
+        for who, limit in ((ann.id, 2), (ann.id, 9), (new_id(), 9))
     ]
 
-    assert counts == [2, 1, 0]
+    assert counts == [2, 3, 0]
 
 
 def test_scheduled_messages(store: Store) -> None:
@@ -279,7 +305,30 @@ def test_uploads(store: Store) -> None:
             ask(store, queries.STALE_UPLOADS, at=at, limit=limit, lock=True)
             == files[:2]
         )
-    assert ask(store, queries.COUNT_UPLOADS, user_id=ann.id)[0].count == 4
+    (of_ann,) = ask(store, queries.FILES_OF, user_id=ann.id, least=1)
+    (nothing,) = ask(store, queries.FILES_OF, user_id=new_id(), least=1)
+    assert of_ann == queries.UserFiles(
+        4,
+        sum(file.size for file in files if file.message_id is None),
+        sum(file.size for file in files),
+    )
+    assert nothing == queries.UserFiles(0, 0, 0)
+    (of_ann,) = ask(store, queries.FILES_OF, user_id=ann.id, least=1000)
+    assert of_ann == queries.UserFiles(4, 4000, 5000)
+
+
+def test_server_totals(store: Store) -> None:
+    (before,) = ask(store, queries.SERVER_TOTALS, least=1)
+    room, ann = chat(), user()
+    file = stored_file(room, ann)
+    write(store, room, ann, file)
+
+    (found,) = ask(store, queries.SERVER_TOTALS, least=1)
+
+    assert found.users == before.users + 1
+    assert found.file_bytes == before.file_bytes + file.size
+    (found,) = ask(store, queries.SERVER_TOTALS, least=10**6)
+    assert found.file_bytes >= 10**6
 
 
 def test_chunks_of_a_file(store: Store) -> None:

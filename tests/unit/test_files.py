@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from tests.harness import NOWHERE, MakeWorld, Person, World, codes, refused
-from zchat.chat.files import STALE_PAGE, UNATTACHED_FILES
+from zchat.chat.files import STALE_PAGE
 from zchat.chat.hashes import Hashes
+from zchat.chat.quotas import UNATTACHED_FILES
 from zchat.errors import Code
 from zchat.model import CHUNK_BYTES
 

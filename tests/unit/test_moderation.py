@@ -120,6 +120,66 @@ class TestReport:
         assert ann("status").user.banned_until == until
         assert world.told_to(ann) == [{"event": "banned", "until": until}]
 
+    def test_those_of_young_accounts_count_later(
+        self, make_world: MakeWorld
+    ) -> None:
+        world = make_world(max_warnings=2, reporter_age_seconds=60)
+        bad, ann = world.users("bad ann")
+        world.advance(59)
+        bob = world.user("bob")
+        eve = world.user("eve")
+        for one in (ann, bob):
+            one("report", user_id=bad.id, reason="x")
+        world.advance(1)
+        assert bad("status").user.banned_until is None
+
+        world.advance(59)
+        eve("report", user_id=bad.id, reason="x")
+
+        assert bad("status").user.banned_until is not None
+
+    def test_those_who_wrote_little_do_not_count(
+        self, make_world: MakeWorld
+    ) -> None:
+        world = make_world(max_warnings=2, reporter_messages=2)
+        bad, ann, bob, eve = world.users("bad ann bob eve")
+        group = world.group(eve)
+        for one, count in ((ann, 2), (bob, 1)):
+            for _ in range(count):
+                one("send", text="x")
+        for _ in range(2):
+            eve("send", chat_id=group, text="x")
+        for one in (ann, bob, eve):
+            one("report", user_id=bad.id, reason="x")
+        assert bad("status").user.banned_until is None
+
+        bob("send", text="x")
+        with refused(Code.CONFLICT):
+            bob("report", user_id=bad.id, reason="x")
+        liz = world.user("liz")
+        for _ in range(2):
+            liz("send", text="x")
+        liz("report", user_id=bad.id, reason="x")
+
+        assert bad("status").user.banned_until is not None
+
+    def test_what_does_not_count_bans_nobody_in_one_batch(
+        self, make_world: MakeWorld
+    ) -> None:
+        world = make_world(max_warnings=2, reporter_messages=1)
+        bad, ann, bob, eve = world.users("bad ann bob eve")
+        ann("send", text="x")
+
+        outcomes = world.batch(
+            [
+                one.asks("report", user_id=bad.id, reason="x")
+                for one in (bob, eve, ann)
+            ]
+        )
+
+        assert codes(outcomes) == ["ok"] * 3
+        assert bad("status").user.banned_until is None
+
     def test_complaints_of_one_batch_all_count(self, world: World) -> None:
         ann, *others = world.users("ann bob eve dan")
 

@@ -9,6 +9,7 @@ from zchat.chat.files import drop_stale
 from zchat.chat.heads import Quiet, tell_heads, tell_missed_heads
 from zchat.chat.jobs import Progress
 from zchat.chat.presence import save_last_seen
+from zchat.chat.quotas import count_totals
 from zchat.chat.schedule import send_due
 from zchat.engine.batch import Call
 from zchat.engine.timers import HEADS_PAGE, Every, Heads, Timers
@@ -104,6 +105,7 @@ def test_what_is_done_how_often(timers: Timers) -> None:
     assert done == {
         send_due: 240,
         drop_stale: 1,
+        count_totals: 1,
         save_last_seen: 2,
         compare_names: 1,
         expire_members: 12,
@@ -117,6 +119,7 @@ def test_no_lifetime_no_expiry() -> None:
     assert handlers(timers.calls(at(60))) == [
         send_due,
         drop_stale,
+        count_totals,
         save_last_seen,
         compare_names,
     ]

@@ -18,6 +18,7 @@ from zchat.chat.names import (
 )
 from zchat.chat.paces import Pace
 from zchat.chat.phases import Reading, StaleRead, Turn, View, Writing
+from zchat.chat.quotas import admit_user
 from zchat.chat.rules import reads, writes
 from zchat.chat.subjects import Subject
 from zchat.errors import Code, Refused
@@ -90,6 +91,7 @@ async def connect(
         if params.name is None:
             raise StaleRead
         raise _name_taken()
+    admit_user(turn)
     token = turn.entropy.token()
     digest = token_hash(token)
     assert digest is not None

@@ -8,8 +8,8 @@ from zchat.chat.expiry import visible_after
 from zchat.chat.jobs import NoParams, Progress
 from zchat.chat.moderation import refuse_banned
 from zchat.chat.phases import Reading, Turn, Writing
+from zchat.chat.quotas import begin_file, drop_file, load_files
 from zchat.chat.rules import reads, writes
-from zchat.chat.subjects import Counted
 from zchat.errors import Code, Refused
 from zchat.model import (
     CHUNK_BYTES,
@@ -22,7 +22,6 @@ from zchat.model import (
 )
 from zchat.queries import (
     CHUNKS_OF,
-    COUNT_UPLOADS,
     DELETE_CHUNKS_OF_FILE,
     STALE_UPLOADS,
 )
@@ -32,7 +31,6 @@ from zchat.rpc.filetypes import file_type
 
 BY_RESUME_KEY: Final = 0
 UNATTACHED_SECONDS: Final = 86_400
-UNATTACHED_FILES: Final = 50
 STALE_PAGE: Final = 32
 
 
@@ -53,7 +51,7 @@ async def upload(
     resume_key = f"{caller_id}:{chat_id}:{params.size}:{digest}:{params.name}"
     await work.load_membership(chat_id, caller_id)
     await work.load_unique(FILES, BY_RESUME_KEY, resume_key)
-    unattached = await work.ask(COUNT_UPLOADS, user_id=caller_id)
+    stored = await load_files(work, caller_id)
     turn = await work.turn()
     if turn.membership(chat_id, caller_id) is None:
         raise no_chat()
@@ -68,16 +66,7 @@ async def upload(
         )
     file = turn.get_unique(FILES, BY_RESUME_KEY, resume_key)
     if file is None:
-        count = unattached[0].count + turn.count_adjustment(
-            Counted.UPLOADS, caller_id
-        )
-        if count >= UNATTACHED_FILES:
-            raise Refused(
-                Code.CONFLICT,
-                f"You have {UNATTACHED_FILES} unattached files, the maximum. "
-                "Send some first.",
-            )
-        turn.adjust_count(1, Counted.UPLOADS, caller_id)
+        begin_file(turn, caller_id, params.size, stored)
         file = turn.put(
             FILES,
             StoredFile(
@@ -250,7 +239,7 @@ async def _require_sight(
 def _drop(turn: Turn, file: StoredFile) -> None:
     """A file that is on no message goes, and so do its bytes."""
     turn.hashes.forget(file.id)
-    turn.adjust_count(-1, Counted.UPLOADS, file.uploader_id)
+    drop_file(turn, file)
     turn.delete(FILES, file)
     turn.run(DELETE_CHUNKS_OF_FILE, file_id=file.id)
 

@@ -17,9 +17,10 @@ from zchat.chat.keys import (
 from zchat.chat.mentions import load_mentioned, mention, mentioned_in
 from zchat.chat.moderation import refuse_banned, spend_quota
 from zchat.chat.phases import Reading, Turn, View, Writing
+from zchat.chat.quotas import attach_file
 from zchat.chat.rendering import files_of, kept, shown
 from zchat.chat.rules import reads, writes
-from zchat.chat.subjects import Counted, Subject
+from zchat.chat.subjects import Subject
 from zchat.errors import Code, Refused
 from zchat.model import (
     CHATS,
@@ -299,7 +300,7 @@ def _append(
     )
     chat = turn.change(CHATS, chat, head=seq)
     for file in files:
-        turn.adjust_count(-1, Counted.UPLOADS, author.id)
+        attach_file(turn, file)
         turn.change(FILES, file, message_id=message_id, scheduled_id=None)
     if target is not None:
         turn.change(MESSAGES, target, comments=target.comments + 1)

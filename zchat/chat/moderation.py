@@ -19,7 +19,7 @@ from zchat.model import (
     User,
     time_text,
 )
-from zchat.queries import COUNT_REPORTERS
+from zchat.queries import COUNT_FEW_MESSAGES, COUNT_REPORTERS
 from zchat.rpc import events, results
 from zchat.rpc import params as given
 
@@ -120,9 +120,8 @@ async def report(
     round = _round_of(work, offender)
     subject = (offender_id, round, caller_id)
     await work.load_unique(COMPLAINTS, BY_ROUND, subject)
-    reporters = await work.ask(
-        COUNT_REPORTERS, offender_id=offender_id, round=round
-    )
+    counts = await _complaints_count(work, work.user(caller_id))
+    reporters = await _load_reporters(work, offender_id, round)
     turn = await work.turn()
     if message is None or message.author_id != offender_id:
         acquaintance(turn, caller_id, offender_id, shared)
@@ -134,7 +133,6 @@ async def report(
             )
     if turn.get_unique(COMPLAINTS, BY_ROUND, subject) is not None:
         raise Refused(Code.CONFLICT, "You have already reported this user.")
-    turn.adjust_count(1, Counted.COMPLAINTS, offender_id)
     complaint = turn.put(
         COMPLAINTS,
         Complaint(
@@ -148,14 +146,49 @@ async def report(
             created=turn.now,
         ),
     )
-    _judge(
-        turn,
-        turn.user(offender_id),
-        round,
-        reporters[0].count
-        + turn.count_adjustment(Counted.COMPLAINTS, offender_id),
-    )
+    if counts:
+        turn.adjust_count(1, Counted.COMPLAINTS, offender_id)
+        _judge(
+            turn,
+            turn.user(offender_id),
+            round,
+            reporters + turn.count_adjustment(Counted.COMPLAINTS, offender_id),
+        )
     return results.ReportId(id=complaint.id)
+
+
+async def _complaints_count(work: Reading, user: User) -> bool:
+    """Whether the user's complaints count towards a ban.
+
+    All are kept; the operator may let only those count that come from
+    accounts of some age, who wrote to the common chat.
+    """
+    rules = work.rules
+    if work.now - user.created < rules.reporter_age_seconds * SECOND:
+        return False
+    if not rules.reporter_messages:
+        return True
+    (written,) = await work.ask(
+        COUNT_FEW_MESSAGES,
+        chat_id=work.common_id,
+        user_id=user.id,
+        limit=rules.reporter_messages,
+    )
+    return written.count >= rules.reporter_messages
+
+
+async def _load_reporters(work: Reading, offender_id: str, round: int) -> int:
+    """How many complaints of the round count by now."""
+    rules = work.rules
+    (found,) = await work.ask(
+        COUNT_REPORTERS,
+        offender_id=offender_id,
+        round=round,
+        made_by=work.now - rules.reporter_age_seconds * SECOND,
+        messages=rules.reporter_messages,
+        common_id=work.common_id,
+    )
+    return found.count
 
 
 async def _evidence(

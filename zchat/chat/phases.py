@@ -35,6 +35,7 @@ from zchat.chat.paces import Pace, Paces
 from zchat.chat.subjects import Counted, Subject
 from zchat.chat.table_state import TableState
 from zchat.chat.times_seen import TimesSeen
+from zchat.chat.totals import Totals
 from zchat.errors import Code, Refused
 from zchat.model import (
     CHATS,
@@ -86,6 +87,7 @@ class Shared(NamedTuple):
     hashes: Hashes
     paces: Paces
     times_seen: TimesSeen
+    totals: Totals
     states: Mapping[str, TableState]
     events: list[Event]
     notes: list[tuple[str, dict[str, Any]]]
@@ -108,6 +110,7 @@ class View:
         "hashes",
         "paces",
         "times_seen",
+        "totals",
         "facts",
         "now",
         "now_text",
@@ -121,6 +124,7 @@ class View:
         self.hashes = shared.hashes
         self.paces = shared.paces
         self.times_seen = shared.times_seen
+        self.totals = shared.totals
         self.facts = facts
         self.now = 0
         self.now_text = ""

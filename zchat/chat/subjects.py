@@ -45,3 +45,7 @@ class Counted(Enum):
     """A user's messages that wait for their time: user id."""
     UPLOADS = auto()
     """A user's files that are on no message: user id."""
+    UPLOAD_BYTES = auto()
+    """The bytes of those: user id."""
+    FILE_BYTES = auto()
+    """The bytes of all of a user's files: user id."""

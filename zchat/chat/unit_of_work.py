@@ -23,6 +23,7 @@ from zchat.chat.paces import Paces
 from zchat.chat.phases import Event, Reading, Shared, Turn, Writing
 from zchat.chat.table_state import Changes, TableState
 from zchat.chat.times_seen import TimesSeen
+from zchat.chat.totals import Totals
 from zchat.model import TABLES, Row, Rules, Table, time_text
 from zchat.queries import KeyLookup
 
@@ -49,6 +50,7 @@ class UnitOfWork:
         self.cacheable = cacheable
         self.now = 0
         self.hashes = Hashes()
+        self.totals = Totals()
         self.paces = Paces()
         self.times_seen = TimesSeen()
         self.events: list[Event] = []
@@ -61,6 +63,7 @@ class UnitOfWork:
             self.hashes,
             self.paces,
             self.times_seen,
+            self.totals,
             self._states,
             self.events,
             self.notes,

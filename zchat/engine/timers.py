@@ -11,6 +11,7 @@ from zchat.chat.files import drop_stale
 from zchat.chat.heads import Quiet, tell_heads, tell_missed_heads
 from zchat.chat.jobs import NoParams, Progress
 from zchat.chat.presence import save_last_seen
+from zchat.chat.quotas import count_totals
 from zchat.chat.rules import WritingRule
 from zchat.chat.schedule import send_due
 from zchat.engine.batch import Call
@@ -22,6 +23,7 @@ DUE_SECONDS: Final = 0.25
 EXPIRY_SECONDS: Final = 5
 DELETION_SECONDS: Final = 20
 STALE_SECONDS: Final = 60
+TOTALS_SECONDS: Final = 60
 SEEN_SECONDS: Final = 30
 NAMES_SECONDS: Final = 60
 HEADS_PAGE: Final = 256
@@ -119,6 +121,7 @@ class Timers:
         self._tasks = [
             Task(send_due, DUE_SECONDS, now),
             Task(drop_stale, STALE_SECONDS, now),
+            Task(count_totals, TOTALS_SECONDS, now),
             Task(save_last_seen, SEEN_SECONDS, now),
             Task(compare_names, NAMES_SECONDS, now),
         ]

@@ -135,9 +135,23 @@ WHERE chat_id = :chat_id AND user_id <> :user_id
 ORDER BY joined, user_id LIMIT 1;
 
 -- name: count_reporters
--- How many complained about the user in a round.
-SELECT count(*) FROM complaints
-WHERE offender_id = :offender_id AND round = :round;
+-- How many complained about the user in a round whose complaints count:
+-- the account is old enough, and wrote enough to the common chat.
+SELECT count(*)
+FROM complaints AS c JOIN users AS u ON u.id = c.reporter_id
+WHERE c.offender_id = :offender_id AND c.round = :round
+  AND u.created <= :made_by
+  AND :messages <= (SELECT count(*) FROM (
+      SELECT 1 FROM messages AS m
+      WHERE m.chat_id = :common_id AND m.author_id = u.id
+      LIMIT :messages) AS few);
+
+-- name: count_few_messages
+-- How many messages a user wrote to a chat, up to a few.
+SELECT count(*) FROM (
+    SELECT 1 FROM messages
+    WHERE chat_id = :chat_id AND author_id = :user_id
+    LIMIT :limit) AS few;
 
 -- name: count_all
 -- How much there is in the store; messages are all that were ever sent.
@@ -174,10 +188,23 @@ FROM scheduled
 WHERE state = 'pending' AND send_at <= :at
 ORDER BY send_at, id LIMIT :limit {skip_locked};
 
--- name: count_uploads
--- How many files of the user are on no message.
-SELECT count(*) FROM files
-WHERE uploader_id = :user_id AND message_id IS NULL;
+-- name: files_of
+-- How many of a user's files are on no message, what those take, and what
+-- all take; each counts for `least` bytes at least.
+SELECT count(*) - count(message_id),
+       CAST(coalesce(sum(CASE
+           WHEN message_id IS NOT NULL THEN 0
+           WHEN size < :least THEN :least ELSE size END), 0) AS BIGINT),
+       CAST(coalesce(sum(CASE
+           WHEN size < :least THEN :least ELSE size END), 0) AS BIGINT)
+FROM files WHERE uploader_id = :user_id;
+
+-- name: server_totals
+-- How many users there are, and what all files take.
+SELECT (SELECT count(*) FROM users),
+       (SELECT CAST(coalesce(sum(CASE
+            WHEN size < :least THEN :least ELSE size END), 0) AS BIGINT)
+        FROM files);
 
 -- name: stale_uploads
 -- Files that were never attached, begun at or before a time.
