@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.bare import Client, Listener, User, chat_topic, context
+from tests.cutting import cutting
 from tests.server import Server, running
 
 
@@ -82,6 +83,22 @@ def test_the_head_is_told_about_a_second_after_the_last_message(
     said = time.monotonic()
     assert listener.next("head", chat_id=chat_id)["seq"] == 3
     assert 0.5 < time.monotonic() - said < 2.5
+
+
+def test_a_standing_barrier_tells_of_a_new_connection(
+    client: Client,
+) -> None:
+    """Also while the server still believes in the old one."""
+    port = int(client.events.rpartition(":")[2])
+    with cutting(port) as proxy:
+        listener = Listener(client.ctx, proxy.endpoint)
+        standing = b"b" + os.urandom(16)
+        listener.subscribe(standing)
+        assert listener.frames() == [standing, b""]
+        for connections in (2, 3):
+            proxy.cut()
+            assert listener.frames() == [standing, b""]
+            assert proxy.connections == connections
 
 
 def test_events_of_private_chats_and_inboxes_are_sealed(

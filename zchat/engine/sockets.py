@@ -71,7 +71,12 @@ def rpc_socket(
 def events_socket(
     ctx: "zmq.Context[Any]", endpoint: str, secret: bytes | None = None
 ) -> Any:
-    """The bound XPUB; what subscribers send is small."""
+    """The bound XPUB; what subscribers send is small.
+
+    It hands on every subscription, not the first of a topic only: the
+    standing barrier of a connection that was made anew must be answered
+    also while the old connection is still believed in.
+    """
     socket = ctx.socket(zmq.XPUB)
     _guard(socket)
     if secret is not None:
@@ -81,6 +86,7 @@ def events_socket(
         TOPIC_LIMIT_BYTES if secret is None else _HANDSHAKE_BYTES,
     )
     socket.setsockopt(zmq.SNDHWM, EVENTS_WAITING)
+    socket.setsockopt(zmq.XPUB_VERBOSE, 1)
     return _bound(socket, endpoint)
 
 

@@ -61,6 +61,11 @@ class SqliteSearch:
         self._gone_told = 0
         self._gone_left = True
 
+    @property
+    def holds_gone(self) -> bool:
+        """Whether texts that are gone are still kept for the index."""
+        return self._gone_left
+
     def fileno(self) -> int:
         """What is readable when `tend` has something to do."""
         return self._wake.fd

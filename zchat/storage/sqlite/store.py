@@ -30,6 +30,8 @@ from zchat.storage.sqlite.search import SqliteSearch
 from zchat.storage.sqlite.watch import FileWatch, require_a_place
 
 _CACHE_KIB: Final = 65_536
+EMPTY_SECONDS: Final = 20.0
+"""How long the log may hold what was deleted, at most twice that."""
 _CHECKPOINT_PAGES: Final = 4_096
 _SYNCHRONOUS: Final = {"full": "FULL", "normal": "NORMAL"}
 
@@ -98,6 +100,8 @@ class SqliteStore(Store):
         self._open = False
         self._added: list[Message] = []
         self._some_gone = False
+        self._log_holds_gone = False
+        self._log_emptied = 0.0
         self._search_until = 0.0
         self._backups: list[Backup] = []
         self._tables = {table.name: _TableSql(table) for table in TABLES}
@@ -140,6 +144,7 @@ class SqliteStore(Store):
         execute = self._connection.execute
         execute("PRAGMA locking_mode = EXCLUSIVE")
         execute("PRAGMA journal_mode = WAL")
+        execute("PRAGMA secure_delete = ON")
         execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
         execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
@@ -337,6 +342,7 @@ class SqliteStore(Store):
                 self._connection.execute("COMMIT")
             self._open = False
             self._search.committed(self._added, self._some_gone)
+            self._log_holds_gone |= self._some_gone
             self._forget()
         self._outgoing.extend(outgoing)
 
@@ -357,9 +363,32 @@ class SqliteStore(Store):
             self._search.tend()
         except sqlite3.Error as error:
             log.warning("search_not_tended", error=str(error))
+        self._empty_log()
         outgoing = self._outgoing
         self._outgoing = []
         return outgoing, False
+
+    def _empty_log(self) -> None:
+        """Let the log forget what was deleted, every so often.
+
+        `secure_delete` overwrites it in the file itself, but the log
+        still has the pages of before until it is emptied.
+        """
+        if (
+            not self._log_holds_gone
+            or monotonic() < self._log_emptied + EMPTY_SECONDS
+        ):
+            return
+        holds_gone = self._search.holds_gone
+        self._log_emptied = monotonic()
+        try:
+            (is_busy, *_) = self._connection.execute(
+                "PRAGMA wal_checkpoint(TRUNCATE)"
+            ).fetchone()
+        except sqlite3.Error as error:
+            log.warning("store_log_not_emptied", error=str(error))
+            return
+        self._log_holds_gone = bool(is_busy) or holds_gone
 
     def feed_fd(self) -> int | None:
         return self._search.fileno()
