@@ -144,7 +144,7 @@ class Told:
 class Asked(NamedTuple):
     """A request for `World.batch`: who, what, over which connection."""
 
-    who: "Person | str | None"
+    who: "Person | Operator | str | None"
     method: str
     params: dict[str, Any]
     origin: object = None
@@ -201,6 +201,20 @@ class Person:
         return [message.text for message in page.messages]
 
 
+class Operator:
+    """Whoever opened the operator's socket: needs no token."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+
+    def __call__(self, method: str, **params: Any) -> Any:
+        return self._world.call(method, self, **params)
+
+    def asks(self, method: str, **params: Any) -> Asked:
+        """The request, for `World.batch`."""
+        return Asked(self, method, params, self)
+
+
 class World:
     """One server, its clock and its file."""
 
@@ -210,6 +224,7 @@ class World:
         self.entropy = CountedEntropy()
         self.events: list[Told] = []
         self.counts: dict[bytes, int] = {}
+        self.operator = Operator(self)
         self._path = folder / "zchat.db"
         self._open()
 
@@ -281,7 +296,10 @@ class World:
         return [self.user(name) for name in names.split()]
 
     def call(
-        self, method: str, who: "Person | str | None" = None, **params: Any
+        self,
+        method: str,
+        who: "Person | Operator | str | None" = None,
+        **params: Any,
     ) -> Any:
         """The result of one request; raises Refused."""
         (outcome,) = self.batch([Asked(who, method, params)])
@@ -396,13 +414,14 @@ class World:
 
 
 def _request(
-    who: Person | str | None,
+    who: Person | Operator | str | None,
     method: str,
     params: dict[str, Any],
     origin: object = None,
 ) -> Call:
     """The call that the broker makes of a request's bytes."""
-    if who is not None:
+    for_operator = isinstance(who, Operator)
+    if who is not None and not for_operator:
         token = who.token if isinstance(who, Person) else who
         params = {TOKEN: token, **params}
     try:
@@ -417,7 +436,7 @@ def _request(
         handler_of(known.name, reads),
         request.params,
         reads=reads,
-        needs_token=known.needs_token,
+        needs_token=known.needs_token and not for_operator,
         token=request.token if known.takes_token else None,
         origin=origin,
     )

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from zchat.chat.table_state import Changes, TableState
 from zchat.model import (
+    AUDIT,
     CHATS,
     COMPLAINTS,
     DELIVERIES,
@@ -16,6 +17,7 @@ from zchat.model import (
     FILE_CHUNKS,
     FILES,
     GROUP,
+    INVITES,
     JOIN_REQUESTS,
     LINKS,
     MEMBERS,
@@ -26,11 +28,13 @@ from zchat.model import (
     SCHEDULED,
     TABLES,
     USERS,
+    Audit,
     Chat,
     Complaint,
     Delivery,
     Edit,
     FileChunk,
+    Invite,
     JoinRequest,
     Link,
     Member,
@@ -242,6 +246,8 @@ def row_of_each() -> dict[Table[Any], Any]:
         REACTORS: Reactor(note.id, "\U0001f468\u200d\U0001f469", who.id, 8),
         MENTIONS: Mention(who.id, room.id, 1, 9),
         COMPLAINTS: complaint(other, who, evidence=""),
+        AUDIT: Audit(new_id(), 1, who.id, "ban", other.id, '{"a": "\\n"}'),
+        INVITES: Invite(new_id(), b"\x00", 1, 2, 3, 4, 5),
         SCHEDULED: scheduled(room, who, idempotency_key="k", error="x"),
         FILES: file,
         FILE_CHUNKS: FileChunk(file.id, 0, bytes(range(256)) * 1024),

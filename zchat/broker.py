@@ -103,6 +103,7 @@ class Broker:
 
     def run(self, child: GatewayProcess | None) -> None:
         """Serve until stopped."""
+        self._meters.serving()
         watch = Every(WATCH_SECONDS, 0)
         open_files = DescriptorLimit()
         while not self._stopping:

@@ -67,6 +67,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     store: str
     operator_socket: str | None
     durability: Literal["full", "normal"]
+    registration: Literal["open", "invite", "closed"]
     history_depth: int
     rate_limit: int | None
     rate_period: int
@@ -89,6 +90,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def rules(self) -> Rules:
         """The part that the rules of the chat follow."""
         return Rules(
+            registration=self.registration,
             history_depth=self.history_depth,
             rate_limit=self.rate_limit,
             rate_period_seconds=self.rate_period,
@@ -348,14 +350,23 @@ def check_reach(
     values: Mapping[str, Any],
     given: Mapping[str, Given],
 ) -> None:
-    """Refuse a bind that other machines reach without protection."""
-    if values["insecure"]:
-        return
+    """Refuse a bind that other machines reach without protection.
+
+    Whoever lets them connect must also say who may make an account.
+    """
     for name, endpoint in binds(command, values).items():
-        setting, flags = _ENCRYPTED_BY[name]
-        if is_local(endpoint) or values[setting]:
+        if is_local(endpoint):
             continue
+        setting, flags = _ENCRYPTED_BY[name]
         place = given.get(name) or given["host"]
+        if command == "serve" and "registration" not in given:
+            raise ConfigError(
+                f"{place.origin} lets other machines connect ({endpoint}); "
+                "give --registration open, invite or closed to say who may "
+                "make an account"
+            )
+        if values["insecure"] or values[setting]:
+            continue
         raise ConfigError(
             f"{place.origin} lets other machines connect ({endpoint}) and "
             f"nothing is encrypted; give {flags}, or --insecure if you "

@@ -17,6 +17,10 @@ CHUNK_BYTES: Final = 262_144
 
 COMMON, P2P, GROUP = "common", "p2p", "group"
 MEMBER, MODERATOR, ADMIN = "member", "moderator", "admin"
+OPEN, INVITE, CLOSED = "open", "invite", "closed"
+"""Who may make an account (`--registration`)."""
+WAITING, DISMISSED, UPHELD = "open", "dismissed", "upheld"
+"""What became of a complaint."""
 PENDING, SENT, FAILED, CANCELLED = "pending", "sent", "failed", "cancelled"
 
 
@@ -58,6 +62,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     reporter_age_seconds: int = 0
     reporter_messages: int = 0
     edit_seconds: int = 86_400
+    registration: str = OPEN
 
 
 class EventKey(msgspec.Struct, frozen=True, gc=False):
@@ -72,7 +77,8 @@ class User(msgspec.Struct, frozen=True, gc=False):
 
     `inbox` counts the events of its inbox. `receipts` is 1 where others
     see how far the user has read, else 0. `name_skeleton` is None until
-    it was worked out for an account of an earlier version.
+    it was worked out for an account of an earlier version. `closed` is
+    when an operator closed the account.
     """
 
     id: str
@@ -91,6 +97,7 @@ class User(msgspec.Struct, frozen=True, gc=False):
     receipts: int = 1
     inbox: int = 0
     name_skeleton: str | None = None
+    closed: int | None = None
 
     @property
     def inbox_key(self) -> EventKey:
@@ -243,6 +250,33 @@ class Complaint(msgspec.Struct, frozen=True, gc=False):
     message_id: str | None
     evidence: str | None
     created: int
+    state: str = WAITING
+
+
+class Audit(msgspec.Struct, frozen=True, gc=False):
+    """What an operator or a moderator did; never changed or deleted.
+
+    `actor_id` is None for the operator's socket, `detail` JSON text.
+    """
+
+    id: str
+    created: int
+    actor_id: str | None
+    action: str
+    subject_id: str | None
+    detail: str
+
+
+class Invite(msgspec.Struct, frozen=True, gc=False):
+    """A code that lets newcomers in; only its SHA-256 is kept."""
+
+    id: str
+    code_hash: bytes
+    created: int
+    expires_at: int
+    max_uses: int
+    uses: int
+    revoked_at: int | None
 
 
 class Scheduled(msgspec.Struct, frozen=True, gc=False):
@@ -385,6 +419,8 @@ COMPLAINTS = Table(
     ("id",),
     (("offender_id", "round", "reporter_id"),),
 )
+AUDIT = Table("audit", Audit, ("id",))
+INVITES = Table("invites", Invite, ("id",), (("code_hash",),))
 SCHEDULED = Table(
     "scheduled", Scheduled, ("id",), (("author_id", "idempotency_key"),)
 )
@@ -403,6 +439,8 @@ TABLES: tuple[Table[Any], ...] = (
     REACTORS,
     MENTIONS,
     COMPLAINTS,
+    AUDIT,
+    INVITES,
     SCHEDULED,
     FILES,
     FILE_CHUNKS,

@@ -439,6 +439,16 @@ OPTIONS: Final = (
         ),
     ),
     Option(
+        name="registration",
+        placeholder="open|invite|closed",
+        kind=choice("open", "invite", "closed"),
+        default="open",
+        commands=SERVE,
+        meaning="Who may make an account: anybody, who has an invite code "
+        "(`zchat admin invite`), or nobody. To be given where other machines "
+        "can connect.",
+    ),
+    Option(
         name="history-depth",
         placeholder="N",
         kind=whole(1, 200),

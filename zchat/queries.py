@@ -14,6 +14,7 @@ import msgspec
 from zchat.model import (
     AuthoredMessage,
     FileChunk,
+    Invite,
     JoinRequest,
     Link,
     Scheduled,
@@ -80,6 +81,49 @@ class CountedChat(msgspec.Struct, frozen=True, gc=False):
 
     id: str
     count: int
+
+
+class AccountRow(msgspec.Struct, frozen=True, gc=False):
+    """An account as operators see it."""
+
+    id: str
+    name: str
+    role: str
+    created: int
+    last_seen: int | None
+    banned_until: int | None
+    closed: int | None
+    warnings: int
+    chats: int
+    scheduled: int
+
+
+class ComplaintRow(msgspec.Struct, frozen=True, gc=False):
+    """A complaint with the names of both."""
+
+    id: str
+    reporter_id: str
+    reporter_name: str
+    offender_id: str
+    offender_name: str
+    reason: str
+    message_id: str | None
+    evidence: str | None
+    created: int
+    state: str
+
+
+class AuditRow(msgspec.Struct, frozen=True, gc=False):
+    """An entry of the audit log, with names where they are users."""
+
+    id: str
+    created: int
+    actor_id: str | None
+    actor_name: str | None
+    action: str
+    subject_id: str | None
+    subject_name: str | None
+    detail: str
 
 
 class CountedAll(msgspec.Struct, frozen=True, gc=False):
@@ -182,6 +226,10 @@ COUNT_REPORTERS = _query("count_reporters", Count)
 COUNT_FEW_MESSAGES = _query("count_few_messages", Count)
 # Operators
 COUNT_ALL = _query("count_all", CountedAll)
+ACCOUNTS_PAGE = _query("accounts_page", AccountRow)
+COMPLAINTS_PAGE = _query("complaints_page", ComplaintRow)
+AUDIT_PAGE = _query("audit_page", AuditRow)
+LIVE_INVITES = _query("live_invites", Invite)
 # Schedule
 SCHEDULED_OF = _query("scheduled_of", Scheduled)
 COUNT_PENDING = _query("count_pending", Count)
@@ -221,6 +269,8 @@ DELETE_MEMBER_MENTIONS = _statement("delete_member_mentions")
 FORGET_EDITS = _statement("forget_edits")
 FORGET_REACTORS = _statement("forget_reactors")
 BLANK_SCHEDULE = _statement("blank_schedule")
+RELEASE_SCHEDULED_FILES = _statement("release_scheduled_files")
+CANCEL_SCHEDULED = _statement("cancel_scheduled")
 
 
 class SearchScope(NamedTuple):

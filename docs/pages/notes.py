@@ -8,6 +8,25 @@ from collections.abc import Mapping
 from typing import Final
 
 PARAMETERS: Final[Mapping[str, str]] = {
+    "Connect.invite": "A code of the operator's, where `registration` is "
+    "`invite`.",
+    "Accounts.name": "How their names begin.",
+    "Accounts.user_id": "Only this account.",
+    "SetRole.role": "`member`, `moderator` or `admin`.",
+    "Accounts.role": "Only accounts with this role.",
+    "banned": "Only those who are banned, or are not.",
+    "Accounts.after": "The last id of the page before.",
+    "Complaints.after": "The last id of the page before.",
+    "AuditPage.after": "The last id of the page before.",
+    "Resolve.id": "Of the complaint.",
+    "verdict": "A dismissed complaint counts for no ban.",
+    "Ban.seconds": "For how long; as `--ban-seconds` if left out.",
+    "Ban.reason": "For the audit log.",
+    "Announce.chat_id": "The chat, any there is; null is the common one.",
+    "Announce.text": "At most `limits.text` characters.",
+    "uses": "How many it lets in; one if left out.",
+    "CreateInvite.expires_in": "Seconds; a week if left out.",
+    "RevokeInvite.id": "Of the invite.",
     "Connect.name": "One that nobody has; made up if left out. Letters and "
     "digits of one script, `_`, `-`, `.`.",
     "Connect.token": "Of a user who comes back; `name` counts for nothing "
@@ -68,6 +87,35 @@ PARAMETERS: Final[Mapping[str, str]] = {
 }
 
 RESULTS: Final[Mapping[str, str]] = {
+    "registration": "Who may make an account: `open`, `invite` (a code is "
+    "needed) or `closed`.",
+    "Account.role": "`member`, `moderator` or `admin`.",
+    "Account.last_seen": "When the user was last there; null: not known.",
+    "Account.banned_until": "When the ban ends; null: not banned.",
+    "closed": "When the account was closed; null: it is open.",
+    "warnings": "Complaints that count towards the next ban.",
+    "Account.chats": "How many the user is in.",
+    "Account.scheduled": "Messages that wait for their time.",
+    "reporter": "Who complained.",
+    "offender": "About whom.",
+    "reason": "In the reporter's words.",
+    "ComplaintInfo.message_id": "The message, if one was reported.",
+    "evidence": "The text that the message had.",
+    "ComplaintInfo.state": "`open`, `dismissed` or `upheld`.",
+    "Complaints.complaints": "Oldest first.",
+    "until": "When the ban ends.",
+    "ResetToken.token": "Give it to the user; it is not shown again.",
+    "code": "Give it to whom you want to let in; it is not shown again.",
+    "NewInvite.id": "Names the invite without opening anything.",
+    "InviteInfo.uses": "How many came in by it.",
+    "InviteInfo.max_uses": "How many it lets in.",
+    "invites": "Newest first.",
+    "actor": "Who did it; null: the operator at the socket.",
+    "action": "The method.",
+    "subject": "The id of the account, complaint, invite or message.",
+    "subject_name": "The account's name; null: it is no account.",
+    "detail": "What else the action took.",
+    "entries": "Newest first.",
     "title": "What a person is shown; in a p2p chat the other's name.",
     "revision": "The chat's newest revision.",
     "Message.revision": "Of its last change; 0: it never changed.",

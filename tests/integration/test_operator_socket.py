@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import zmq
+from click import Context, Group
 from click.testing import CliRunner, Result
 
 from tests.bare import Caller, Client, Sockets, context
@@ -221,3 +222,86 @@ def test_what_is_no_broker_is_told(tmp_path: Path, kind: str) -> None:
     listener.close()
     assert done.exit_code == (3 if kind == "listener" else 2)
     assert done.output.count("\n") == 1
+
+
+def test_what_an_operator_does_from_a_shell(
+    tmp_path: Path, free_port: Callable[[], int], ctx: Sockets
+) -> None:
+    with running(tmp_path, free_port(), "--registration", "invite") as server:
+        client = Client(ctx, server.rpc, server.events)
+        stranger = client.caller()
+        assert stranger.refused("connect").code == "forbidden"
+        code = asked(server, "invite", "--uses", "2")["code"]
+        users = {
+            name: stranger.call("connect", name=name, invite=code)
+            for name in ("Ann", "Ben")
+        }
+        ann, ben = users["Ann"], users["Ben"]
+        complaint = stranger.call(
+            "report",
+            token=ann["token"],
+            user_id=ben["user_id"],
+            reason="\x1b[31m rude \n",
+        )["id"]
+        shown = admin(server, "complaints").output
+        assert "rude" in shown
+        assert "\x1b" not in shown
+        for words, said in (
+            (("ban", "ben", "--seconds", "60"), "Ben is banned until"),
+            (("resolve", complaint, "dismissed"), "dismissed"),
+            (("unban", ben["user_id"]), "may write again"),
+            (("role", "ANN", "moderator"), "a moderator"),
+            (("announce", "hello", "all"), "Announced"),
+        ):
+            done = admin(server, *words)
+            assert done.exit_code == 0, done.output
+            assert said.lower() in done.output.lower()
+        assert stranger.call("complaints", token=ann["token"])
+        new = asked(server, "reset-token", "Ann", "--yes")["token"]
+        assert stranger.refused("status", token=ann["token"]).code == (
+            "unauthorized"
+        )
+        assert stranger.call("status", token=new)["user"]["name"] == "Ann"
+        assert admin(server, "close", "Ben", "--yes").exit_code == 0
+        assert stranger.refused("status", token=ben["token"])
+        rows = {
+            user["name"]: user for user in asked(server, "accounts")["users"]
+        }
+        assert rows["Ben"]["closed"]
+        assert rows["Ann"]["role"] == "moderator"
+        log = [entry["action"] for entry in asked(server, "audit")["entries"]]
+        assert log == [
+            "close_account",
+            "reset_token",
+            "announce",
+            "set_role",
+            "unban",
+            "resolve",
+            "ban",
+            "create_invite",
+        ]
+        for token in (new, code, ann["token"]):
+            assert token not in server.log.text
+
+
+def test_what_destroys_asks_first(server: Server, ctx: Sockets) -> None:
+    user = Client(ctx, server.rpc, server.events).user()
+    for command in ("reset-token", "close"):
+        done = CliRunner().invoke(
+            cli.main,
+            ["admin", command, user.id, "--store", str(server.store)],
+            input="n\n",
+        )
+        assert done.exit_code == 1
+        assert "Nothing was changed" in done.output
+        assert user.call("status")
+    assert admin(server, "account", "nobody-at-all").exit_code == 1
+
+
+def test_every_command_says_what_it_does() -> None:
+    group = cli.main.get_command(Context(cli.main), "admin")
+    assert isinstance(group, Group)
+    for name in group.list_commands(Context(group)):
+        done = CliRunner().invoke(cli.main, ["admin", name, "--help"])
+        assert done.exit_code == 0
+        assert "--json" in done.output

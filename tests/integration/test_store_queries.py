@@ -40,9 +40,11 @@ from zchat.model import (
     REACTORS,
     SCHEDULED,
     SENT,
+    Audit,
     Delivery,
     Edit,
     FileChunk,
+    Invite,
     JoinRequest,
     Mention,
     Message,
@@ -843,6 +845,156 @@ def test_row_and_statement_in_one_batch(store: Store) -> None:
     assert load(store, CHATS, room.id)[0].purged_seq == 4
 
 
+def accounts(store: Store, **given: Any) -> list[queries.AccountRow]:
+    """A page of accounts; what is not given does not matter."""
+    usual: dict[str, Any] = {
+        "now": 100,
+        "after": NIL,
+        "name": "",
+        "beyond": "\U0010ffff",
+        "first_id": NIL,
+        "last_id": "ffffffff-ffff-ffff-ffff-ffffffffffff",
+        "role": "",
+        "banned": -1,
+        "limit": 9,
+    }
+    return ask(store, queries.ACCOUNTS_PAGE, **usual | given)
+
+
+def test_accounts(store: Store) -> None:
+    ann = user(
+        id=number(1), name_key="ann", banned_until=200, warnings_round=1
+    )
+    bob = user(id=number(2), name_key="bob", role="admin", banned_until=100)
+    eve = user(id=number(3), name_key="ännchen", closed=5)
+    room = chat()
+    write(
+        store,
+        room,
+        ann,
+        bob,
+        eve,
+        member(room, ann),
+        complaint(ann, bob, round=1),
+        complaint(ann, eve, round=1, state="dismissed"),
+        complaint(ann, bob, round=0),
+        complaint(bob, ann, round=0),
+        complaint(bob, ann, round=1),
+        scheduled(room, ann),
+        scheduled(room, ann, state=CANCELLED),
+    )
+
+    def ids(**given: Any) -> list[str]:
+        return [row.id for row in accounts(store, **given)]
+
+    assert ids() == [ann.id, bob.id, eve.id]
+    assert ids(after=ann.id, limit=1) == [bob.id]
+    assert ids(name="an", beyond="an\U0010ffff") == [ann.id]
+    assert ids(name="ä", beyond="ä\U0010ffff") == [eve.id]
+    assert ids(first_id=bob.id, last_id=bob.id) == [bob.id]
+    assert ids(role="admin") == [bob.id]
+    assert ids(banned=1) == [ann.id]
+    assert ids(banned=0) == [bob.id, eve.id]
+    rows = accounts(store)
+    assert [row.warnings for row in rows] == [1, 1, 0]
+    assert [row.chats for row in rows] == [1, 0, 0]
+    assert [row.scheduled for row in rows] == [1, 0, 0]
+    assert [row.closed for row in rows] == [None, None, 5]
+
+
+def test_complaints(store: Store) -> None:
+    ann, bob = user(name="Ann"), user(name="Bob")
+    first = complaint(ann, bob, id=number(1), evidence="x")
+    second = complaint(bob, ann, id=number(2), state="upheld")
+    write(store, ann, bob, first, second)
+    at: dict[str, Any] = {"after": NIL, "limit": 9, "state": ""}
+
+    rows = ask(store, queries.COMPLAINTS_PAGE, **at)
+
+    assert [row.id for row in rows] == [first.id, second.id]
+    assert (rows[0].reporter_name, rows[0].offender_name) == ("Bob", "Ann")
+    assert (rows[0].evidence, rows[0].state) == ("x", "open")
+    cases: list[tuple[dict[str, Any], list[str]]] = [
+        ({"state": "open"}, [first.id]),
+        ({"state": "upheld"}, [second.id]),
+        ({"after": first.id}, [second.id]),
+        ({"limit": 1}, [first.id]),
+    ]
+    for given, expected in cases:
+        page = ask(store, queries.COMPLAINTS_PAGE, **at | given)
+        assert [row.id for row in page] == expected
+
+
+def test_audit_log(store: Store) -> None:
+    ann = user(name="Ann")
+    entries = [
+        Audit(number(1), 1, None, "ban", ann.id, "{}"),
+        Audit(number(2), 2, ann.id, "announce", new_id(), '{"a":1}'),
+    ]
+    write(store, ann, *entries)
+    last = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+
+    rows = ask(store, queries.AUDIT_PAGE, before=last, limit=9)
+    rest = ask(store, queries.AUDIT_PAGE, before=number(2), limit=9)
+
+    assert [row.id for row in rows] == [number(2), number(1)]
+    assert (rows[0].actor_name, rows[0].subject_name) == ("Ann", None)
+    assert (rows[1].actor_id, rows[1].subject_name) == (None, "Ann")
+    assert rest == rows[1:]
+
+
+def test_live_invites(store: Store) -> None:
+    def invite(place: int, **fields: Any) -> Invite:
+        usual: dict[str, Any] = {
+            "id": number(place),
+            "code_hash": bytes([place]),
+            "created": place,
+            "expires_at": 100,
+            "max_uses": 2,
+            "uses": 1,
+            "revoked_at": None,
+        }
+        return Invite(**usual | fields)
+
+    live = [invite(1), invite(2)]
+    dead = [
+        invite(3, expires_at=50),
+        invite(4, uses=2),
+        invite(5, revoked_at=1),
+    ]
+    write(store, *live, *dead)
+
+    assert ask(store, queries.LIVE_INVITES, at=50, limit=9) == live[::-1]
+
+
+def test_what_a_closed_account_had_waiting(store: Store) -> None:
+    room, ann, bob = chat(), user(), user()
+    rows = (
+        scheduled(room, ann),
+        scheduled(room, ann, state=SENT),
+        scheduled(room, bob),
+    )
+    files = [stored_file(room, ann, scheduled_id=row.id) for row in rows]
+    write(store, room, ann, bob, *rows, *files)
+
+    write(
+        store,
+        run=[
+            (
+                queries.RELEASE_SCHEDULED_FILES,
+                {"user_id": ann.id, "now": 77},
+            ),
+            (queries.CANCEL_SCHEDULED, {"user_id": ann.id}),
+        ],
+    )
+
+    states = [load(store, SCHEDULED, row.id)[0].state for row in rows]
+    assert states == [CANCELLED, SENT, "pending"]
+    found = [load(store, FILES, file.id)[0] for file in files]
+    assert (found[0].scheduled_id, found[0].created) == (None, 77)
+    assert found[1:] == files[1:]
+
+
 def test_all_is_counted(store: Store) -> None:
     room, ann, bob = chat(head=7), user(), user()
     write(
@@ -851,6 +1003,7 @@ def test_all_is_counted(store: Store) -> None:
         ann,
         bob,
         complaint(ann, bob),
+        complaint(bob, ann, state="dismissed"),
         scheduled(room, ann),
         scheduled(room, ann, state=CANCELLED),
         stored_file(room, ann, size=5, resume_key=None),

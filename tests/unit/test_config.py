@@ -110,6 +110,7 @@ class TestDefaults:
             store="zchat.db",
             operator_socket="zchat.db.sock",
             durability="full",
+            registration="open",
             history_depth=20,
             rate_limit=None,
             rate_period=3600,
@@ -151,6 +152,7 @@ class TestDefaults:
             all_file_bytes="14",
             reporter_age="15",
             reporter_messages="16",
+            registration="closed",
         )
         assert msgspec.structs.astuple(settings.rules()) == (
             1,
@@ -169,6 +171,7 @@ class TestDefaults:
             15,
             16,
             9,
+            "closed",
         )
 
 
@@ -422,8 +425,37 @@ class TestEndpoints:
     def test_a_bind_that_others_reach(self, flags: dict[str, object]) -> None:
         line = refusal(flags)
         assert line.startswith(tuple(f"--{name}" for name in flags))
+        assert "--registration" in line
+        flags = {**flags, "registration": "invite"}
+        line = refusal(flags)
         assert "--insecure" in line
         assert load("serve", {**flags, "insecure": True}, {}).insecure
+
+    def test_encryption_lets_others_connect(self) -> None:
+        flags: dict[str, object] = {
+            "rpc": "tcp://*:8001",
+            "events": "tcp://*:8002",
+            "curve-keys": "keys",
+        }
+        assert "--registration" in refusal(flags)
+        flags["registration"] = "closed"
+        settings = load("serve", flags, {})
+        assert (settings.curve_keys, settings.insecure) == ("keys", False)
+        assert settings.rules().registration == "closed"
+        flags["host"] = "0.0.0.0"
+        assert "--tls-cert" in refusal(flags)
+
+    @pytest.mark.parametrize(
+        ("alone", "other"),
+        [
+            ({"curve-any": True}, "--curve-keys"),
+            ({"client-key": "x"}, "--server-key"),
+        ],
+    )
+    def test_keys_that_mean_nothing_alone(
+        self, alone: dict[str, object], other: str
+    ) -> None:
+        assert other in refusal(alone)
 
     def test_its_origin_is_told(self) -> None:
         assert refusal(environment={"ZCHAT_HOST": "0.0.0.0"}).startswith(
@@ -508,7 +540,12 @@ class TestArguments:
                 "allow-origin": ["http://a", "http://b"],
                 "store": "-x",
             },
-            {"host": "0.0.0.0", "insecure": True, "message-ttl": "7"},
+            {
+                "host": "0.0.0.0",
+                "insecure": True,
+                "registration": "open",
+                "message-ttl": "7",
+            },
         ],
     )
     def test_serve_again(self, flags: dict[str, object]) -> None:
@@ -524,6 +561,7 @@ class TestArguments:
             host="0.0.0.0",
             port="9000",
             insecure=True,
+            registration="open",
             rpc="ipc://a",
             events="ipc://b",
             max_text="9",

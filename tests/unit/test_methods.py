@@ -60,6 +60,8 @@ VALUES = {
     "file_id": NOWHERE,
     "data": b"x",
     "link": NOWHERE,
+    "role": "member",
+    "verdict": "upheld",
 }
 """A value for each parameter that some method needs."""
 

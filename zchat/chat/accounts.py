@@ -19,6 +19,7 @@ from zchat.chat.names import (
 from zchat.chat.paces import Pace
 from zchat.chat.phases import Reading, StaleRead, Turn, View, Writing
 from zchat.chat.quotas import admit_user
+from zchat.chat.registration import invited, load_invite, use_invite
 from zchat.chat.rules import reads, writes
 from zchat.chat.subjects import Subject
 from zchat.errors import Code, Refused
@@ -56,6 +57,7 @@ async def hello(
         epoch=work.facts.epoch,
         events=work.facts.events,
         heartbeat=HEARTBEAT_SECONDS,
+        registration=rules.registration,
         limits=results.Limits(
             text=rules.max_text,
             name=32,
@@ -80,6 +82,7 @@ async def connect(
     """Make a user in the common chat, or come back as one."""
     if caller_id is not None:
         return await _come_back(work, caller_id, params.token)
+    await load_invite(work, params.invite)
     if params.name is None:
         name = f"user-{work.entropy.word()}"
     else:
@@ -87,11 +90,13 @@ async def connect(
     await _load_namesakes(work, name)
     await work.load(CHATS, work.common_id)
     turn = await work.turn()
+    invite = invited(turn, params.invite)
     if _namesakes(turn, name):
         if params.name is None:
             raise StaleRead
         raise _name_taken()
     admit_user(turn)
+    use_invite(turn, invite)
     token = turn.entropy.token()
     digest = token_hash(token)
     assert digest is not None
@@ -110,7 +115,7 @@ async def connect(
         ),
     )
     turn.note("user_made", user_id=user.id)
-    _enter_common(turn, turn.chat(turn.common_id), user, NOTHING_EARLIER)
+    enter_common(turn, turn.chat(turn.common_id), user, NOTHING_EARLIER)
     return results.Connected(
         token=token,
         user_id=user.id,
@@ -128,7 +133,7 @@ async def _come_back(
     user = turn.user(caller_id)
     if turn.membership(turn.common_id, caller_id) is None:
         refuse_to_return_yet(turn, turn.common_id, caller_id)
-        _enter_common(turn, turn.chat(turn.common_id), user, earlier)
+        enter_common(turn, turn.chat(turn.common_id), user, earlier)
     return results.Connected(
         token=token,
         user_id=user.id,
@@ -137,9 +142,7 @@ async def _come_back(
     )
 
 
-def _enter_common(
-    turn: Turn, chat: Chat, user: User, earlier: Earlier
-) -> None:
+def enter_common(turn: Turn, chat: Chat, user: User, earlier: Earlier) -> None:
     """A newcomer sees the last `history_depth` messages before it."""
     first = max(1, chat.head - turn.rules.history_depth + 1)
     enter(turn, chat, user, first, earlier)

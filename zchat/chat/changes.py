@@ -39,6 +39,7 @@ from zchat.chat.rendering import (
     rendered,
     shown,
 )
+from zchat.chat.roles import record
 from zchat.chat.rules import reads, writes
 from zchat.chat.subjects import Subject
 from zchat.chat.sync import key_of
@@ -230,11 +231,14 @@ async def delete(
     message, place = _still_seen(turn, caller_id, seen)
     if message.deleted is not None:
         return results.Changed(revision=message.revision)
-    _require_deletable(turn.user(caller_id), place, message)
+    caller = turn.user(caller_id)
+    _require_deletable(caller, place, message)
     if message.author_id == caller_id:
         turn.spend(Pace.EDITS, caller_id)
-    else:
+    elif place.chat.owner_id == caller_id:
         turn.note("message_deleted", message_id=message.id, by=caller_id)
+    else:
+        record(turn, caller, "delete", message.author_id, message=message.id)
     return results.Changed(revision=bury(turn, message).revision)
 
 

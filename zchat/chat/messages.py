@@ -151,7 +151,7 @@ def deliver(turn: Turn, draft: Draft, everybody: list[str]) -> results.Sent:
     if chat.kind == COMMON:
         spend_quota(turn, author)
     mentioned = mentioned_in(turn, chat, author.id, draft.text, everybody)
-    return _append(turn, chat, author, draft, target, files, mentioned)
+    return append(turn, chat, author, draft, target, files, mentioned)
 
 
 def _repeated(earlier: Message, draft: Draft) -> results.Sent:
@@ -255,7 +255,7 @@ def _attachable(view: View, draft: Draft, file_id: str) -> StoredFile:
     return file
 
 
-def _append(
+def append(
     turn: Turn,
     chat: Chat,
     author: User,

@@ -6,7 +6,7 @@ from zchat.chat.errors import no_message, no_user
 from zchat.chat.expiry import visible_after
 from zchat.chat.phases import Reading, Turn, View, Writing
 from zchat.chat.rules import writes
-from zchat.chat.subjects import Counted
+from zchat.chat.subjects import Counted, Subject
 from zchat.chat.visibility import acquaintance, load_acquaintance
 from zchat.errors import Code, Refused
 from zchat.model import (
@@ -96,7 +96,7 @@ def quota_of(view: View, user: User) -> results.Quota | None:
     )
 
 
-def _round_of(view: View, user: User) -> int:
+def round_of(view: View, user: User) -> int:
     """The round that complaints count for; a ban's end begins the next."""
     ended = user.banned_until is not None and user.banned_until <= view.now
     return user.warnings_round + ended
@@ -117,12 +117,13 @@ async def report(
     offender = work.get(USERS, offender_id)
     if offender is None:
         raise no_user()
-    round = _round_of(work, offender)
+    round = round_of(work, offender)
     subject = (offender_id, round, caller_id)
     await work.load_unique(COMPLAINTS, BY_ROUND, subject)
     counts = await _complaints_count(work, work.user(caller_id))
     reporters = await _load_reporters(work, offender_id, round)
     turn = await work.turn()
+    turn.require_fresh(Subject.COMPLAINTS, offender_id)
     if message is None or message.author_id != offender_id:
         acquaintance(turn, caller_id, offender_id, shared)
         if message is not None:

@@ -30,6 +30,9 @@ class Subject(Enum):
     """Messages were deleted from a chat: chat id."""
     REACTIONS = auto()
     """Who put which emoji on a message: message id."""
+    COMPLAINTS = auto()
+    """A complaint was decided on, or a ban set or lifted: the id of the
+    user it is about."""
 
 
 class Counted(Enum):

@@ -2,8 +2,8 @@
 
 The rules of docs/reference/protocol.md, "How a client misses nothing",
 without a socket, a clock or a loop: a shell carries out the commands and
-reports what became of them. Each message is delivered once and, within
-its chat, in order, whatever the event socket drops or repeats.
+reports what became of them. Each message is delivered once and, within its
+chat, in order, whatever the event socket drops or repeats.
 """
 
 from collections import deque

@@ -61,7 +61,11 @@ class Meters:
         self._refusals: Counter[str] = Counter()
         self._batch_seconds = Distribution(SECONDS)
         self._batch_requests = Distribution(REQUESTS)
-        self._first_open_files = open_files()
+        self._own_files = open_files()
+
+    def serving(self) -> None:
+        """From now on a new open file is a connection."""
+        self._own_files = open_files()
 
     def refused(self, code: Code) -> None:
         """A request was answered with this code."""
@@ -97,7 +101,7 @@ class Meters:
             clients_dropped=clients_dropped,
             requests_waiting=requests_waiting,
             feed_gaps=feed_gaps,
-            connections=max(0, files - self._first_open_files),
+            connections=max(0, files - self._own_files),
             open_files=files,
             open_files_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
             memory_bytes=memory_bytes(),

@@ -55,6 +55,12 @@ _TAG_BY_ROOM: Final = {
     "files": "files",
     "sync": "events",
     "events": "events",
+    "accounts": "operation",
+    "complaints": "operation",
+    "announcements": "operation",
+    "invites": "operation",
+    "audit": "operation",
+    "stats": "operation",
 }
 """The subject of an endpoint by the first part of its path."""
 _SUBJECTS: Final = {

@@ -74,6 +74,7 @@ class Connect(Params, frozen=True, kw_only=True):
     token: Annotated[
         Any, Meta(description="The token of an existing user.")
     ] = None
+    invite: LinkText | None = None
 
 
 class Status(Params, frozen=True, kw_only=True):

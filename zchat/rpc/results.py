@@ -40,6 +40,7 @@ class Hello(Result, frozen=True, kw_only=True):
     epoch: str
     events: str
     heartbeat: int
+    registration: str = "open"
     limits: Limits
 
 

@@ -29,6 +29,8 @@ UUID_COLUMNS: Final = frozenset(
         "link_id",
         "scheduled_id",
         "is_comment_on",
+        "actor_id",
+        "subject_id",
     }
 )
 

@@ -140,7 +140,7 @@ ORDER BY joined, user_id LIMIT 1;
 SELECT count(*)
 FROM complaints AS c JOIN users AS u ON u.id = c.reporter_id
 WHERE c.offender_id = :offender_id AND c.round = :round
-  AND u.created <= :made_by
+  AND c.state <> 'dismissed' AND u.created <= :made_by
   AND :messages <= (SELECT count(*) FROM (
       SELECT 1 FROM messages AS m
       WHERE m.chat_id = :common_id AND m.author_id = u.id
@@ -162,7 +162,65 @@ SELECT
     (SELECT count(*) FROM files WHERE resume_key IS NULL),
     (SELECT coalesce(sum(size), 0) FROM files WHERE resume_key IS NULL),
     (SELECT count(*) FROM scheduled WHERE state = 'pending'),
-    (SELECT count(*) FROM complaints);
+    (SELECT count(*) FROM complaints WHERE state = 'open');
+
+-- name: accounts_page
+-- A page of accounts by id, between two ids and two names. '' means any
+-- role, -1 banned or not.
+SELECT u.id, u.name, u.role, u.created, u.last_seen, u.banned_until,
+    u.closed,
+    (SELECT count(*) FROM complaints AS c
+     WHERE c.offender_id = u.id AND c.state <> 'dismissed'
+       AND c.round = u.warnings_round
+           + CASE WHEN u.banned_until <= :now THEN 1 ELSE 0 END),
+    (SELECT count(*) FROM members AS m WHERE m.user_id = u.id),
+    (SELECT count(*) FROM scheduled AS s
+     WHERE s.author_id = u.id AND s.state = 'pending')
+FROM users AS u
+WHERE u.id > :after AND u.name_key >= :name AND u.name_key < :beyond
+  AND u.id >= :first_id AND u.id <= :last_id
+  AND (:role = '' OR u.role = :role)
+  AND (:banned = -1
+       OR CASE WHEN u.banned_until > :now THEN 1 ELSE 0 END = :banned)
+ORDER BY u.id LIMIT :limit;
+
+-- name: complaints_page
+-- A page of complaints, oldest first; state '' means all.
+SELECT c.id, c.reporter_id, r.name, c.offender_id, o.name, c.reason,
+       c.message_id, c.evidence, c.created, c.state
+FROM complaints AS c
+JOIN users AS r ON r.id = c.reporter_id
+JOIN users AS o ON o.id = c.offender_id
+WHERE c.id > :after AND (:state = '' OR c.state = :state)
+ORDER BY c.id LIMIT :limit;
+
+-- name: audit_page
+-- A page of the audit log, newest first.
+SELECT a.id, a.created, a.actor_id, u.name, a.action, a.subject_id, s.name,
+       a.detail
+FROM audit AS a
+LEFT JOIN users AS u ON u.id = a.actor_id
+LEFT JOIN users AS s ON s.id = a.subject_id
+WHERE a.id < :before
+ORDER BY a.id DESC LIMIT :limit;
+
+-- name: live_invites
+-- The invites that still let somebody in, newest first.
+SELECT id, code_hash, created, expires_at, max_uses, uses, revoked_at
+FROM invites
+WHERE revoked_at IS NULL AND expires_at > :at AND uses < max_uses
+ORDER BY created DESC, id LIMIT :limit;
+
+-- name: release_scheduled_files
+-- Files of a user's waiting messages are on none from now on.
+UPDATE files SET scheduled_id = NULL, created = :now
+WHERE scheduled_id IN (
+    SELECT id FROM scheduled
+    WHERE author_id = :user_id AND state = 'pending');
+
+-- name: cancel_scheduled
+UPDATE scheduled SET state = 'cancelled'
+WHERE author_id = :user_id AND state = 'pending';
 
 -- name: scheduled_of
 -- The latest of the author's scheduled messages, by time; state ''
