@@ -1,10 +1,9 @@
 /** What one can do with a message or a person, and the bar that offers it. */
 
-import { randomKey, Refused } from "./api.js";
-import { reasonOf } from "./client.js";
+import { randomKey, reasonOf, Refused } from "./api.js";
 import { askForm, confirmThat, note, showDialog, showPopover } from "./dialogs.js";
 import { avatar, h, iconButton } from "./dom.js";
-import { madeAt, short } from "./when.js";
+import { clock, madeAt, short } from "./when.js";
 
 const EMOJI = ["👍", "❤️", "😂", "🎉", "😮", "😢", "🙏", "👀", "✅", "🔥", "👋", "💯"];
 const UNDO_MILLISECONDS = 2500;
@@ -36,7 +35,8 @@ export class Actions {
 
   /** Offer what may be done with a message, in its corner. @param {HTMLElement} article @param {View} chat @param {Message} message */
   show(article, chat, message) {
-    if (this._bar.parentElement === article && this._on === message.id) return;
+    const place = article.querySelector(".body");
+    if (!place || (this._bar.parentElement === place && this._on === message.id)) return;
     if (message.deleted) {
       this._bar.remove();
       return;
@@ -47,8 +47,10 @@ export class Actions {
       isOwn ||
       (chat.state.kind === "group" && this._client.isOwner(chat)) ||
       (chat.state.kind === "common" && this._client.isModerator);
+    const isGrouped = article.parentElement?.classList.contains("grouped");
     this._bar.replaceChildren(
       ...[
+        isGrouped && h("time", { datetime: message.created }, clock(message.created)),
         iconButton("smile", "React", (event) =>
           this.pick(/** @type {Element} */ (event.currentTarget), message),
         ),
@@ -59,9 +61,9 @@ export class Actions {
           iconButton("trash", "Delete", () => this.delete(chat, message), {
             class: "icon-button danger",
           }),
-      ].filter((one) => one !== false),
+      ].filter((one) => one instanceof Node),
     );
-    article.append(this._bar);
+    place.append(this._bar);
   }
 
   /** @param {Element} within */
@@ -324,10 +326,10 @@ export class Actions {
     return undefined;
   }
 
-  /** @param {string} link */
+  /** @param {string} link As it stands in an address. */
   async join(link) {
     try {
-      const joined = await this._client.api.post(`/join/${encodeURIComponent(link)}`);
+      const joined = await this._client.api.post(`/join/${link}`);
       if (joined.state === "member") this._app.goTo(joined.chat_id);
       else {
         note(

@@ -25,6 +25,11 @@ export class Unreachable extends Error {
   }
 }
 
+/** A sentence for an error of any kind. @param {unknown} error */
+export function reasonOf(error) {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** A random key of 128 bits; works on plain HTTP too, unlike randomUUID. */
 export function randomKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));

@@ -184,6 +184,7 @@ export class App {
     this.sidebar.draw();
     this._drawHead();
     this.client.loadMembers(chat.state.id).catch(() => {});
+    this.client.loadFacts(chat.state.id).catch(() => {});
     if (!isSwitch || matchMedia("(hover: hover)").matches) {
       this.composer.focus();
     }

@@ -7,7 +7,7 @@
  * `requests` (an id), `trouble` (an Error to show), `gone` (the token is dead).
  */
 
-import { Api, Refused, Unreachable } from "./api.js";
+import { Api, Refused } from "./api.js";
 import { Emitter } from "./dom.js";
 import { Messages } from "./messages.js";
 import { SendQueue } from "./send_queue.js";
@@ -42,6 +42,8 @@ class ChatView {
     /** @type {Member[] | null} */
     this.members = null;
     this.size = 0;
+    /** @type {string | null} Who owns this group, once it is known. */
+    this.ownerId = null;
     /** The page that is being loaded, if any. @type {Promise<void> | null} */
     this.loading = null;
     /** @type {Error | null} */
@@ -343,6 +345,17 @@ export class Client extends Emitter {
     this.api.post("/typing", { chat_id: chatId }).catch(() => {});
   }
 
+  /** Who owns a group; sync does not tell. @param {string} chatId */
+  async loadFacts(chatId) {
+    const chat = this.chats.get(chatId);
+    if (!chat || chat.state.kind !== "group") return;
+    const after = chat.state.revision;
+    const found = await this.api.get("/changes", { chat_id: chatId, after, limit: 1 });
+    chat.ownerId = found.chat.owner_id;
+    chat.size = found.chat.size;
+    this.emit("members", chatId);
+  }
+
   /** Members of a chat, with roles and presence. @param {string} chatId */
   async loadMembers(chatId) {
     const chat = this.chats.get(chatId);
@@ -367,7 +380,7 @@ export class Client extends Emitter {
 
   /** Whether the caller owns this group. @param {ChatView} chat */
   isOwner(chat) {
-    return chat.members?.some((one) => one.id === this.me.id && one.role === "owner") ?? false;
+    return chat.state.kind === "group" && chat.ownerId === this.me.id;
   }
 
   get isModerator() {
@@ -440,10 +453,27 @@ const ON_EVENT = {
     this.emit("chats");
   },
   chat_changed(event, chat) {
-    if (chat?.members) this.loadMembers(event.chat_id).catch(() => {});
+    if (!chat) return;
+    chat.ownerId = event.owner_id ?? null;
+    if (chat.members) this.loadMembers(event.chat_id).catch(() => {});
+    this.emit("chats");
   },
-  owner_changed(event) {
-    this.loadMembers(event.chat_id).catch(() => {});
+  owner_changed(event, chat) {
+    if (chat) chat.ownerId = event.owner_id;
+    this.emit("members", event.chat_id);
+  },
+  member_renamed(event, chat) {
+    if (!chat) return;
+    chat.messages.renameAuthor(event.user);
+    for (const member of chat.members ?? []) {
+      if (member.id === event.user.id) member.name = event.user.name;
+    }
+    if (chat.last && chat.last.author.id === event.user.id) {
+      chat.last = { ...chat.last, author: event.user };
+    }
+    this.emit("members", event.chat_id);
+    this.emit("chat", event.chat_id);
+    this.emit("chats");
   },
   read(event, chat) {
     if (chat) chat.reading = Math.max(chat.reading, event.seq);
@@ -485,8 +515,8 @@ const ON_EVENT = {
   banned(event) {
     this._setMe({ banned_until: event.until ?? null });
   },
-  unbanned() {
-    this._setMe({ banned_until: null });
+  settings_changed(event) {
+    this._setMe({ receipts: event.receipts });
   },
   renamed(event) {
     this._setMe({ name: event.name });
@@ -508,19 +538,14 @@ const ON_EVENT = {
     this.emit("requests", event);
     this.emit("chats");
   },
+  join_answered(event) {
+    this.emit("members", event.chat_id);
+  },
   join_decided(event) {
     this.emit("decided", event);
   },
 };
 
 Object.setPrototypeOf(ON_EVENT, null);
-
-/** A sentence for an error of any kind. @param {unknown} error */
-export function reasonOf(error) {
-  if (error instanceof Refused || error instanceof Unreachable) {
-    return error.message;
-  }
-  return error instanceof Error ? error.message : String(error);
-}
 
 /** @typedef {ChatView} View */

@@ -1,6 +1,6 @@
 /** Where one writes: text, files, comments, edits, mentions, sending later. */
 
-import { reasonOf } from "./client.js";
+import { reasonOf } from "./api.js";
 import { formOf, note, showDialog } from "./dialogs.js";
 import { avatar, fill, freshId, h, icon, iconButton } from "./dom.js";
 import { sizeText } from "./message.js";
@@ -226,12 +226,12 @@ export class Composer {
     const before = this.input.value.slice(0, this.input.selectionStart);
     const begun = /(?:^|[\s(])@([\p{L}\p{M}\p{N}_.-]{0,32})$/u.exec(before)?.[1];
     const wanted = begun === undefined ? null : folded(begun);
-    const found =
-      wanted === null
-        ? []
-        : (this.chat?.members ?? [])
-            .filter((one) => one.id !== this._client.me.id && folded(one.name).startsWith(wanted))
-            .slice(0, MOST_SUGGESTIONS);
+    const members = wanted === null ? [] : (this.chat?.members ?? []);
+    // A name that is complete asks for nothing: Enter sends then.
+    const isWhole = members.some((one) => folded(one.name) === wanted);
+    const found = members
+      .filter((one) => one.id !== this._client.me.id && folded(one.name).startsWith(wanted ?? ""))
+      .slice(0, isWhole ? 0 : MOST_SUGGESTIONS);
     this._suggestions.hidden = found.length === 0;
     this._chosen = 0;
     fill(

@@ -1,6 +1,6 @@
 /** Dialogs, popovers and short notes: the pieces that every part uses. */
 
-import { reasonOf } from "./client.js";
+import { reasonOf } from "./api.js";
 import { freshId, h, iconButton } from "./dom.js";
 
 /**
@@ -32,6 +32,7 @@ export function showDialog(title, fill, kind = "") {
   });
   document.body.append(dialog);
   dialog.showModal();
+  /** @type {HTMLElement | null} */ (dialog.querySelector("input, textarea"))?.focus();
   return dialog;
 }
 
@@ -180,7 +181,7 @@ export function showPopover(beside, label, children, kind) {
     },
     children,
   );
-  document.body.append(popover);
+  (beside.closest("main, dialog") ?? document.body).append(popover);
   popover.addEventListener("toggle", (event) => {
     if (/** @type {ToggleEvent} */ (event).newState === "closed") {
       popover.remove();

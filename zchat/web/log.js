@@ -10,7 +10,16 @@
 
 import { announce, h, icon } from "./dom.js";
 import { Heights } from "./heights.js";
-import { articleOf, daySeparator, newSeparator, pendingArticle, skeleton } from "./message.js";
+import {
+  articleOf,
+  daySeparator,
+  emptyState,
+  isGrouped,
+  newSeparator,
+  pendingArticle,
+  setTabbable,
+  skeleton,
+} from "./message.js";
 import { dayNumber } from "./when.js";
 
 const ESTIMATE = 58;
@@ -19,7 +28,6 @@ const AHEAD_ROWS = 30;
 const LOAD_DELAY = 60;
 const PASSES = 4;
 const BOTTOM_SLACK = 24;
-const GROUP_MILLISECONDS = 5 * 60_000;
 const LONG_PRESS = 450;
 
 /**
@@ -86,6 +94,8 @@ export class Log {
     this._onPresence = () => this.refresh();
     /** Where our own scrolling went, to tell it from the reader's. @type {number | undefined} */
     this._target = undefined;
+    /** @type {Element | null} */
+    this._tabbable = null;
     this._listen();
   }
 
@@ -99,7 +109,10 @@ export class Log {
         this._reach(/** @type {any} */ (event).pointerType === "touch" ? null : event.target),
       );
     }
-    log.addEventListener("pointerleave", () => this._actions.hide(log));
+    log.addEventListener("focusin", (event) => this._letTabInto(event.target));
+    log.addEventListener("pointerleave", (event) => {
+      if (event.pointerType === "mouse") this._actions.hide(log);
+    });
     log.addEventListener("focusout", () =>
       setTimeout(
         () =>
@@ -112,7 +125,7 @@ export class Log {
         this._press = setTimeout(() => this._reach(event.target), LONG_PRESS);
       }
     });
-    for (const name of ["pointerup", "pointercancel", "pointermove", "scroll"]) {
+    for (const name of ["pointerup", "pointercancel", "pointermove"]) {
       log.addEventListener(
         name,
         (event) => {
@@ -312,6 +325,7 @@ export class Log {
         continue;
       }
       const element = build();
+      setTabbable(element, -1);
       if (shown) {
         this._replace(shown.element, element);
         next = element.nextElementSibling;
@@ -392,9 +406,10 @@ export class Log {
 
   /** The seq of the lowest row that is wholly in sight. */
   _lastInSight() {
-    if (this._stuck) return this.chat?.messages.head ?? 0;
-    const bottom = this.element.scrollTop + this.element.clientHeight;
-    return this._heights.at(bottom);
+    const head = this.chat?.messages.head ?? 0;
+    const { scrollTop, clientHeight } = this.element;
+    const bottom = scrollTop + clientHeight - this._space.offsetTop;
+    return this._stuck || bottom >= this._heights.total ? head : this._heights.at(bottom);
   }
 
   /** Where a page is missing near the screen. @param {{ from: number, to: number }} range */
@@ -460,6 +475,7 @@ export class Log {
       target?.revision ?? target,
       seen,
       this._client.me.name,
+      message.author.name,
     ].join("|");
     return {
       key,
@@ -537,6 +553,18 @@ export class Log {
     }
   }
 
+  /**
+   * Tab stops at the controls of the message that has the focus only; arrows
+   * lead from message to message. @param {EventTarget | null} target
+   */
+  _letTabInto(target) {
+    const article = target instanceof Element ? target.closest("article") : null;
+    if (!article || article === this._tabbable) return;
+    setTabbable(this._tabbable, -1);
+    setTabbable(article, 0);
+    this._tabbable = article;
+  }
+
   /** @param {KeyboardEvent} event */
   _key(event) {
     const articles = [...this._rows.querySelectorAll("article")];
@@ -566,21 +594,4 @@ export class Log {
 
 export function isPresent() {
   return !document.hidden && document.hasFocus();
-}
-
-/** @param {Message | undefined} before @param {Message} message */
-function isGrouped(before, message) {
-  if (!before || before.author.id !== message.author.id || message.is_comment_on !== null) {
-    return false;
-  }
-  return (
-    new Date(message.created).getTime() - new Date(before.created).getTime() < GROUP_MILLISECONDS
-  );
-}
-
-function emptyState() {
-  return [
-    h("p", { class: "empty-title" }, "Nothing here yet"),
-    h("p", {}, "Write the first message below."),
-  ];
 }

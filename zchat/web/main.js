@@ -1,21 +1,21 @@
 /** Begins: reads the address, finds who this browser is, shows the page. */
 
-import { App } from "./app.js";
 import { showDialog, formOf } from "./dialogs.js";
 import { h } from "./dom.js";
 import { current } from "./identities.js";
-import { applyTheme } from "./settings.js";
+import { applyTheme } from "./theme.js";
 import { welcome } from "./welcome.js";
 
+/** Where a link waits, encoded as it stood in the address. */
 const LINK = "zchat.link";
 
-/** @type {App | null} */
+/** @type {import("./app.js").App | null} */
 let app = null;
 
 /** The token in an address that a QR code gave; it leaves the address at once. */
 function takeAddress() {
   const join = /^\/join\/([^/]+)$/u.exec(location.pathname);
-  if (join) sessionStorage.setItem(LINK, decodeURIComponent(join[1]));
+  if (join) sessionStorage.setItem(LINK, join[1]);
   const token = /^#sign-in=([\w-]{1,64})$/u.exec(location.hash)?.[1] ?? "";
   if (join || token) history.replaceState(null, "", "/");
   return token;
@@ -45,16 +45,19 @@ function showWelcome(options = {}) {
   document.querySelector("input")?.focus();
 }
 
-function start() {
+/** Show the chat; its modules are not waited for on the first page. */
+async function start() {
   const identity = current();
   close();
   if (!identity) {
     showWelcome();
     return;
   }
+  const { App } = await import("./app.js");
+  close();
   app = new App(identity, {
     signedOut: (left) => showWelcome({ left }),
-    restart: start,
+    restart: () => void start(),
     addPerson: () => showWelcome({ cancel: start }),
   });
   show(app.element);
@@ -77,4 +80,4 @@ function askToJoin(actions, link) {
 applyTheme();
 const token = takeAddress();
 if (token) showWelcome({ token, cancel: current() ? start : undefined });
-else start();
+else void start();

@@ -1,12 +1,13 @@
 /** Makes the elements of one message: text, files, reactions, separators. */
 
-import { reasonOf } from "./client.js";
+import { reasonOf } from "./api.js";
 import { avatar, h, hueOf, icon } from "./dom.js";
 import { excerpt, folded, isOnlyEmoji, pieces } from "./text.js";
 import { clock, dayName, full } from "./when.js";
 
 const SHOWN_IMAGES = /^image\/(?:png|jpeg|gif|webp|avif)$/u;
 const KEPT_IMAGES = 60;
+const GROUP_MILLISECONDS = 5 * 60_000;
 
 /**
  * @typedef {import("./types.js").Message} Message
@@ -64,16 +65,6 @@ export function articleOf(client, actions, { chat, message, grouped, target, see
           ? h("p", { class: "tombstone" }, "This message was deleted.")
           : textOf(client, message),
         message.files.map((file) => fileOf(client, file)),
-        grouped &&
-          h(
-            "time",
-            {
-              class: "time",
-              datetime: message.created,
-              title: full(message.created),
-            },
-            clock(message.created),
-          ),
       ),
       footOf(client, actions, chat, message, seen),
     ),
@@ -379,4 +370,27 @@ function fileOf(client, file) {
     h("figcaption", {}, h("bdi", {}, file.name)),
     failed,
   );
+}
+
+/** Let Tab stop at the controls of a message, or not. @param {Element | null} article @param {number} index */
+export function setTabbable(article, index) {
+  const controls = article?.querySelectorAll("a, button, pre") ?? [];
+  for (const control of controls) /** @type {HTMLElement} */ (control).tabIndex = index;
+}
+
+/** Whether a message needs no head of its own. @param {Message | undefined} before @param {Message} message */
+export function isGrouped(before, message) {
+  if (!before || before.author.id !== message.author.id || message.is_comment_on !== null) {
+    return false;
+  }
+  return (
+    new Date(message.created).getTime() - new Date(before.created).getTime() < GROUP_MILLISECONDS
+  );
+}
+
+export function emptyState() {
+  return [
+    h("p", { class: "empty-title" }, "Nothing here yet"),
+    h("p", {}, "Write the first message below."),
+  ];
 }

@@ -139,6 +139,13 @@ export class Messages {
     this._put({ ...message, comments }, this._counted.get(message.id) ?? 0);
   }
 
+  /** Somebody has another name. @param {import("./types.js").Person} person */
+  renameAuthor(person) {
+    for (const [seq, message] of this.bySeq) {
+      if (message.author.id === person.id) this.bySeq.set(seq, { ...message, author: person });
+    }
+  }
+
   /** Everything up to a seq was deleted by its age. @param {number} seq */
   expire(seq) {
     for (const [known, message] of this.bySeq) {

@@ -1,7 +1,7 @@
 /** The panel beside the chat: its members, or the comments on a message. */
 
+import { reasonOf } from "./api.js";
 import { presenceOf } from "./actions.js";
-import { reasonOf } from "./client.js";
 import { copyable, fieldOf, formOf, note, qrFigure, showDialog } from "./dialogs.js";
 import { avatar, fill, framed, h, icon, iconButton } from "./dom.js";
 import { nodesOf } from "./message.js";
@@ -121,7 +121,8 @@ export class Panel {
 
   /** @param {Member} member @param {View} chat */
   _memberOf(member, chat) {
-    const role = member.role && member.role !== "member" ? member.role : "";
+    const standing = member.role && member.role !== "member" ? member.role : "";
+    const role = member.id === chat.ownerId ? "owner" : standing;
     return h(
       "button",
       {

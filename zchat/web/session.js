@@ -511,6 +511,11 @@ const OF_CHAT = {
     if (this._syncing) this._syncAgain = true;
     if (typeof event.name === "string") this._rename(chat, event.name);
   },
+  member_renamed(chat, event) {
+    const isTitle = chat.kind === "p2p" && event.user?.id !== this.userId;
+    if (isTitle) this._rename(chat, chat.name, event.user.name);
+    this._deliver(event);
+  },
   key_changed() {},
 };
 
@@ -539,9 +544,16 @@ const OF_INBOX = {
     }
     this._deliver({ event: "read", chat_id: chat.id, seq: event.seq });
   },
+  mentioned(event) {
+    this._syncDue = true;
+    this._deliver(event);
+  },
   join_requested(event) {
-    const chat = this.chats.get(event.chat_id);
-    if (chat) this._syncDue = true;
+    this._syncDue = true;
+    this._deliver(event);
+  },
+  join_answered(event) {
+    this._syncDue = true;
     this._deliver(event);
   },
 };

@@ -1,16 +1,12 @@
 /** One's name, the look, notifications, other devices, other people. */
 
+import { reasonOf } from "./api.js";
 import { forget, identities, renamed, use } from "./identities.js";
 import { copyable, formOf, note, qrFigure, showDialog } from "./dialogs.js";
 import { avatar, fill, h } from "./dom.js";
+import { chooseTheme, chosenTheme } from "./theme.js";
 
-const THEME = "zchat.theme";
 const NOTIFY = "zchat.notify";
-
-/** Apply the look that was chosen; without a choice the system's is used. */
-export function applyTheme() {
-  document.documentElement.dataset.theme = localStorage.getItem(THEME) ?? "system";
-}
 
 /** Whether notifications were asked for, and are allowed. */
 export function mayNotify() {
@@ -55,6 +51,7 @@ export class Settings {
         ),
         this._look(),
         this._notifications(),
+        this._receipts(),
         this._device(),
         this._people(close),
       ],
@@ -63,7 +60,7 @@ export class Settings {
   }
 
   _look() {
-    const choice = localStorage.getItem(THEME) ?? "system";
+    const choice = chosenTheme();
     const option = (/** @type {string} */ value, /** @type {string} */ text) =>
       h(
         "label",
@@ -73,10 +70,7 @@ export class Settings {
           name: "theme",
           value,
           ".checked": value === choice,
-          onchange: () => {
-            localStorage.setItem(THEME, value);
-            applyTheme();
-          },
+          onchange: () => chooseTheme(value),
         }),
         text,
       );
@@ -122,6 +116,28 @@ export class Settings {
           { class: "hint" },
           "Browsers permit notifications over HTTPS and on localhost only.",
         ),
+    );
+  }
+
+  _receipts() {
+    const box = h("input", {
+      type: "checkbox",
+      ".checked": this._client.me.receipts !== false,
+      onchange: async () => {
+        try {
+          const found = await this._client.api.post("/settings", { receipts: box.checked });
+          box.checked = found.receipts;
+        } catch (error) {
+          box.checked = !box.checked;
+          note(reasonOf(error));
+        }
+      },
+    });
+    return h(
+      "section",
+      { class: "section" },
+      h("h3", {}, "Privacy"),
+      h("label", { class: "choice" }, box, "Show others how far I have read private chats"),
     );
   }
 

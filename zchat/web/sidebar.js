@@ -1,6 +1,6 @@
 /** The list of chats, the search, and who one is. */
 
-import { reasonOf } from "./client.js";
+import { reasonOf } from "./api.js";
 import { avatar, fill, framed, freshId, h, iconButton } from "./dom.js";
 import { excerpt, folded } from "./text.js";
 import { short } from "./when.js";
@@ -27,7 +27,7 @@ export class Sidebar {
       },
     });
     this._list = h("ul", { class: "chat-list" });
-    this._found = h("div", { class: "found", hidden: true });
+    this._found = h("section", { class: "found", "aria-label": "Search results", hidden: true });
     this._me = h("button", {
       type: "button",
       class: "me",
@@ -111,7 +111,7 @@ export class Sidebar {
     ]);
     const shown = this._shown.get(state.id);
     if (shown?.key === key) return shown.element;
-    const element = h("li", {}, this._linkOf(chat, isOpen, typing));
+    const element = this._newItem(chat, isOpen, typing);
     if (shown) {
       const hadFocus = shown.element.contains(document.activeElement);
       shown.element.replaceWith(element);
@@ -122,9 +122,9 @@ export class Sidebar {
   }
 
   /** @param {View} chat @param {boolean} isOpen @param {string[]} typing */
-  _linkOf(chat, isOpen, typing) {
+  _newItem(chat, isOpen, typing) {
     const { state, last } = chat;
-    const [nameId, moreId] = [freshId(), freshId()];
+    const moreId = freshId();
     const words = typing.length ? `${typing[0]} is typing…` : previewOf(chat, this._client.me.id);
     const counts = [
       state.requests > 0 &&
@@ -142,27 +142,27 @@ export class Sidebar {
           h("span", { class: "visually-hidden" }, " unread"),
         ),
     ];
+    const link = {
+      href: `#${state.id}`,
+      class: "chat-link",
+      "aria-describedby": moreId,
+      "aria-current": isOpen ? "page" : null,
+    };
     return h(
-      "a",
-      {
-        href: `#${state.id}`,
-        class: state.unread > 0 ? "chat-link unread" : "chat-link",
-        "aria-labelledby": nameId,
-        "aria-describedby": moreId,
-        "aria-current": isOpen ? "page" : null,
-      },
+      "li",
+      { class: state.unread > 0 ? "chat-item unread" : "chat-item" },
       avatar(state.id, state.title, state.kind),
       h(
-        "span",
+        "div",
         { class: "chat-words" },
         h(
-          "span",
+          "div",
           { class: "chat-top" },
-          h("bdi", { class: "chat-title", id: nameId }, state.title),
+          h("a", link, h("bdi", { class: "chat-title" }, state.title)),
           last && h("time", { datetime: last.created }, short(last.created)),
         ),
         h(
-          "span",
+          "div",
           { class: "chat-top", id: moreId },
           h("span", { class: "preview" }, words),
           ...counts,

@@ -1,7 +1,6 @@
 /** The first page: choose a name, or come back with a token. */
 
-import { Api, Refused } from "./api.js";
-import { reasonOf } from "./client.js";
+import { Api, reasonOf, Refused } from "./api.js";
 import { fieldOf, formOf } from "./dialogs.js";
 import { avatar, h } from "./dom.js";
 import { identities, keep, use } from "./identities.js";
