@@ -8,6 +8,7 @@
 #   make torture-cluster                kill the primary under load
 #   make mutants ARGS='zchat.chat.sync*' change the code, expect a failure
 #   make dist                            build, and try what was built
+#   make pictures                        take the pictures of the page anew
 #   make docs                            write the generated pages anew
 PYTHON ?= python3
 ARGS ?=
@@ -20,7 +21,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CHECKED := $(wildcard zchat tests benchmarks docs)
 
-.PHONY: run test test-web lint format bench torture-cluster mutants docs dist clean
+.PHONY: run test test-web lint format bench torture-cluster mutants pictures docs \
+    dist clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/zchat serve $(ARGS)
@@ -53,6 +55,9 @@ torture-cluster: $(VENV)/.dev
 mutants: $(VENV)/.dev
 	$(BIN)/mutmut run $(ARGS)
 	$(BIN)/mutmut results
+
+pictures: $(VENV)/.dev
+	$(BIN)/python -m tests.web.pictures
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m docs.generate

@@ -88,8 +88,9 @@ class Person:
         self.page.goto(self.url)
         self.page.get_by_role("textbox", name="Your name").fill(name)
         self.page.get_by_role("button", name="Start chatting").click()
-        expect(self.input).to_be_visible()
-        expect(self.chat("default")).to_be_visible()
+        expect(
+            self.page.get_by_role("heading", name="default")
+        ).to_be_visible()
         return self
 
     @property
