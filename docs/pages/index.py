@@ -14,6 +14,7 @@ FOLDERS: Final = (
     ("decisions", "What was decided, and why"),
 )
 FIRST: Final = (
+    "web",
     "console",
     "curl",
     "client",
