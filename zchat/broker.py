@@ -39,7 +39,12 @@ from zchat.engine.meters import Meters
 from zchat.engine.operator_socket import operator_socket
 from zchat.engine.send_queue import RETRY_SECONDS
 from zchat.engine.timers import Every, Timers
-from zchat.errors import ConfigError, StoreUnusable
+from zchat.errors import (
+    AddressInUse,
+    ConfigError,
+    StoreNotReady,
+    StoreUnusable,
+)
 from zchat.model import SECOND, time_text
 from zchat.rpc.codec import pack
 from zchat.rpc.operator_results import BrokerStats
@@ -247,7 +252,8 @@ class Broker:
 def serve(settings: Settings) -> int:
     """Run a broker, and its gateway, until SIGTERM or Ctrl-C.
 
-    Returns the exit status: 2 where it could not start.
+    Returns the exit status: 2 where it could not start, 75 where it may
+    start later as it is (EX_TEMPFAIL of sysexits.h).
     """
     with ExitStack() as stack:
         try:
@@ -256,7 +262,8 @@ def serve(settings: Settings) -> int:
             child = _gateway(settings, keyring)
         except (ConfigError, StoreUnusable) as error:
             print(f"zchat: {error}", file=sys.stderr, flush=True)
-            return _WRONG_START
+            may_come = isinstance(error, AddressInUse | StoreNotReady)
+            return os.EX_TEMPFAIL if may_come else _WRONG_START
         if child is not None:
             stack.callback(child.close)
         log.info(

@@ -70,6 +70,27 @@ class ProgramGroup(click.Group):
         """The names: the servers first."""
         return [*self.commands, *ADMIN, *CONSOLE_COMMANDS]
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command; a wrong command line is told in one line."""
+        run: Any = super().main
+        if not kwargs.pop("standalone_mode", True):
+            return run(*args, standalone_mode=False, **kwargs)
+        try:
+            status = run(*args, standalone_mode=False, **kwargs)
+        except click.UsageError as error:
+            help_of = error.ctx.command_path if error.ctx else "zchat"
+            click.echo(
+                f"zchat: {error.format_message()} See `{help_of} --help`.",
+                err=True,
+            )
+            sys.exit(STATUS_WRONG_SETTING)
+        except click.ClickException as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except click.Abort:
+            sys.exit(1)
+        sys.exit(status if isinstance(status, int) else 0)
+
     def get_command(
         self,
         ctx: click.Context,
@@ -106,6 +127,10 @@ def click_option(option: Option) -> click.Option:
     """The flag of a setting; its value is checked in `config` alone."""
     is_switch = option.bare is True
     may_be_bare = option.bare is not None and not is_switch
+    flag_value: dict[str, Any] = {}
+    if is_switch or may_be_bare:
+        # Where it is not given, a value may begin with a dash.
+        flag_value["flag_value"] = True if is_switch else "on"
     return click.Option(
         [option.flag, option.field],
         help=help_text(option),
@@ -113,9 +138,9 @@ def click_option(option: Option) -> click.Option:
         if may_be_bare
         else (option.placeholder or None),
         is_flag=is_switch,
-        flag_value=True if is_switch else "on" if may_be_bare else None,
         multiple=option.repeats,
         default=None,
+        **flag_value,
     )
 
 

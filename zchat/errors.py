@@ -96,6 +96,10 @@ class ConfigError(ZchatError):
     """A setting is wrong; the message is one line for the operator."""
 
 
+class AddressInUse(ConfigError):
+    """Somebody else listens there now; it may become free."""
+
+
 class StoreError(ZchatError):
     """The store could not do what was asked; nothing was changed."""
 
@@ -118,3 +122,8 @@ class StoreRejected(StoreError):
 
 class StoreUnusable(StoreError):
     """The store cannot be opened: owned by another, or too new."""
+
+
+class StoreNotReady(StoreUnusable):
+    """The store cannot be opened now: another broker has it, or its
+    database is not there yet."""

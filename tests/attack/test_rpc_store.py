@@ -14,11 +14,11 @@ from tests.bare import Client, User, context, wait_until
 from tests.server import Server, running
 
 
-def cannot_start(server: Server) -> str:
+def cannot_start(server: Server, status: int = 2) -> str:
     """The one line that a server says which cannot start."""
     server.launch()
     try:
-        assert server.wait() == 2
+        assert server.wait() == status
     finally:
         server.close()
     said = server.log.text + (server.folder / "stdout").read_text()
@@ -35,7 +35,8 @@ def test_a_second_broker_on_the_store_is_refused(
         folder = tmp_path / "second"
         folder.mkdir()
         line = cannot_start(
-            Server(folder, free_port(), "--store", str(first.store))
+            Server(folder, free_port(), "--store", str(first.store)),
+            os.EX_TEMPFAIL,
         )
         assert "in use by another broker" in line
         assert "--store" in line
@@ -48,11 +49,34 @@ def test_a_port_in_use_is_told(
 ) -> None:
     port = free_port()
     with socket.create_server(("127.0.0.1", port + offset)):
-        line = cannot_start(Server(tmp_path, port))
+        line = cannot_start(Server(tmp_path, port), os.EX_TEMPFAIL)
+    assert line.count("Address already in use") == 1
+    assert line.count(str(port + offset)) == 1
     assert f"tcp://127.0.0.1:{port + offset}" in line
     assert "--port" in line
     with running(tmp_path, port):
         """Nothing of the failed start is in the way."""
+
+
+def test_a_port_of_http_in_use_is_told(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
+        line = cannot_start(Server(tmp_path, port, http=True), os.EX_TEMPFAIL)
+    assert line.count("Address already in use") == 1
+
+
+def test_a_database_that_is_not_there_yet(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    url = f"postgresql://nobody@127.0.0.1:{free_port()}/zchat"
+
+    line = cannot_start(
+        Server(tmp_path, free_port(), "--store", url), os.EX_TEMPFAIL
+    )
+
+    assert "refused" in line
 
 
 def newer(path: Path) -> None:

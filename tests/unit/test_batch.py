@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import Asked, Person, World, codes, refused
+from tests.harness import Asked, MakeWorld, Person, World, codes, refused
 from tests.stores import message, user
 from zchat.chat.jobs import NoParams
 from zchat.chat.paces import Pace
@@ -538,6 +538,65 @@ def test_the_clock_is_not_believed_to_go_back(world: World) -> None:
     world.advance(-60)
 
     assert ann("send", text="2").created == first.created
+
+
+class TestClockSetForwardAndBack:
+    """It was wrong for a while: nothing stays in the future."""
+
+    YEARS = 30 * 365 * 86_400
+
+    def test_the_time_is_right_again(
+        self, world: World, logged: list[MutableMapping[str, Any]]
+    ) -> None:
+        ann = world.user()
+        before = ann("send", text="1").created
+        world.advance(self.YEARS)
+        ahead = ann("send", text="2").created
+        world.advance(60 - self.YEARS)
+
+        after = ann("send", text="3").created
+
+        assert before < after < ahead
+        assert ann.texts(world.common) == ["1", "2", "3"]
+        assert {
+            "event": "clock_set_back",
+            "log_level": "warning",
+            "seconds": self.YEARS - 60,
+        } in logged
+
+    def test_heads_are_told(self, world: World) -> None:
+        ann = world.user()
+        world.advance(self.YEARS)
+        ann("send", text="2")
+        world.advance(-self.YEARS)
+        world.wait(1)
+        world.told()
+        ann("send", text="3")
+
+        world.wait(31)
+
+        heads = [told for told in world.events if told.name == "head"]
+        assert len(heads) >= 3
+
+    def test_the_quota_ends(self, make_world: MakeWorld) -> None:
+        world = make_world(rate_limit=1, rate_period_seconds=60)
+        ann = world.user()
+        world.advance(self.YEARS)
+        ann("send", text="1")
+        world.advance(-self.YEARS)
+
+        ann("send", text="2")
+        with refused(Code.RATE_LIMITED, retry_after=60):
+            ann("send", text="3")
+
+
+def test_a_call_without_a_token_is_told_so(world: World) -> None:
+    none, unknown = world.batch(
+        [Asked(None, "status", {}), Asked("nonsense", "status", {})]
+    )
+
+    assert none.message.startswith("This call needs a token.")
+    assert unknown.message.startswith("Unknown token.")
 
 
 def test_an_outcome_may_be_nothing() -> None:

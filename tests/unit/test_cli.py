@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from zchat import __version__
 from zchat.cli import CONSOLE_COMMANDS, main, program
 from zchat.config import Settings, arguments, load
+from zchat.engine.greeting import greeting
 from zchat.options import OPTIONS
 
 
@@ -177,3 +178,31 @@ def test_python_m_zchat() -> None:
         timeout=30,
     )
     assert result.stdout == f"zchat, version {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--ban-seconds", "-1"], "--ban-seconds must be a whole number"),
+        (["--nonsense"], "No such option '--nonsense'"),
+        (["--port"], "requires an argument"),
+    ],
+)
+def test_a_wrong_command_line_is_told_in_one_line(
+    flags: list[str], told: str
+) -> None:
+    result = CliRunner().invoke(main, ["serve", *flags])
+
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("zchat: ")
+    assert told in line
+
+
+def test_insecure_is_warned_of() -> None:
+    flags = {"host": "0.0.0.0", "insecure": True}
+
+    assert greeting(load("serve", {**flags}, {})).startswith(
+        "Warning: --insec"
+    )
+    assert "Warning" not in greeting(load("serve", {}, {}))

@@ -61,3 +61,13 @@ def test_words_can_be_read_aloud() -> None:
     assert {len(word) for word in words} == {6}
     assert len(words) == 500
     assert not set("01lio") & set("".join(words))
+
+
+def test_ids_follow_a_clock_that_was_set_back_far() -> None:
+    entropy = SystemEntropy()
+    day = 86_400 * 1_000_000
+    entropy.id(START + day)
+
+    back = entropy.id(START)
+
+    assert back < entropy.id(START) < entropy.id(START + day)

@@ -47,7 +47,8 @@ def banned_until(view: View, user: User) -> str | None:
 def _quota_used(view: View, user: User) -> int:
     """How much of the present period's quota is used."""
     period = view.rules.rate_period_seconds * SECOND
-    if user.quota_started is None or view.now >= user.quota_started + period:
+    started = user.quota_started
+    if started is None or not started <= view.now < started + period:
         return 0
     return user.quota_used
 

@@ -49,7 +49,7 @@ from zchat.errors import (
     StoreError,
     StoreRejected,
 )
-from zchat.model import USERS, Table
+from zchat.model import SECOND, USERS, Table
 from zchat.queries import PRIMARY, KeyLookup
 from zchat.rpc.codec import pack
 from zchat.rpc.credentials import token_hash
@@ -59,6 +59,7 @@ from zchat.storage.base import Outgoing, Store
 BY_TOKEN: Final = 0
 REPEATS: Final = 20
 RETRY_AFTER_SECONDS: Final = 1
+CLOCK_BACK_SECONDS: Final = 3_600
 
 log = structlog.get_logger()
 
@@ -105,8 +106,7 @@ class Call(Struct, eq=False):
 class Batches:
     """Runs batches against one store.
 
-    `clock` gives the time in microseconds, and is never believed to go
-    backwards.
+    `clock` gives the time in microseconds.
     """
 
     def __init__(
@@ -190,7 +190,7 @@ class Batches:
 
     def _attempt(self, calls: Sequence[Call]) -> None:
         work = self.work
-        work.begin(max(work.now, self._clock()))
+        work.begin(self._time())
         try:
             self.store.begin()
             if self._wanted:
@@ -212,6 +212,21 @@ class Batches:
             log.info(event, **fields)
         work.settle()
 
+    def _time(self) -> int:
+        """The time of the next batch, in microseconds.
+
+        A clock that is set back a little stands still meanwhile, so that
+        what comes later is not older. One that is set back far was wrong
+        before, and is believed.
+        """
+        now, last = self._clock(), self.work.now
+        if now >= last:
+            return now
+        if last - now <= CLOCK_BACK_SECONDS * SECOND:
+            return last
+        log.warning("clock_set_back", seconds=(last - now) // SECOND)
+        return now
+
     def _authorise(self, calls: Sequence[Call]) -> None:
         """Who calls; all tokens of the batch are looked up in one go."""
         tokens = [(call, token_hash(call.token)) for call in calls]
@@ -232,13 +247,7 @@ class Batches:
                 self.work.times_seen.note(user.id, self.work.now)
                 self._start(call, user.id)
             else:
-                call.end(
-                    Refused(
-                        Code.UNAUTHORIZED,
-                        "Unknown token. Call `connect` without a token "
-                        "to create a user.",
-                    )
-                )
+                call.end(_unauthorized(call.token))
 
     def _start(self, call: Call, caller_id: str | None) -> None:
         call.caller_id = caller_id
@@ -411,6 +420,18 @@ def _fault(work: UnitOfWork) -> Refused:
         "Internal server error; nothing was changed. Report the incident"
         " number to the operator.",
         incident=incident,
+    )
+
+
+def _unauthorized(token: object) -> Refused:
+    if token is None:
+        return Refused(
+            Code.UNAUTHORIZED,
+            "This call needs a token. Call `connect` to get one.",
+        )
+    return Refused(
+        Code.UNAUTHORIZED,
+        "Unknown token. Call `connect` without a token to create a user.",
     )
 
 

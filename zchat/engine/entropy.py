@@ -8,6 +8,7 @@ from uuid import uuid4
 _WORD_LETTERS: Final = "23456789abcdefghjkmnpqrstuvwxyz"
 _WORD_LENGTH: Final = 6
 _POOL_BYTES: Final = 8192
+_BEHIND_MILLISECONDS: Final = 3_600_000
 _COUNTER_MOST: Final = 0xFFF
 _TAIL_DIGITS: Final = 16
 _VARIANT: Final = dict(zip("0123456789abcdef", "89ab" * 4))
@@ -30,13 +31,15 @@ class SystemEntropy:
         self._counter = 0
 
     def id(self, now: int) -> str:
-        """A UUID version 7 (RFC 9562); each is larger than the last.
+        """A UUID version 7 (RFC 9562); each is larger than the last,
+        unless the clock was set back far.
 
         Within a millisecond twelve bits count; where they run out, the
         next millisecond is begun ahead of the clock.
         """
         millisecond = now // 1000
-        if millisecond > self._millisecond:
+        behind = self._millisecond - millisecond
+        if behind < 0 or behind > _BEHIND_MILLISECONDS:
             self._begin(millisecond)
         elif self._counter < _COUNTER_MOST:
             self._counter += 1

@@ -1,5 +1,6 @@
 """The gateway as a child process: started, watched, started again."""
 
+import errno
 import os
 import socket
 import subprocess
@@ -11,7 +12,7 @@ import structlog
 
 from zchat.certificates import CurveKeys
 from zchat.config import GATEWAY_KEYS, HTTP_SOCKET, Settings, arguments
-from zchat.errors import ConfigError
+from zchat.errors import AddressInUse, ConfigError
 from zchat.listening import tcp_listener
 from zchat.tls import certificate
 
@@ -154,7 +155,9 @@ def _listening(host: str, port: int) -> socket.socket:
     try:
         return tcp_listener(host, port)
     except OSError as error:
-        raise ConfigError(
+        in_use = error.errno == errno.EADDRINUSE
+        kind = AddressInUse if in_use else ConfigError
+        raise kind(
             f"cannot listen on {host}:{port}: "
             f"{os.strerror(error.errno or 0)}. Stop what is there, or "
             "choose another --port"

@@ -7,6 +7,10 @@ from pathlib import Path
 
 from zchat.config import Settings, reachable
 
+INSECURE = (
+    "Warning: --insecure lets other machines connect without encryption. "
+    "Anyone on the way can read tokens and messages.\n"
+)
 RPC_BY_DEFAULT = "tcp://127.0.0.1:8001"
 
 
@@ -29,8 +33,11 @@ def greeting(settings: Settings) -> str:
     ]
     if settings.no_http:
         del places[0], lines[1]
+    is_plain = settings.insecure and settings.curve_keys is None
+    warnings = [INSECURE] if is_plain else []
     return "\n".join(
         [
+            *warnings,
             "zchat is running; Ctrl-C stops it.",
             "",
             *places,

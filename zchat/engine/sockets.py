@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import zmq
 
 from zchat.engine.curve import encrypt
-from zchat.errors import ConfigError
+from zchat.errors import AddressInUse, ConfigError
 from zchat.listening import BACKLOG, claim_descriptors
 from zchat.rpc import REQUEST_BYTES, TOPIC_LIMIT_BYTES
 
@@ -100,8 +100,10 @@ def _bound(socket: Any, endpoint: str) -> Any:
         socket.bind(endpoint)
     except zmq.ZMQError as error:
         socket.close(linger=0)
-        raise ConfigError(
-            f"cannot listen on {endpoint}: {error.strerror}. "
+        in_use = error.errno == zmq.EADDRINUSE
+        kind = AddressInUse if in_use else ConfigError
+        raise kind(
+            f"cannot listen on {endpoint}: {zmq.strerror(error.errno or 0)}. "
             "Stop what is there, or choose another --port"
         ) from None
     socket.setsockopt(zmq.LINGER, LINGER_MILLISECONDS)

@@ -72,18 +72,21 @@ class Heads:
         return min(times, default=None)
 
     def take(self, now: int) -> list[bytes]:
-        """The topics whose heads are due; each waits for its next time."""
+        """The topics whose heads are due; each waits for its next time.
+
+        A clock that was set back does not put them off.
+        """
         ripe = []
         for stage, seconds in reversed(list(enumerate(HEAD_SECONDS))):
             waiting = self._waiting[stage]
             while waiting:
                 topic, since = next(iter(waiting.items()))
-                if since + seconds * SECOND > now:
+                if since <= now < since + seconds * SECOND:
                     break
                 del waiting[topic]
                 ripe.append(topic)
                 if stage + 1 < len(HEAD_SECONDS):
-                    self._waiting[stage + 1][topic] = since
+                    self._waiting[stage + 1][topic] = min(since, now)
         return ripe
 
 

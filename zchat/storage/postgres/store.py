@@ -16,6 +16,7 @@ from zchat.errors import (
     StoreBusy,
     StoreDoubtful,
     StoreError,
+    StoreNotReady,
     StoreUnusable,
 )
 from zchat.model import TABLES
@@ -93,6 +94,14 @@ class _NamedSql:
         )
 
 
+def _may_come(error: psycopg.Error) -> bool:
+    """Whether the database may be usable later as it is: it is not there
+    yet, but would let us in."""
+    return isinstance(
+        error, psycopg.OperationalError
+    ) and "authentication failed" not in str(error)
+
+
 class PostgresStore(Store):
     """A database that any number of brokers share.
 
@@ -151,9 +160,10 @@ class PostgresStore(Store):
         try:
             self._connect()
         except psycopg.Error as error:
-            raise StoreUnusable(
+            kind = StoreNotReady if _may_come(error) else StoreUnusable
+            raise kind(
                 "The database cannot be used as a store: "
-                f"{str(error).strip()}."
+                f"{' '.join(str(error).split())}."
             ) from error
 
     # Connections

@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 import structlog
 from msgspec.structs import astuple
 
-from zchat.errors import StoreAway, StoreRejected, StoreUnusable
+from zchat.errors import StoreAway, StoreNotReady, StoreRejected, StoreUnusable
 from zchat.model import COMMON, MESSAGES, TABLES, Chat, Message, Table
 from zchat.queries import (
     MESSAGES_BEFORE,
@@ -154,7 +154,7 @@ class SqliteStore(Store):
 
     def _unusable(self, error: Exception) -> StoreUnusable:
         if "locked" in str(error):
-            return StoreUnusable(
+            return StoreNotReady(
                 f"{self._path} is in use by another broker. Stop that "
                 "one, or give this one another --store."
             )
