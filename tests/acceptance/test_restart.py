@@ -211,7 +211,8 @@ def test_an_unknown_token_is_unknown_after_a_new_store(
         client = Client(ctx, server.rpc, server.events)
         ann = client.user()
         server.stop()
-        server.store.unlink()
+        for left in tmp_path.glob("zchat.db*"):
+            left.unlink()
         server.start()
         with pytest.raises(Failed, match="unauthorized"):
             ann.call("status")

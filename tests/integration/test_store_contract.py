@@ -28,6 +28,7 @@ from zchat.model import CHATS, COMMON, MEMBERS, MESSAGES, TABLES, USERS, Table
 from zchat.queries import COUNT_CHATS, MESSAGES_AFTER, QueryCall
 from zchat.storage import open_store
 from zchat.storage.base import Outgoing, Store
+from zchat.storage.sqlite import SqliteStore
 
 NOW = 1_700_000_000_000_000
 Opener = Callable[[], Store]
@@ -66,9 +67,17 @@ def test_everything_is_there_when_opened_again(target: str) -> None:
             assert load(again, table, table.key_of(row)) == [row]
 
 
+def row_of(store: Store, table: Table[Any]) -> Any:
+    """A row of the table; the chat that a message lies in is there."""
+    rows = row_of_each()
+    if table is MESSAGES:
+        write(store, rows[CHATS])
+    return rows[table]
+
+
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_rows_of_each_table(store: Store, table: Table[Any]) -> None:
-    row = row_of_each()[table]
+    row = row_of(store, table)
     key = table.key_of(row)
     write(store, row)
     assert load(store, table, key) == [row]
@@ -82,11 +91,11 @@ def test_rows_of_each_table(store: Store, table: Table[Any]) -> None:
 
 
 def other_values(table: Table[Any], row: Any) -> dict[str, Any]:
-    """None where it may be, other numbers; the key stays."""
+    """None where it may be, other numbers; the key and seqs stay."""
     hints = get_type_hints(table.row)
     others: dict[str, Any] = {}
     for column in table.columns:
-        if column in table.key:
+        if column in table.key or (table is MESSAGES and column == "seq"):
             continue
         if type(None) in get_args(hints[column]):
             others[column] = None
@@ -107,7 +116,7 @@ def other_values(table: Table[Any], row: Any) -> dict[str, Any]:
 def test_rows_by_unique_fields(
     store: Store, table: Table[Any], unique: int
 ) -> None:
-    row = row_of_each()[table]
+    row = row_of(store, table)
     write(store, row)
     value = table.unique_of[unique](row)
 
@@ -127,7 +136,9 @@ def test_rows_by_unique_fields(
 def test_second_row_with_the_same_unique_is_rejected(
     store: Store, table: Table[Any], unique: int
 ) -> None:
-    first, second = row_of_each()[table], row_of_each()[table]
+    first, second = row_of(store, table), row_of_each()[table]
+    if table is MESSAGES:
+        second = replace(second, chat_id=first.chat_id, seq=2)
     twin = replace(
         second,
         **{field: getattr(first, field) for field in table.unique[unique]},
@@ -145,7 +156,7 @@ def test_second_row_with_the_same_unique_is_rejected(
 def test_second_row_with_the_same_key_is_rejected(
     store: Store, table: Table[Any]
 ) -> None:
-    row = row_of_each()[table]
+    row = row_of(store, table)
     write(store, row)
 
     with pytest.raises(StoreRejected):
@@ -160,6 +171,41 @@ def test_messages_of_a_chat_have_different_seqs(store: Store) -> None:
 
     with pytest.raises(StoreRejected):
         write(store, message(room, who, 1))
+
+
+def test_message_without_its_chat_is_rejected(store: Store) -> None:
+    """Where the store would not know where to put it; nothing is kept."""
+    lost = message(chat(), user(), 1)
+    if isinstance(store, SqliteStore):
+        with pytest.raises(StoreRejected):
+            write(store, lost)
+        assert load(store, MESSAGES, lost.id) == []
+
+
+def test_many_rows_by_any_key(store: Store) -> None:
+    """As many as there are, by any key, with others that are missing."""
+    rooms, people = [chat(), chat()], [user() for _ in range(150)]
+    members = [member(room, who) for room in rooms for who in people]
+    write(store, *rooms, *people, *members)
+    missing = [new_id() for _ in range(30)]
+
+    for found, wanted in (
+        (load(store, USERS, *(who.id for who in people), *missing), people),
+        (
+            load(store, USERS, *(who.name_key for who in people), unique=1),
+            people,
+        ),
+        (
+            load(
+                store,
+                MEMBERS,
+                *((one.chat_id, one.user_id) for one in members),
+                *((rooms[0].id, nobody) for nobody in missing),
+            ),
+            members,
+        ),
+    ):
+        assert sorted(map(repr, found)) == sorted(map(repr, wanted))
 
 
 def test_none_in_a_unique_is_no_entry(store: Store) -> None:

@@ -100,6 +100,45 @@ def test_pages_of_messages(store: Store) -> None:
     )
 
 
+def test_own_messages_of_a_long_chat(store: Store) -> None:
+    """They are counted rightly at any read position, before and after
+    the oldest ones are deleted."""
+    room, ann, bob = chat(), user(), user()
+    write(store, room, ann, bob)
+    authors = [ann if seq % 3 else bob for seq in range(1, 2601)]
+    for first in range(0, len(authors), 500):
+        part = authors[first : first + 500]
+        room = replace(room, head=first + len(part))
+        write(
+            store,
+            *(
+                message(room, who, first + place)
+                for place, who in enumerate(part, 1)
+            ),
+            update=[room],
+        )
+
+    for purged in (0, 1100):
+        if purged:
+            room = replace(room, purged_seq=purged)
+            params = {"chat_id": room.id, "seq": purged}
+            write(
+                store, update=[room], run=[(queries.DELETE_MESSAGES, params)]
+            )
+        for after in (0, 1, 1023, 1024, 1025, 1500, 2047, 2048, 2599, 2600):
+            if after < purged:
+                continue
+            for who in (ann, bob):
+                (own,) = ask(
+                    store,
+                    queries.COUNT_OWN,
+                    chat_id=room.id,
+                    user_id=who.id,
+                    after=after,
+                )
+                assert own.count == authors[after:].count(who)
+
+
 def test_comments_on_a_message(store: Store) -> None:
     room, ann = chat(), user()
     target = message(room, ann, 1)

@@ -137,7 +137,11 @@ class Store(ABC):
 
     @abstractmethod
     def write(self, changes: BatchChanges) -> None:
-        """Deletes, then updates, then inserts; then the statements."""
+        """Deletes, then updates, then inserts; then the statements.
+
+        A message's chat is there, and the message never changes its
+        chat or its seq.
+        """
 
     @abstractmethod
     def commit(self, outgoing: Sequence[Outgoing]) -> None:

@@ -131,7 +131,7 @@ class PostgresStore(Store):
         self._now = now
         self._new_id = new_id
         self._durability = durability
-        texts = blocks(skip_locked="FOR NO KEY UPDATE SKIP LOCKED")
+        texts = blocks("postgres", skip_locked="FOR NO KEY UPDATE SKIP LOCKED")
         self._queries = {
             q.name: _NamedSql(q.name, texts[q.name]) for q in QUERIES
         }

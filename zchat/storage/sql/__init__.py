@@ -1,5 +1,7 @@
 """The SQL: named blocks for both stores, and numbered migrations.
 
+What one store wants in another way stands in `queries.sql` of its dialect.
+
 A block begins with `-- name: NAME`; `:parameters` stand for values and
 `{skip_locked}` for what a store that is shared adds to take rows that
 nobody else is taking.
@@ -22,9 +24,18 @@ class Migration(NamedTuple):
     script: str
 
 
-def blocks(skip_locked: str) -> dict[str, str]:
-    """Every block of `queries.sql` by its name."""
-    text = files(__package__).joinpath("queries.sql").read_text("utf-8")
+def blocks(dialect: str, skip_locked: str) -> dict[str, str]:
+    """Every block by its name: the dialect's own, or else the common."""
+    found: dict[str, str] = {}
+    for path in ("queries.sql", f"{dialect}/queries.sql"):
+        source = files(__package__).joinpath(path)
+        if source.is_file():
+            text = source.read_text("utf-8")
+            found |= _blocks(text, skip_locked)
+    return found
+
+
+def _blocks(text: str, skip_locked: str) -> dict[str, str]:
     parts = _NAME.split(text)[1:]
     return {
         name: _COMMENT.sub("", body)

@@ -32,6 +32,12 @@ WINDOW: Final = 65_536
 """How many messages one step may look for candidates in."""
 SUFFIX: Final = "-search"
 _SEQ_MASK: Final = (1 << SEQ_BITS) - 1
+_IN_CHAT: Final = (
+    "chat_numbers AS n CROSS JOIN message_rows AS m "
+    "WHERE n.id = ? AND m.place > n.number << 36 "
+    "AND m.place < (n.number + 1) << 36"
+)
+"""The messages of one chat; their order is that of their places."""
 
 log = structlog.get_logger()
 
@@ -131,8 +137,10 @@ class SqliteSearch:
             )
         rows = self._store.execute(
             "SELECT g.number, g.chat_id, g.seq, g.text, m.text "
-            "FROM search_gone AS g LEFT JOIN messages AS m "
-            "ON m.chat_id = g.chat_id AND m.seq = g.seq "
+            "FROM search_gone AS g "
+            "LEFT JOIN chat_numbers AS n ON n.id = g.chat_id "
+            "LEFT JOIN message_rows AS m "
+            "ON m.place = n.number << 36 | g.seq "
             "WHERE g.number > ? ORDER BY g.number LIMIT ?",
             (self._gone_told, GONE_AT_ONCE),
         ).fetchall()
@@ -166,8 +174,8 @@ class SqliteSearch:
         """Hand on the next messages of a chat that is behind."""
         (after,) = self.through([chat_id])
         texts = self._store.execute(
-            "SELECT seq, text FROM messages WHERE chat_id = ? AND seq > ? "
-            "ORDER BY seq LIMIT ?",
+            f"SELECT m.place & {_SEQ_MASK}, m.text FROM {_IN_CHAT} "
+            "AND m.place > (n.number << 36) + ? ORDER BY m.place LIMIT ?",
             (chat_id, after, CATCH_UP),
         ).fetchall()
         if len(texts) < CATCH_UP:
@@ -262,7 +270,8 @@ class SqliteSearch:
     def _locate(self, chat_id: str, floor: int, before: str) -> int:
         """By halves, as ids grow with the seq."""
         (last,) = self._store.execute(
-            "SELECT max(seq) FROM messages WHERE chat_id = ?", (chat_id,)
+            f"SELECT max(m.place) & {_SEQ_MASK} FROM {_IN_CHAT}",
+            (chat_id,),
         ).fetchone()
         low, high = floor + 1, (last or 0) + 1
         if before == NEWEST_ID:
@@ -270,8 +279,9 @@ class SqliteSearch:
         while low < high:
             middle = (low + high) // 2
             row = self._store.execute(
-                "SELECT seq, id FROM messages "
-                "WHERE chat_id = ? AND seq >= ? ORDER BY seq LIMIT 1",
+                f"SELECT m.place & {_SEQ_MASK}, m.id FROM {_IN_CHAT} "
+                "AND m.place >= (n.number << 36) + ? "
+                "ORDER BY m.place LIMIT 1",
                 (chat_id, middle),
             ).fetchone()
             if row is None or row[1] >= before:
@@ -285,9 +295,11 @@ class SqliteSearch:
             [
                 Text(*row)
                 for row in self._store.execute(
-                    "SELECT seq, id, text, author_id, files FROM messages "
-                    "WHERE chat_id = ? AND seq > ? AND seq < ? "
-                    "ORDER BY seq DESC LIMIT ?",
+                    f"SELECT m.place & {_SEQ_MASK}, m.id, m.text, "
+                    f"m.author_id, m.files FROM {_IN_CHAT} "
+                    "AND m.place > (n.number << 36) + ? "
+                    "AND m.place < (n.number << 36) + ? "
+                    "ORDER BY m.place DESC LIMIT ?",
                     span,
                 )
             ]

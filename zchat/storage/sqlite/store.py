@@ -1,7 +1,7 @@
 """The store in one SQLite file, owned by one broker."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from time import monotonic, time_ns
@@ -33,6 +33,16 @@ _CACHE_KIB: Final = 65_536
 EMPTY_SECONDS: Final = 20.0
 """How long the log may hold what was deleted, at most twice that."""
 _CHECKPOINT_PAGES: Final = 4_096
+_SET: Final = 64
+_SET_PLACES: Final = ", ".join("?" * _SET)
+_BLOCK_MASK: Final = 1023
+_COUNT_BLOCK: Final = """
+INSERT OR REPLACE INTO authored
+SELECT n.number, m.author_id, (?2 - 1) >> 10, count(*)
+FROM chat_numbers AS n CROSS JOIN message_rows AS m
+WHERE n.id = ?1 AND m.place > (n.number << 36) + ?2 - 1024
+  AND m.place <= (n.number << 36) + ?2
+GROUP BY m.author_id"""
 _SYNCHRONOUS: Final = {"full": "FULL", "normal": "NORMAL"}
 
 log = structlog.get_logger()
@@ -50,15 +60,38 @@ class _TableSql:
         self.update = f"UPDATE {name} SET {fields} WHERE {_is(table.key)}"
         self.delete = f"DELETE FROM {name} WHERE {_is(table.key)}"
         select = f"SELECT {columns} FROM {name} WHERE "
-        self.by = {PRIMARY: select + _is(table.key)}
-        self.wide = {PRIMARY: len(table.key) > 1}
-        for index, unique in enumerate(table.unique):
-            self.by[index] = select + _is(unique)
-            self.wide[index] = len(unique) > 1
+        keys = {PRIMARY: table.key, **dict(enumerate(table.unique))}
+        self.by = {index: select + _is(key) for index, key in keys.items()}
+        self.wide = {index: len(key) > 1 for index, key in keys.items()}
+        self.in_sets = {
+            index: select + _is(key[:-1], f'"{key[-1]}" IN ({_SET_PLACES})')
+            for index, key in keys.items()
+            if len(key) <= 2
+        }
+        if table is MESSAGES:
+            self._place_messages(table.columns)
+
+    def _place_messages(self, columns: Sequence[str]) -> None:
+        """Messages are read as others, through a view, and written where
+        they lie (0007_places.sql)."""
+        numbers = {name: f"?{n}" for n, name in enumerate(columns, 1)}
+        chat_id, seq = numbers.pop("chat_id"), numbers.pop("seq")
+        names = ", ".join(numbers)
+        values = ", ".join(numbers.values())
+        fields = ", ".join(f"{name} = {n}" for name, n in numbers.items())
+        self.insert = (
+            f"INSERT INTO message_rows (place, {names}) VALUES ((SELECT "
+            f"number FROM chat_numbers WHERE id = {chat_id}) << 36 | {seq}, "
+            f"{values})"
+        )
+        self.update = (
+            f"UPDATE message_rows SET {fields} WHERE id = ?{len(columns) + 1}"
+        )
+        self.delete = "DELETE FROM message_rows WHERE id = ?"
 
 
-def _is(columns: Sequence[str]) -> str:
-    return " AND ".join(f'"{column}" = ?' for column in columns)
+def _is(columns: Sequence[str], *more: str) -> str:
+    return " AND ".join((*(f'"{column}" = ?' for column in columns), *more))
 
 
 @contextmanager
@@ -105,7 +138,7 @@ class SqliteStore(Store):
         self._search_until = 0.0
         self._backups: list[Backup] = []
         self._tables = {table.name: _TableSql(table) for table in TABLES}
-        texts = blocks(skip_locked="")
+        texts = blocks("sqlite", skip_locked="")
         self._queries = {q.name: (texts[q.name], q.row) for q in QUERIES}
         self._statements = {s.name: texts[s.name] for s in STATEMENTS}
         with ExitStack() as undo:
@@ -177,6 +210,13 @@ class SqliteStore(Store):
             raise StoreUnusable(
                 f"{self._path} is a database of another program. Give "
                 "zchat another --store."
+            )
+        if 0 < version < steps[-1].number:
+            log.warning(
+                "store_migrating",
+                schema=version,
+                to=steps[-1].number,
+                advice="This may take a minute. Do not interrupt it.",
             )
         for step in steps:
             if step.number > version:
@@ -275,17 +315,46 @@ class SqliteStore(Store):
             )
 
     def _rows(self, source: KeyLookup) -> list[Any]:
+        """The rows of a source, many of them in sets."""
         sql = self._tables[source.table.name]
+        keys: Iterable[Any] = source.keys
+        found: list[Any] = []
+        if len(source.keys) >= _SET and source.unique in sql.in_sets:
+            keys, found = self._rows_in_sets(source, sql)
         text = sql.by[source.unique]
         wide = sql.wide[source.unique]
         make = source.table.row
         execute = self._connection.execute
-        found = []
-        for key in source.keys:
+        for key in keys:
             row = execute(text, key if wide else (key,)).fetchone()
             if row is not None:
                 found.append(make(*row))
         return found
+
+    def _rows_in_sets(
+        self, source: KeyLookup, sql: _TableSql
+    ) -> tuple[list[Any], list[Any]]:
+        """Keys that fill no set, and the rows of all the others."""
+        text = sql.in_sets[source.unique]
+        make = source.table.row
+        groups: dict[tuple[Any, ...], list[Any]] = {}
+        if sql.wide[source.unique]:
+            for first, last in source.keys:
+                groups.setdefault((first,), []).append(last)
+        else:
+            groups[()] = list(source.keys)
+        left, found = [], []
+        for first, keys in groups.items():
+            full = len(keys) - len(keys) % _SET
+            left += [(*first, key) if first else key for key in keys[full:]]
+            for start in range(0, full, _SET):
+                found += [
+                    make(*row)
+                    for row in self._connection.execute(
+                        text, (*first, *keys[start : start + _SET])
+                    )
+                ]
+        return left, found
 
     def _answer(self, ask: QueryCall) -> list[Any]:
         if ask.query is SEARCH:
@@ -310,11 +379,20 @@ class SqliteStore(Store):
             for delta in changes.tables:
                 self._write_table(delta)
                 if delta.table is MESSAGES:
+                    self._count_authors(delta.inserts.values())
                     self._added += delta.inserts.values()
                     self._some_gone |= bool(delta.updates or delta.deletes)
             for statement, params in changes.statements:
                 execute(self._statements[statement.name], params)
                 self._some_gone = True
+
+    def _count_authors(self, messages: Iterable[Message]) -> None:
+        """Count who wrote a block of a chat that is full now."""
+        for message in messages:
+            if message.seq & _BLOCK_MASK == 0:
+                self._connection.execute(
+                    _COUNT_BLOCK, (message.chat_id, message.seq)
+                )
 
     def _write_table(self, delta: TableChanges) -> None:
         table = delta.table
