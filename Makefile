@@ -7,6 +7,7 @@
 #   make bench                           measure (minutes)
 #   make torture-cluster                kill the primary under load
 #   make mutants ARGS='zchat.chat.sync*' change the code, expect a failure
+#   make coverage                        branches the unit tests reach
 #   make dist                            build, and try what was built
 #   make pictures                        take the pictures of the page anew
 #   make docs                            write the generated pages anew
@@ -19,10 +20,10 @@ WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-CHECKED := $(wildcard zchat tests benchmarks docs)
+CHECKED := $(wildcard zchat tests benchmarks docs examples)
 
-.PHONY: run test test-web lint format bench torture-cluster mutants pictures docs \
-    dist clean
+.PHONY: run test test-web lint format bench torture-cluster mutants pictures \
+    docs coverage dist clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/zchat serve $(ARGS)
@@ -61,6 +62,12 @@ pictures: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m docs.generate
+
+coverage: $(VENV)/.dev
+	$(BIN)/coverage run -m pytest -q tests/unit $(ARGS)
+	$(BIN)/coverage report
+	$(BIN)/coverage report --include 'zchat/client/session/*' \
+	    --fail-under 100 > /dev/null
 
 dist: $(VENV)/.dev
 	rm -rf dist

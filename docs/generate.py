@@ -14,6 +14,7 @@ from docs.pages.http import http_page
 from docs.pages.index import INDEX, index_page
 from docs.pages.limits import limits_page
 from docs.pages.methods import methods_page
+from docs.pages.python import python_page
 from docs.pages.readme import README, readme_page
 from docs.pages.settings import settings_page
 from docs.pages.vectors import vectors_page
@@ -30,6 +31,7 @@ PAGES: Final[dict[Path, Callable[[], str]]] = {
     REFERENCE / "http.md": http_page,
     REFERENCE / "limits.md": limits_page,
     REFERENCE / "vectors.json": vectors_page,
+    REFERENCE / "python.md": python_page,
     README: readme_page,
     INDEX: index_page,
 }

@@ -505,7 +505,9 @@ class TestSinceConnect:
                 for event in told
                 if isinstance(event, MessageEvent)
             } == {"Who is there?", "I am."}
-            assert ChatAdded(group, "later", "group") in told
+            assert group in {
+                event.chat_id for event in told if isinstance(event, ChatAdded)
+            }
 
     def test_what_nobody_takes_is_bounded_and_comes_in_the_end(
         self, shared: Server, monkeypatch: pytest.MonkeyPatch
@@ -535,6 +537,21 @@ class TestSinceConnect:
                 await seen.has(61)
 
         run(work())
+
+    def test_a_new_user_is_not_lost_with_the_first_sync(
+        self, shared: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        call = connection.Link.call
+
+        def lossy(link: Any, method: str, *rest: Any, **options: Any) -> Any:
+            if method == "sync":
+                raise NoAnswer("lost", sent=True)
+            return call(link, method, *rest, **options)
+
+        monkeypatch.setattr(connection.Link, "call", lossy)
+        with blocking.BlockingClient.connect(shared.rpc) as ann:
+            assert ann.next_event(PATIENCE_SECONDS) == CaughtUp()
+            assert ann.status().user.id == ann.user_id
 
     def test_who_does_not_listen_has_no_event_connection(
         self, shared: Server
@@ -708,7 +725,7 @@ class TestBreaks:
                     "events_endpoint",
                     lambda told, reached: proxy.endpoint,
                 )
-                monkeypatch.setattr(ben._session, "_heartbeat_seconds", 0.1)
+                monkeypatch.setattr(ben._session._pulse, "_patience", 0.3)
                 seen = await listening(ben)
                 for n in range(4):
                     await ann.send(f"{n}")

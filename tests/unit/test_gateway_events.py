@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zchat.client.connection import Link
-from zchat.client.session import CaughtUp, NewMessage, Notice
+from zchat.client.session import CaughtUp, Missed, Notice, Restored
 from zchat.errors import Code, Refused
 from zchat.gateway.binding import Call
 from zchat.gateway.calls import Caller
@@ -19,6 +19,7 @@ from zchat.gateway.events import EventStreams
 from zchat.gateway.messages import Request, Response
 from zchat.gateway.stream_text import Open, event_text, opening_text
 from zchat.gateway.tickets import TICKET_SECONDS, TICKETS_PER_USER, Tickets
+from zchat.rpc.events import MessageSent, Read
 from zchat.rpc.results import Message, Person
 
 EPOCH, OTHER_EPOCH = str(UUID(int=7)), str(UUID(int=8))
@@ -96,7 +97,9 @@ def test_an_id_stays_below_the_limit_on_a_header() -> None:
 
 @pytest.mark.parametrize("text", ["a\nb", "a\r\n\r\nevent: b", "\u2028", ""])
 def test_no_text_breaks_out_of_its_event(text: str) -> None:
-    block = event_text(NewMessage("c", message(text)), "x")
+    block = event_text(
+        MessageSent(chat_id="c", seq=7, message=message(text)), "x"
+    )
     assert block.endswith(b"\n\n")
     assert b"\r" not in block
     lines = block[:-2].split(b"\n")
@@ -108,8 +111,18 @@ def test_no_text_breaks_out_of_its_event(text: str) -> None:
 
 
 def test_other_events_have_their_names() -> None:
-    assert event_text(Notice("read", "c", {"seq": 5}), "") == (
-        b'event: read\ndata: {"event":"read","chat_id":"c","seq":5}\n\n'
+    assert event_text(Read(chat_id="c", seq=5, inbox=2), "") == (
+        b"event: read\ndata: "
+        b'{"event":"read","chat_id":"c","seq":5,"inbox":2}\n\n'
+    )
+    assert event_text(Notice("new", "c", {"seq": 5}), "") == (
+        b'event: new\ndata: {"event":"new","chat_id":"c","seq":5}\n\n'
+    )
+    assert event_text(Missed("c"), "") == (
+        b'event: missed\ndata: {"event":"missed","chat_id":"c"}\n\n'
+    )
+    assert event_text(Restored("e"), "") == (
+        b'event: reset\ndata: {"event":"reset","epoch":"e"}\n\n'
     )
     assert event_text(CaughtUp(), "x") == (
         b'event: caught_up\nid: x\ndata: {"event":"caught_up"}\n\n'

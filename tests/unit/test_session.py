@@ -1,11 +1,13 @@
 """The session: scripts of events in, commands out."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from zchat.client import session as s
-from zchat.rpc import codec, results, sealing, topics
+from zchat.rpc import codec, events, results, sealing, topics
 
 ME = "00000000-0000-7000-8000-0000000000aa"
 OTHER = "00000000-0000-7000-8000-0000000000bb"
@@ -41,8 +43,9 @@ def chat(
     unread: int = 0,
     name: str = "chat",
     key: int | None = None,
+    **more: Any,
 ) -> results.SyncChat:
-    return results.SyncChat(
+    known = results.SyncChat(
         id=chat_id,
         name=name,
         title=name,
@@ -57,26 +60,33 @@ def chat(
         if chat_id == COMMON
         else results.EventKey(id=key or 1, secret=secret(key or 1)),
     )
+    return replace(known, **more)
 
 
 def sync(
-    *chats: results.SyncChat, epoch: str = "e", inbox_key: int = 1
+    *chats: results.SyncChat,
+    epoch: str = "e",
+    inbox_key: int = 1,
+    inbox: int = 0,
+    scheduled: int = 0,
+    **user: Any,
 ) -> results.Sync:
+    known = results.SyncUser(
+        id=ME,
+        name="me",
+        role="member",
+        banned_until=None,
+        quota=None,
+        receipts=True,
+    )
     return results.Sync(
         epoch=epoch,
         gaps=0,
-        inbox=0,
-        user=results.SyncUser(
-            id=ME,
-            name="me",
-            role="member",
-            banned_until=None,
-            quota=None,
-            receipts=True,
-        ),
-        scheduled=0,
-        chats=list(chats),
+        inbox=inbox,
+        user=replace(known, **user),
+        scheduled=scheduled,
         inbox_key=results.EventKey(id=inbox_key, secret=secret(inbox_key)),
+        chats=list(chats),
     )
 
 
@@ -89,11 +99,46 @@ def page(*seqs: int, head: int, has_newer: bool = False) -> results.History:
     )
 
 
+def changes(
+    *changed: tuple[int, int],
+    revision: int,
+    more: bool = False,
+    name: str = "chat",
+    key: int | None = None,
+) -> results.Changes:
+    """An answer to `changes`: messages by seq and revision."""
+    return results.Changes(
+        revision=revision,
+        messages=[
+            replace(message(seq), revision=made) for seq, made in changed
+        ],
+        chat=results.ChatFacts(
+            name=name,
+            title=name,
+            owner_id=None,
+            size=2,
+            event_key=None
+            if key is None
+            else results.EventKey(id=key, secret=secret(key)),
+        ),
+        more=more,
+    )
+
+
 def body(topic: bytes, event: dict[str, Any], key: int | None) -> bytes:
     plain = codec.pack(event)
     if key is None:
         return plain
     return sealing.seal(key, secret(key), topic, plain, bytes(12))
+
+
+FIELDS: dict[str, dict[str, Any]] = {
+    "head": {"revision": 0},
+    "member_joined": {"user": {"id": OTHER, "name": "somebody"}},
+    "chat_added": {"name": "chat", "title": "chat", "kind": "group"},
+    "banned": {"until": "2026-01-01T00:00:00+00:00"},
+}
+"""What an event has besides what a test says of it."""
 
 
 class Device:
@@ -105,6 +150,7 @@ class Device:
         saved = None if cursors is None else s.Cursors.of("e", cursors)
         self.session = s.Session(ME, BEAT, cursors=saved, **options)
         self.now = 100.0
+        self.revisions: Counter[str] = Counter()
 
     def start(self, *chats: results.SyncChat) -> list[s.Command]:
         """Connect and sync, as often as new chats make it necessary."""
@@ -125,6 +171,11 @@ class Device:
         if key is None and chat_id != COMMON:
             key = 1
         topic = topics.chat_topic(chat_id)
+        fields = FIELDS.get(name, {}) | fields
+        kind = events.EVENT_BY_NAME.get(name, events.Event)
+        if issubclass(kind, events.CountedEvent) and "revision" not in fields:
+            self.revisions[chat_id] += 1
+            fields["revision"] = self.revisions[chat_id]
         return self.session.published(
             topic,
             body(topic, {"event": name, "chat_id": chat_id, **fields}, key),
@@ -133,6 +184,7 @@ class Device:
     def inbox(
         self, name: str, key: int = 1, /, **fields: Any
     ) -> list[s.Command]:
+        fields = FIELDS.get(name, {}) | fields
         return self.session.published(
             INBOX, body(INBOX, {"event": name, **fields}, key)
         )
@@ -176,16 +228,18 @@ def seqs(commands: list[s.Command]) -> list[int]:
         command.event.message.seq
         for command in commands
         if isinstance(command, s.Deliver)
-        and isinstance(command.event, s.NewMessage)
+        and isinstance(command.event, events.MessageSent)
     ]
 
 
 def notices(commands: list[s.Command]) -> list[tuple[str, str | None]]:
+    """The names and chats of the other events of the wire."""
+    told = [c.event for c in commands if isinstance(c, s.Deliver)]
     return [
-        (command.event.name, command.event.chat_id)
-        for command in commands
-        if isinstance(command, s.Deliver)
-        and isinstance(command.event, s.Notice)
+        (events.name_of(type(event)), getattr(event, "chat_id", None))
+        for event in told
+        if isinstance(event, events.Event)
+        and not isinstance(event, events.MessageSent)
     ]
 
 
@@ -252,7 +306,7 @@ class TestStart:
         kinds = [
             type(c.event if isinstance(c, s.Deliver) else c) for c in commands
         ]
-        assert kinds.index(s.Notice) < kinds.index(s.Fetch)
+        assert kinds.index(events.ChatAdded) < kinds.index(s.Fetch)
         assert notices(Device().start(chat(), chat(GROUP))) == []
 
     def test_a_chat_left_while_away_is_unsubscribed(self) -> None:
@@ -295,7 +349,7 @@ class TestMessages:
         device.message(3)
         assert device.message(3) == []
         assert device.message(1) == []
-        assert device.session.chats[COMMON].held == {}
+        assert device.session.chats[COMMON]._held == {}
 
     def test_a_gap_is_fetched_and_what_follows_held(self) -> None:
         device = Device()
@@ -367,14 +421,14 @@ class TestMessages:
         for seq in range(2, s.HELD_LIMIT + 50):
             device.message(seq)
         state = device.session.chats[COMMON]
-        assert len(state.held) == s.HELD_LIMIT
+        assert len(state._held) == s.HELD_LIMIT
         commands = device.message(1)
         assert seqs(commands) == list(range(1, s.HELD_LIMIT + 2))
         fetch = s.Fetch(COMMON, 0, 200)
-        assert state.fetching == fetch
-        assert state.fetching is not None
+        assert state._fetching == fetch
+        assert state._fetching is not None
         commands = device.session.fetched(
-            state.fetching,
+            state._fetching,
             page(*range(1, 201), head=s.HELD_LIMIT + 49, has_newer=True),
         )
         assert fetch_in(commands).after == s.HELD_LIMIT + 1
@@ -431,9 +485,7 @@ class TestKeys:
     def test_an_unknown_key_is_asked_for_and_the_event_kept(self) -> None:
         device = Device()
         device.start(chat(GROUP))
-        assert device.event(GROUP, "member_joined", 2, user={}) == [
-            s.AskSync()
-        ]
+        assert device.event(GROUP, "member_joined", 2) == [s.AskSync()]
         commands = device.session.synced(sync(chat(GROUP, key=2)))
         assert notices(commands) == [("member_joined", GROUP)]
 
@@ -469,7 +521,8 @@ class TestKeys:
         for number in range(2, 20):
             device.event(GROUP, "key_changed", number - 1)
             device.session.synced(sync(chat(GROUP, key=number)))
-        assert len(device.session.chats[GROUP].keys) == s.KEPT_KEYS
+        keys = device.session._keys._keys[topics.chat_topic(GROUP)]
+        assert len(keys) == s.KEPT_KEYS
         assert device.message(1, GROUP, key=1) == []
 
 
@@ -543,21 +596,23 @@ class TestChats:
         device.start(chat(GROUP, name="old"))
         device.event(GROUP, "key_changed")
         device.event(GROUP, "chat_renamed", name="new")
-        commands = device.session.synced(sync(chat(GROUP, name="old")))
-        assert s.AskSync() in commands
+        device.session.synced(sync(chat(GROUP, name="old")))
         device.session.synced(sync(chat(GROUP, name="new")))
         assert device.session.chats[GROUP].name == "new"
 
-    def test_unknown_events_are_passed_on(self) -> None:
+    def test_events_without_a_rule_are_passed_on(self) -> None:
         device = Device()
         device.start(chat(GROUP))
-        [deliver] = device.inbox(
-            "scheduled_failed", chat_id=GROUP, id="x", error="banned"
-        )
-        assert deliver == s.Deliver(
-            s.Notice("scheduled_failed", GROUP, {"id": "x", "error": "banned"})
-        )
-        assert notices(device.event(GROUP, "sparkle")) == [("sparkle", GROUP)]
+        failed: Any = {"chat_id": GROUP, "id": "x", "error": "banned"}
+        assert device.inbox("scheduled_failed", **failed) == [
+            s.Deliver(events.ScheduledFailed(**failed))
+        ]
+        assert device.event(GROUP, "sparkle", brightness=3) == [
+            s.Deliver(s.Notice("sparkle", GROUP, {"brightness": 3}))
+        ]
+        assert device.inbox("sparkle", brightness=3) == [
+            s.Deliver(s.Notice("sparkle", None, {"brightness": 3}))
+        ]
 
 
 class TestRead:
@@ -704,7 +759,9 @@ class TestFromTheTop:
         assert fetch_in(commands) == s.Fetch(COMMON, 3, 200)
         assert device.session.chats[COMMON].name == "now"
         assert device.session.chats.keys() == {COMMON}
-        assert device.session.cursors() == s.Cursors.of("another", {COMMON: 3})
+        assert device.session.cursors() == s.Cursors(
+            "another", (s.ChatCursor(COMMON, 3, 0),)
+        )
 
     def test_a_new_history_that_outgrew_the_cursor_is_not_skipped(
         self,
@@ -799,3 +856,401 @@ class TestFromTheTop:
         device.start(chat())
         assert device.session.published(topics.HEARTBEAT, b"\xc1") == []
         assert device.wait(3 * BEAT + 1) == [s.Reconnect()]
+
+
+MESSAGE: dict[str, Any] = {
+    "created": "x",
+    "author": {"id": OTHER, "name": "somebody"},
+    "text": "",
+    "is_comment_on": None,
+    "comments": 0,
+    "files": [],
+}
+
+
+def told(commands: list[s.Command]) -> list[s.Event]:
+    return [c.event for c in commands if isinstance(c, s.Deliver)]
+
+
+def asked(commands: list[s.Command]) -> s.AskChanges:
+    return next(c for c in commands if isinstance(c, s.AskChanges))
+
+
+class TestChanges:
+    """What happens in a chat besides its messages."""
+
+    def change(
+        self, device: Device, seq: int, revision: int
+    ) -> list[s.Command]:
+        changed = {"id": f"m{seq}", "seq": seq, "revision": revision}
+        return device.event(
+            COMMON,
+            "message_changed",
+            revision=revision,
+            message=MESSAGE | changed,
+        )
+
+    def test_next_is_delivered_and_older_dropped(self) -> None:
+        device = Device()
+        device.start(chat(head=3, revision=4))
+        [event] = told(self.change(device, 2, 5))
+        assert isinstance(event, events.MessageChanged)
+        assert (event.message.seq, event.revision) == (2, 5)
+        assert self.change(device, 2, 5) == []
+        assert device.session.cursors().chats == (s.ChatCursor(COMMON, 3, 5),)
+
+    def test_a_hole_is_asked_for_and_what_follows_held(self) -> None:
+        device = Device()
+        device.start(chat(head=3))
+        ask = asked(self.change(device, 1, 3))
+        assert ask == s.AskChanges(COMMON, 0, 200)
+        assert self.change(device, 2, 4) == []
+        commands = device.session.changed(
+            ask, changes((3, 1), (3, 2), revision=2)
+        )
+        assert [
+            (event.message.seq, event.revision)
+            for event in told(commands)
+            if isinstance(event, events.MessageChanged)
+        ] == [(3, 1), (3, 2), (1, 3), (2, 4)]
+        assert s.Missed(COMMON) not in told(commands)
+
+    def test_held_and_not_in_the_answer_is_still_delivered(self) -> None:
+        device = Device()
+        device.start(chat(head=3))
+        ask = asked(device.event(COMMON, "head", seq=3, revision=1))
+        device.event(COMMON, "member_joined", revision=2)
+        commands = device.session.changed(ask, changes((1, 1), revision=2))
+        assert notices(commands) == [
+            ("message_changed", COMMON),
+            ("member_joined", COMMON),
+        ]
+        assert s.Missed(COMMON) not in told(commands)
+
+    def test_what_changes_leave_out_is_said_to_be_missed(self) -> None:
+        device = Device()
+        device.start(chat(head=3))
+        ask = asked(device.event(COMMON, "head", seq=3, revision=5))
+        commands = device.session.changed(
+            ask, changes((1, 2), revision=5, more=True)
+        )
+        assert s.Missed(COMMON) not in told(commands)
+        ask = asked(commands)
+        assert ask.after == 2
+        commands = device.session.changed(ask, changes((2, 5), revision=5))
+        assert told(commands)[-1] == s.Missed(COMMON)
+
+    def test_a_page_of_changes_without_progress_waits_for_the_tick(
+        self,
+    ) -> None:
+        device = Device()
+        device.start(chat(head=3))
+        ask = asked(device.event(COMMON, "head", seq=3, revision=5))
+        assert (
+            device.session.changed(ask, changes(revision=5, more=True)) == []
+        )
+        assert device.wait(1.0) == [s.AskChanges(COMMON, 0, 200)]
+
+    def test_refused_changes_ask_whether_the_chat_is_ours(self) -> None:
+        device = Device()
+        device.start(chat(GROUP))
+        ask = asked(device.event(GROUP, "head", seq=0, revision=1))
+        assert device.session.fetch_refused(ask) == [s.AskSync()]
+        assert notices(device.session.synced(sync())) == [
+            ("chat_removed", GROUP)
+        ]
+        assert device.session.changed(ask, changes(revision=1)) == []
+        assert device.session.fetch_refused(ask) == []
+
+    def test_messages_come_before_changes(self) -> None:
+        device = Device()
+        device.start(chat(head=3))
+        fetch = fetch_in(device.message(5))
+        assert self.change(device, 3, 1) == []
+        commands = device.session.fetched(fetch, page(4, 5, head=5))
+        kinds = [type(event) for event in told(commands)]
+        assert kinds == [
+            events.MessageSent,
+            events.MessageSent,
+            events.MessageChanged,
+        ]
+
+    def test_a_change_that_overtakes_its_message_replaces_it(self) -> None:
+        device = Device()
+        device.start(chat(head=3))
+        ask = asked(device.event(COMMON, "head", seq=3, revision=1))
+        fetch = fetch_in(
+            device.session.changed(ask, changes((4, 1), revision=1))
+        )
+        [event] = told(device.message(4))
+        assert isinstance(event, events.MessageSent)
+        assert event.message.revision == 1
+        assert device.session.fetched(fetch, page(4, head=4)) == []
+
+    def test_a_change_of_what_expired_meanwhile_is_forgotten(self) -> None:
+        device = Device()
+        device.start(chat(head=3))
+        fetch = fetch_in(self.change(device, 5, 1))
+        assert device.session.fetched(fetch, page(head=5)) == []
+        assert device.session.chats[COMMON]._newer == {}
+
+    def test_a_change_that_the_message_has_is_no_newer(self) -> None:
+        device = Device()
+        device.start(chat(head=3))
+        fetch = fetch_in(self.change(device, 4, 1))
+        known = page(4, head=4)
+        known.messages[0] = replace(known.messages[0], revision=9)
+        [event] = told(device.session.fetched(fetch, known))
+        assert isinstance(event, events.MessageSent)
+        assert event.message.revision == 9
+
+    def test_held_changes_are_bounded(self) -> None:
+        device = Device()
+        device.start(chat(head=3))
+        for revision in range(2, s.HELD_LIMIT + 50):
+            self.change(device, 1, revision)
+        state = device.session.chats[COMMON]
+        assert len(state._held_events) == s.HELD_LIMIT
+        assert state.newest == s.HELD_LIMIT + 49
+
+    def test_a_resumed_device_asks_from_its_revision(self) -> None:
+        saved = s.Cursors("e", (s.ChatCursor(COMMON, 3, 2),))
+        session = s.Session(ME, BEAT, cursors=saved)
+        commands = session.synced(sync(chat(head=3, revision=4)))
+        assert asked(commands) == s.AskChanges(COMMON, 2, 200)
+        assert session.cursors() == saved
+        assert session.epoch == "e"
+
+    def test_a_key_comes_with_changes_too(self) -> None:
+        device = Device()
+        device.start(chat(GROUP))
+        ask = asked(device.event(GROUP, "head", seq=0, revision=2))
+        device.session.changed(ask, changes(revision=2, key=2))
+        left = {"id": OTHER, "name": "somebody"}
+        assert notices(
+            device.event(GROUP, "member_left", 2, revision=3, user=left)
+        ) == [("member_left", GROUP)]
+
+    def test_an_old_key_change_asks_for_nothing(self) -> None:
+        device = Device()
+        device.start(chat(GROUP, revision=4))
+        assert device.event(GROUP, "key_changed", revision=4) == []
+
+    def test_typing_and_seen_count_nothing(self) -> None:
+        device = Device()
+        device.start(chat(GROUP))
+        user = {"id": OTHER, "name": "somebody"}
+        for _ in range(2):
+            assert notices(device.event(GROUP, "typing", user=user)) == [
+                ("typing", GROUP)
+            ]
+        assert notices(device.event(GROUP, "seen", user_id=OTHER, seq=1)) == [
+            ("seen", GROUP)
+        ]
+
+    def test_an_event_that_names_another_chat_is_dropped(self) -> None:
+        device = Device()
+        device.start(chat(), chat(GROUP))
+        topic = topics.chat_topic(COMMON)
+        for event in (
+            {"event": "head", "chat_id": GROUP, "seq": 9, "revision": 0},
+            {"event": "renamed", "name": "you"},
+        ):
+            assert device.session.published(topic, codec.pack(event)) == []
+
+
+class TestNames:
+    """Names and titles."""
+
+    def test_a_p2p_chat_is_titled_by_the_other(self) -> None:
+        device = Device()
+        device.start(chat(GROUP, kind="p2p", name="p2p", title="bob"))
+        for user_id, name in ((ME, "ann"), (OTHER, "robert")):
+            user = {"id": user_id, "name": name}
+            assert notices(
+                device.event(GROUP, "member_renamed", user=user)
+            ) == [("member_renamed", GROUP)]
+        state = device.session.chats[GROUP]
+        assert (state.name, state.title) == ("p2p", "robert")
+        device.event(GROUP, "chat_renamed", name="odd")
+        assert (state.name, state.title) == ("odd", "robert")
+
+    def test_changes_tell_a_name_that_was_missed(self) -> None:
+        device = Device()
+        device.start(chat(GROUP, name="old"))
+        ask = asked(device.event(GROUP, "head", seq=0, revision=3))
+        commands = device.session.changed(
+            ask, changes(revision=3, name="new", key=1)
+        )
+        assert notices(commands) == [("chat_renamed", GROUP)]
+        assert device.session.chats[GROUP].title == "new"
+
+    def test_a_name_from_before_the_sync_is_not_brought_back(self) -> None:
+        device = Device()
+        device.start(chat(GROUP, name="new", revision=0))
+        device.session.disconnected()
+        device.start(chat(GROUP, name="newer", revision=2))
+        ask = s.AskChanges(GROUP, 0, 200)
+        assert device.session.chats[GROUP]._asking == ask
+        assert device.event(GROUP, "chat_renamed", name="new") == []
+        assert device.session.chats[GROUP].name == "newer"
+
+
+class TestInbox:
+    """The count of the inbox, and what it tells of the user."""
+
+    def begun(self, *chats: results.SyncChat) -> Device:
+        device = Device()
+        device.session.synced(sync(*chats, inbox=4))
+        for command in device.session.connected(device.now):
+            assert isinstance(command, s.Subscribe)
+            device.session.live(command)
+        device.session.synced(sync(*chats, inbox=4))
+        return device
+
+    def test_next_is_taken_and_a_repeat_dropped(self) -> None:
+        device = self.begun()
+        assert notices(device.inbox("renamed", name="you", inbox=5)) == [
+            ("renamed", None)
+        ]
+        assert device.inbox("renamed", name="old", inbox=5) == []
+        assert device.session.name == "you"
+
+    def test_a_hole_is_closed_by_a_sync(self) -> None:
+        device = self.begun()
+        commands = device.inbox("renamed", name="you", inbox=7)
+        assert s.AskSync() in commands
+        assert notices(commands) == [("renamed", None)]
+        commands = device.session.synced(
+            sync(inbox=7, name="you", scheduled=2)
+        )
+        assert told(commands) == [s.Missed(None)]
+        assert device.session.scheduled == 2
+
+    def test_the_head_of_the_inbox_shows_what_was_missed(self) -> None:
+        device = self.begun()
+        assert device.inbox("inbox_head", inbox=4) == []
+        assert device.inbox("inbox_head", inbox=6) == [s.AskSync()]
+        commands = device.session.synced(
+            sync(
+                inbox=6,
+                name="you",
+                role="admin",
+                banned_until="2026-01-01T00:00:00+00:00",
+                receipts=False,
+            )
+        )
+        assert told(commands) == [
+            s.Missed(None),
+            events.Renamed(name="you"),
+            events.Banned(until="2026-01-01T00:00:00+00:00"),
+            events.RoleChanged(role="admin"),
+            events.SettingsChanged(receipts=False),
+        ]
+        assert device.session.user is not None
+        assert device.session.user.role == "admin"
+
+    def test_what_a_sync_told_already_is_told_once(self) -> None:
+        device = self.begun(chat())
+        device.inbox("inbox_head", inbox=6)
+        device.session.synced(sync(chat(read=2), inbox=7))
+        assert device.inbox("read", chat_id=COMMON, seq=1, inbox=5) == []
+        state = {"id": "x", "state": "pending"}
+        assert notices(
+            device.inbox("scheduled_changed", inbox=6, **state)
+        ) == [("scheduled_changed", None)]
+        asks = {"chat_id": COMMON, "user": {"id": OTHER, "name": "x"}}
+        assert notices(device.inbox("join_requested", inbox=7, **asks)) == [
+            ("join_requested", COMMON)
+        ]
+        assert device.session.chats[COMMON].requests == 0
+
+    def test_the_user_is_kept_up_to_date(self) -> None:
+        device = self.begun()
+        told_in_order: dict[str, dict[str, Any]] = {
+            "renamed": {"name": "you"},
+            "banned": {"until": None},
+            "role_changed": {"role": "moderator"},
+            "settings_changed": {"receipts": False},
+        }
+        for number, (name, fields) in enumerate(told_in_order.items()):
+            device.inbox(name, inbox=5 + number, **fields)
+        user = device.session.user
+        assert user is not None
+        assert (user.name, user.role, user.receipts) == (
+            "you",
+            "moderator",
+            False,
+        )
+        assert device.session.name == "you"
+
+    def test_an_event_before_the_first_sync_changes_no_user(self) -> None:
+        device = Device()
+        device.session._keys.keep(
+            INBOX, results.EventKey(id=1, secret=secret(1))
+        )
+        assert notices(device.inbox("renamed", name="you")) == [
+            ("renamed", None)
+        ]
+        assert device.session.user is None
+
+    def test_a_sync_that_saw_less_is_asked_again(self) -> None:
+        device = self.begun(chat(), chat(GROUP))
+        device.event(GROUP, "key_changed")
+        device.inbox("chat_removed", chat_id=GROUP, inbox=5)
+        device.inbox("renamed", name="you", inbox=6)
+        commands = device.session.synced(
+            sync(chat(), chat(GROUP), inbox=4, name="old")
+        )
+        assert told(commands) == []
+        assert device.session.name == "you"
+        assert device.session.chats.keys() == {COMMON}
+        assert device.wait(1.0) == [s.AskSync()]
+
+    def test_mentions_are_counted(self) -> None:
+        device = self.begun(chat(head=5, read=3, mentions=1))
+        mention = {"chat_id": COMMON, "message_id": "m"}
+        state = device.session.chats[COMMON]
+        for number, (seq, on, count) in enumerate(
+            [(4, True, 2), (3, True, 2), (4, False, 1)]
+        ):
+            device.inbox(
+                "mentioned", inbox=5 + number, seq=seq, on=on, **mention
+            )
+            assert state.mentions == count
+        device.inbox("read", chat_id=COMMON, seq=5, inbox=8)
+        assert state.mentions == 0
+
+    def test_join_requests_are_counted(self) -> None:
+        device = self.begun(chat(GROUP, requests=1))
+        asks = {"chat_id": GROUP, "user": {"id": OTHER, "name": "x"}}
+        device.inbox("join_requested", inbox=5, **asks)
+        assert device.session.chats[GROUP].requests == 2
+        answered = {"chat_id": GROUP, "user_id": OTHER}
+        for number in range(3):
+            device.inbox("join_answered", inbox=6 + number, **answered)
+        assert device.session.chats[GROUP].requests == 0
+        gone = {"chat_id": SECOND_GROUP, "user_id": OTHER}
+        assert notices(device.inbox("join_answered", inbox=9, **gone)) == [
+            ("join_answered", SECOND_GROUP)
+        ]
+
+    def test_a_removal_of_a_chat_that_is_not_known(self) -> None:
+        device = self.begun()
+        assert device.inbox("chat_removed", chat_id=GROUP, inbox=5) == []
+
+
+class TestPulse:
+    """Heartbeats of other shapes."""
+
+    @pytest.mark.parametrize(
+        "beat",
+        [[], {"gaps": 0}, {"epoch": 7}, {"epoch": "e", "gaps": "0"}],
+    )
+    def test_a_beat_without_numbers_is_a_beat(self, beat: object) -> None:
+        device = Device()
+        device.start(chat())
+        assert (
+            device.session.published(topics.HEARTBEAT, codec.pack(beat)) == []
+        )
+        assert device.wait(3 * BEAT) == []

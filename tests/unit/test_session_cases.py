@@ -8,14 +8,15 @@ for gets the answer that the case gave last.
 """
 
 import json
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import pytest
 
 from zchat.client import session as s
-from zchat.rpc import codec, results, sealing, topics
+from zchat.rpc import codec, events, results, sealing, topics
 
 ME = "00000000-0000-7000-8000-0000000000aa"
 OTHER = "00000000-0000-7000-8000-0000000000bb"
@@ -24,16 +25,20 @@ ID_OF = {
     "group": "00000000-0000-7000-8000-000000000002",
 }
 NAME_OF = {chat_id: name for name, chat_id in ID_OF.items()}
+Question = TypeVar("Question", s.Fetch, s.AskChanges)
+INBOX: dict[str, dict[str, Any]] = {
+    "chat_added": {"name": "group", "title": "group", "kind": "group"},
+    "renamed": {"name": "me"},
+}
+"""What an event of the inbox has besides what a case says of it."""
 SECRET = b"s" * 32
 FILE = Path(__file__).parent.parent / "cases" / "session.json"
-CASES = [
-    case
-    for case in json.loads(FILE.read_text())
-    if "needs" not in case or hasattr(s.Session, "changed")
-]
+CASES = json.loads(FILE.read_text())
 
 
-def message(seq: int, author: str = "other") -> dict[str, Any]:
+def message(
+    seq: int, author: str = "other", revision: int = 0
+) -> dict[str, Any]:
     return {
         "id": f"00000000-0000-7000-8000-{seq:012x}",
         "seq": seq,
@@ -43,6 +48,7 @@ def message(seq: int, author: str = "other") -> dict[str, Any]:
         "is_comment_on": None,
         "comments": 0,
         "files": [],
+        "revision": revision,
     }
 
 
@@ -91,7 +97,8 @@ class Script:
         self.session = s.Session(ME, 5.0)
         self.now = 0.0
         self._sync = sync({"chats": []})
-        self._asked: list[s.Fetch] = []
+        self._asked: list[s.Fetch | s.AskChanges] = []
+        self._revisions: Counter[str] = Counter()
 
     def take(self, step: dict[str, Any]) -> list[str]:
         commands = self._commands(step)
@@ -113,8 +120,10 @@ class Script:
             case "page":
                 return self._live(self._page(step))
             case "refuse":
-                fetch = self._fetch(step["chat"])
+                fetch = self._question(s.Fetch, step["chat"])
                 return self._live(self.session.fetch_refused(fetch))
+            case "changes":
+                return self._live(self._changes(step))
             case _:
                 return self._live(self._published(step))
 
@@ -138,22 +147,30 @@ class Script:
 
     def _published(self, step: dict[str, Any]) -> list[s.Command]:
         event = {"event": step["do"]}
-        for name in ("seq", "name", "revision", "inbox"):
+        for name in ("seq", "name", "revision", "inbox", "user"):
             if name in step:
                 event[name] = step[name]
         chat_id = ID_OF.get(step.get("chat", ""))
         if chat_id is not None:
             event["chat_id"] = chat_id
         if step["do"] == "inbox":
-            event["event"] = step["event"]
+            event |= INBOX.get(step["event"], {}) | {"event": step["event"]}
             return self._send(topics.inbox_topic(ME), event, True)
         assert chat_id is not None
         if step["do"] == "message":
             event["message"] = message(
                 step["seq"], step.get("author", "other")
             )
+        if step["do"] == "change":
+            event["event"] = "message_changed"
+            event["message"] = message(step["seq"], revision=step["revision"])
+            del event["seq"]
         if step["do"] == "rename":
             event["event"] = "chat_renamed"
+            self._revisions[chat_id] += 1
+            event["revision"] = self._revisions[chat_id]
+        if step["do"] == "head":
+            event.setdefault("revision", 0)
         topic = topics.chat_topic(chat_id)
         return self._send(topic, event, step["chat"] != "common")
 
@@ -178,12 +195,39 @@ class Script:
             },
             results.History,
         )
-        return self.session.fetched(self._fetch(step["chat"]), page)
+        fetch = self._question(s.Fetch, step["chat"])
+        return self.session.fetched(fetch, page)
 
-    def _fetch(self, chat: str) -> s.Fetch:
-        found = next(one for one in self._asked if one.chat_id == ID_OF[chat])
-        self._asked.remove(found)
-        return found
+    def _changes(self, step: dict[str, Any]) -> list[s.Command]:
+        name = step["chat"]
+        key = None if name == "common" else {"id": 1, "secret": SECRET}
+        found = msgspec.convert(
+            {
+                "revision": step["revision"],
+                "more": step.get("more", False),
+                "messages": [
+                    message(seq, revision=revision)
+                    for seq, revision in step["changed"]
+                ],
+                "chat": {
+                    "name": name,
+                    "title": name,
+                    "owner_id": None,
+                    "size": 2,
+                    "event_key": key,
+                },
+            },
+            results.Changes,
+        )
+        return self.session.changed(self._question(s.AskChanges, name), found)
+
+    def _question(self, kind: type[Question], chat: str) -> Question:
+        """The oldest question of that kind about a chat."""
+        for one in self._asked:
+            if isinstance(one, kind) and one.chat_id == ID_OF[chat]:
+                self._asked.remove(one)
+                return one
+        raise AssertionError(f"no {kind.__name__} of {chat} was asked")
 
     def _text(self, command: s.Command) -> str:
         match command:
@@ -192,10 +236,15 @@ class Script:
             case s.Fetch(chat_id, after):
                 self._asked.append(command)
                 return f"fetch {NAME_OF[chat_id]} {after}"
-            case s.Deliver(s.NewMessage(chat_id, found)):
-                return f"message {NAME_OF[chat_id]} {found.seq}"
-            case s.Deliver(s.Notice(name, chat_id)):
-                return f"{name} {NAME_OF[chat_id]}" if chat_id else name
+            case s.AskChanges(chat_id, after):
+                self._asked.append(command)
+                return f"changes {NAME_OF[chat_id]} {after}"
+            case s.Deliver(events.MessageSent(chat_id=chat_id, seq=seq)):
+                return f"message {NAME_OF[chat_id]} {seq}"
+            case s.Deliver(events.Event() as event):
+                name = events.name_of(type(event))
+                about = getattr(event, "chat_id", None)
+                return f"{name} {NAME_OF[about]}" if about else name
             case s.Deliver(s.CaughtUp()):
                 return "caught_up"
             case s.Deliver(s.Restored()):

@@ -118,7 +118,10 @@ for (const one of CASES) {
       script.take({ do: "sync", chats: one.chats, inbox: one.inbox });
     }
     one.steps.forEach((/** @type {any} */ step, /** @type {number} */ index) => {
-      assert.deepEqual(script.take(step).map(textOf), step.out, `step ${index}: ${step.do}`);
+      // What a session says of members beside the cases is its own.
+      const texts = script.take(step).map(textOf);
+      const shared = texts.filter((text) => !text.startsWith("chat_changed"));
+      assert.deepEqual(shared, step.out, `step ${index}: ${step.do}`);
       for (const [chat, unread] of Object.entries(step.unread ?? {})) {
         assert.equal(script.session.chats.get(chat)?.unread, unread);
       }

@@ -11,6 +11,7 @@ import logging
 from zchat.client.aio import Client
 from zchat.client.blocking import BlockingClient
 from zchat.client.connection import NoAnswer
+from zchat.client.curve import load_keys
 from zchat.client.events import (
     Banned,
     CaughtUp,
@@ -22,13 +23,13 @@ from zchat.client.events import (
     JoinAnswered,
     JoinDecided,
     JoinRequested,
-    KeyChanged,
     MemberJoined,
     MemberLeft,
     MemberRenamed,
     Mentioned,
     MessageChanged,
     MessageEvent,
+    Missed,
     OtherEvent,
     OwnerChanged,
     ReadMoved,
@@ -113,7 +114,6 @@ __all__ = [
     "JoinRequest",
     "JoinRequested",
     "Joined",
-    "KeyChanged",
     "KnownChat",
     "Limits",
     "LinkInfo",
@@ -125,6 +125,7 @@ __all__ = [
     "Message",
     "MessageChanged",
     "MessageEvent",
+    "Missed",
     "NewLink",
     "NewToken",
     "NoAnswer",
@@ -159,6 +160,7 @@ __all__ = [
     "Uploaded",
     "UserSettings",
     "ZchatError",
+    "load_keys",
 ]
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())

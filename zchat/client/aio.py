@@ -1,11 +1,14 @@
 """The asyncio client."""
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
+
+import msgspec
 
 from zchat.certificates import CurveKeys
 from zchat.client import files
@@ -15,8 +18,10 @@ from zchat.client.device import Device
 from zchat.client.events import Event, event_of
 from zchat.client.methods import Methods, may_repeat, read_answer
 from zchat.client.session import Cursors, Session, Start
-from zchat.client.values import Download, KnownChat
+from zchat.client.values import Download, KnownChat, SyncUser
 from zchat.rpc import results
+
+_log = logging.getLogger("zchat.client")
 
 _KEPT_FREE: Final = 100
 """Places in the link that the device's own requests have."""
@@ -37,12 +42,6 @@ async def _enter(
     )
 
 
-async def _sync(link: Link, token: str) -> results.Sync:
-    """Where events begin that count from now on."""
-    found = await link.call("sync", {"token": token}, resend=True)
-    return read_answer(found, results.Sync)
-
-
 class KnownChats(Mapping[str, KnownChat]):
     """The chats of a session, each handed out as a frozen value."""
 
@@ -50,16 +49,8 @@ class KnownChats(Mapping[str, KnownChat]):
         self._chats = session.chats
 
     def __getitem__(self, chat_id: str) -> KnownChat:
-        chat = self._chats[chat_id]
-        return KnownChat(
-            id=chat.id,
-            name=chat.name,
-            title=chat.name,
-            kind=chat.kind,
-            cursor=chat.cursor,
-            head=chat.head,
-            read=chat.read,
-            unread=chat.unread,
+        return msgspec.convert(
+            self._chats[chat_id], KnownChat, from_attributes=True
         )
 
     def __iter__(self) -> Iterator[str]:
@@ -83,7 +74,6 @@ class Client(Methods):
         hello: results.Hello,
         connected: results.Connected,
         session: Session,
-        begun: results.Sync | None,
     ) -> None:
         self._link = link
         self._slots = asyncio.Semaphore(IN_FLIGHT - _KEPT_FREE)
@@ -94,8 +84,6 @@ class Client(Methods):
         self.user_id = connected.user_id
         self.chat_default = connected.chat_default
         self.limits = hello.limits
-        if begun is not None:
-            self._device = Device(link, connected.token, session, begun)
 
     @classmethod
     async def connect(
@@ -138,9 +126,6 @@ class Client(Methods):
         try:
             async with asyncio.timeout(connect_seconds):
                 hello, connected = await _enter(link, token, name)
-                begun = None
-                if listen:
-                    begun = await _sync(link, connected.token)
             session = Session(
                 connected.user_id,
                 hello.heartbeat,
@@ -148,7 +133,10 @@ class Client(Methods):
                 start=start,
                 name=connected.name,
             )
-            return cls(link, hello, connected, session, begun)
+            client = cls(link, hello, connected, session)
+            if listen:
+                await client._listen()
+            return client
         except TimeoutError:
             link.close()
             raise NoAnswer(
@@ -185,6 +173,19 @@ class Client(Methods):
     def name(self) -> str:
         """The user's name, also where another device changed it."""
         return self._session.name
+
+    @property
+    def user(self) -> SyncUser | None:
+        """Role, ban and settings of the user; None if not listening."""
+        known = self._session.user
+        if known is None:
+            return None
+        return msgspec.convert(known, SyncUser, from_attributes=True)
+
+    @property
+    def scheduled_count(self) -> int:
+        """How many scheduled messages wait, as the last sync counted."""
+        return self._session.scheduled
 
     @property
     def server(self) -> str:
@@ -226,6 +227,22 @@ class Client(Methods):
         return self._token
 
     # Events.
+
+    async def _listen(self) -> None:
+        """Let events count from now on.
+
+        Where the server goes away just now they count from when it is
+        back: the user that was made must not be lost with its token.
+        """
+        begun = None
+        try:
+            found = await self._link.call(
+                "sync", {"token": self._token}, resend=True
+            )
+            begun = read_answer(found, results.Sync)
+        except NoAnswer as error:
+            _log.warning("events begin later: %s", error)
+        self._device = Device(self._link, self._token, self._session, begun)
 
     async def events(self) -> AsyncIterator[Event]:
         """The events of all chats and the inbox, until `close`.

@@ -14,7 +14,7 @@ from zchat.client.addresses import DEFAULT_SERVER
 from zchat.client.connection import ANSWER_SECONDS, NoAnswer
 from zchat.client.events import Event
 from zchat.client.session import Cursors, Start
-from zchat.client.values import KnownChat
+from zchat.client.values import KnownChat, SyncUser
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -186,6 +186,16 @@ class BlockingClient:
     def name(self) -> str:
         """The user's name."""
         return self._client.name
+
+    @property
+    def user(self) -> SyncUser | None:
+        """Role, ban and settings of the user; None if not listening."""
+        return self._client.user
+
+    @property
+    def scheduled_count(self) -> int:
+        """How many scheduled messages wait, as the last sync counted."""
+        return self._client.scheduled_count
 
     @property
     def server(self) -> str:

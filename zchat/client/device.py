@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import zmq
@@ -18,24 +18,27 @@ from zchat.client.connection import (
     backoff_seconds,
 )
 from zchat.client.session import (
+    AskChanges,
     AskSync,
+    ChatCursor,
     Command,
     Cursors,
     Deliver,
     Event,
     Fetch,
-    NewMessage,
     Reconnect,
     Session,
     Subscribe,
     Unsubscribe,
 )
 from zchat.errors import Code, Refused, ZchatError
-from zchat.rpc import results
+from zchat.rpc import events, results
 
 TICK_SECONDS: Final = 1.0
 QUEUE_LIMIT: Final = 2000
 PAUSE_SECONDS: Final = 5.0
+
+Filling = TypeVar("Filling", bound=results.Result)
 
 _log = logging.getLogger("zchat.client")
 
@@ -63,7 +66,7 @@ class Device:
         self._session = session
         self._queue: deque[Event] = deque()
         self._wake = asyncio.Event()
-        self._held_back: list[Fetch] = []
+        self._held_back: list[Fetch | AskChanges] = []
         self._paused = False
         self._failure: ZchatError | None = None
         self._closed = False
@@ -72,6 +75,7 @@ class Device:
         self._carry_out: dict[type[Command], Callable[[Any], None]] = {
             Deliver: self._deliver,
             Fetch: self._fetch,
+            AskChanges: self._ask_changes,
             AskSync: self._sync,
             Subscribe: self._subscribe,
             Unsubscribe: self._unsubscribe,
@@ -94,16 +98,30 @@ class Device:
         return len(self._queue)
 
     def cursors(self) -> Cursors:
-        """The seq of each chat up to which events were taken."""
+        """The counts of each chat up to which events were taken."""
         reached = self._session.cursors()
-        waiting = {
-            event.chat_id: event.message.seq - 1
-            for event in reversed(self._queue)
-            if isinstance(event, NewMessage)
-        }
-        if not waiting:
+        seqs, revisions = {}, {}
+        for event in reversed(self._queue):
+            if isinstance(event, events.MessageSent):
+                seqs[event.chat_id] = event.seq - 1
+            elif isinstance(event, events.CountedEvent):
+                revisions[event.chat_id] = event.revision - 1
+        if not (seqs or revisions):
             return reached
-        return Cursors.of(reached.epoch, reached.seqs | waiting)
+        return Cursors(
+            reached.epoch,
+            tuple(
+                ChatCursor(
+                    at.chat_id,
+                    seqs.get(at.chat_id, at.seq),
+                    # What a sync told carries the revision of the sync.
+                    min(revisions.get(at.chat_id, at.revision), at.revision)
+                    if at.revision is not None
+                    else None,
+                )
+                for at in reached.chats
+            ),
+        )
 
     async def next_event(self) -> Event | None:
         """The next event, waited for; None once closed.
@@ -247,29 +265,45 @@ class Device:
         self._run(self._session.sync_refused())
 
     def _fetch(self, fetch: Fetch) -> None:
+        self._fill(
+            fetch,
+            "history",
+            results.History,
+            lambda page: self._session.fetched(fetch, page),
+        )
+
+    def _ask_changes(self, asked: AskChanges) -> None:
+        self._fill(
+            asked,
+            "changes",
+            results.Changes,
+            lambda found: self._session.changed(asked, found),
+        )
+
+    def _fill(
+        self,
+        request: Fetch | AskChanges,
+        method: str,
+        kind: type[Filling],
+        take: Callable[[Filling], list[Command]],
+    ) -> None:
+        """Ask for what fills a hole; not now, if nothing more is read."""
+
         def reply(error: Refused | NoAnswer | None, result: Any) -> None:
             try:
                 if error is not None:
                     raise error
-                page = msgspec.convert(result, results.History)
+                found = msgspec.convert(result, kind)
             except (ZchatError, msgspec.ValidationError) as fault:
-                _log.info("history failed: %s", fault)
-                self._run(self._session.fetch_refused(fetch))
+                _log.info("%s failed: %s", method, fault)
+                self._run(self._session.fetch_refused(request))
             else:
-                self._run(self._session.fetched(fetch, page))
+                self._run(take(found))
 
         if self._paused:
-            self._held_back.append(fetch)
+            self._held_back.append(request)
             return
-        self._request(
-            "history",
-            {
-                "chat_id": fetch.chat_id,
-                "after": fetch.after,
-                "limit": fetch.limit,
-            },
-            reply,
-        )
+        self._request(method, msgspec.structs.asdict(request), reply)
 
     def _request(
         self, method: str, params: dict[str, Any], reply: Reply
@@ -305,5 +339,4 @@ class Device:
             self._retry.cancel()
             self._ask_where()
         held_back, self._held_back = self._held_back, []
-        for fetch in held_back:
-            self._fetch(fetch)
+        self._run(list(held_back))

@@ -15,8 +15,9 @@ import msgspec
 from msgspec import Struct
 
 from zchat.client import session
-from zchat.client.session import CaughtUp, Restored
+from zchat.client.session import CaughtUp, Missed, Restored
 from zchat.client.values import Message, Person
+from zchat.rpc import events as wire
 
 __all__ = [
     "Banned",
@@ -29,12 +30,12 @@ __all__ = [
     "JoinAnswered",
     "JoinDecided",
     "JoinRequested",
-    "KeyChanged",
     "MemberJoined",
     "MemberLeft",
     "MemberRenamed",
     "Mentioned",
     "MessageChanged",
+    "Missed",
     "MessageEvent",
     "OtherEvent",
     "OwnerChanged",
@@ -116,12 +117,6 @@ class ChatRenamed(Struct, frozen=True):
     name: str
 
 
-class KeyChanged(Struct, frozen=True):
-    """The chat's event key changed; the client has asked for the new one."""
-
-    chat_id: str
-
-
 class Expired(Struct, frozen=True):
     """The messages up to `seq` were deleted by their age."""
 
@@ -135,7 +130,7 @@ class ChatAdded(Struct, frozen=True):
     chat_id: str
     name: str
     kind: str
-    title: str = ""
+    title: str
 
 
 class ChatRemoved(Struct, frozen=True):
@@ -248,7 +243,6 @@ Event = (
     | Typing
     | Seen
     | ChatRenamed
-    | KeyChanged
     | Expired
     | ChatAdded
     | ChatRemoved
@@ -265,35 +259,36 @@ Event = (
     | JoinAnswered
     | JoinDecided
     | CaughtUp
+    | Missed
     | Restored
     | OtherEvent
 )
 
-CLASS_BY_NAME: Final[Mapping[str, type[Struct]]] = {
-    "message_changed": MessageChanged,
-    "member_joined": MemberJoined,
-    "member_left": MemberLeft,
-    "member_renamed": MemberRenamed,
-    "owner_changed": OwnerChanged,
-    "typing": Typing,
-    "seen": Seen,
-    "chat_renamed": ChatRenamed,
-    "key_changed": KeyChanged,
-    "expired": Expired,
-    "chat_added": ChatAdded,
-    "chat_removed": ChatRemoved,
-    "read": ReadMoved,
-    "mentioned": Mentioned,
-    "banned": Banned,
-    "renamed": Renamed,
-    "role_changed": RoleChanged,
-    "settings_changed": SettingsChanged,
-    "scheduled_sent": ScheduledSent,
-    "scheduled_failed": ScheduledFailed,
-    "scheduled_changed": ScheduledChanged,
-    "join_requested": JoinRequested,
-    "join_answered": JoinAnswered,
-    "join_decided": JoinDecided,
+CLASS_OF: Final[Mapping[type[wire.Event], type[Struct]]] = {
+    wire.MessageSent: MessageEvent,
+    wire.MessageChanged: MessageChanged,
+    wire.MemberJoined: MemberJoined,
+    wire.MemberLeft: MemberLeft,
+    wire.MemberRenamed: MemberRenamed,
+    wire.OwnerChanged: OwnerChanged,
+    wire.Typing: Typing,
+    wire.Seen: Seen,
+    wire.ChatRenamed: ChatRenamed,
+    wire.Expired: Expired,
+    wire.ChatAdded: ChatAdded,
+    wire.ChatRemoved: ChatRemoved,
+    wire.Read: ReadMoved,
+    wire.Mentioned: Mentioned,
+    wire.Banned: Banned,
+    wire.Renamed: Renamed,
+    wire.RoleChanged: RoleChanged,
+    wire.SettingsChanged: SettingsChanged,
+    wire.ScheduledSent: ScheduledSent,
+    wire.ScheduledFailed: ScheduledFailed,
+    wire.ScheduledChanged: ScheduledChanged,
+    wire.JoinRequested: JoinRequested,
+    wire.JoinAnswered: JoinAnswered,
+    wire.JoinDecided: JoinDecided,
 }
 """The class of each event of the wire that reaches the program."""
 
@@ -301,27 +296,25 @@ CLASS_BY_NAME: Final[Mapping[str, type[Struct]]] = {
 def event_of(told: session.Event) -> Event:
     """What the program gets for what the session told."""
     match told:
-        case session.NewMessage(chat_id, message):
-            return MessageEvent(
-                chat_id,
-                msgspec.convert(message, Message, from_attributes=True),
-            )
+        case wire.Event():
+            return _of_the_wire(told)
         case session.Notice(name, chat_id, data):
-            return _named(name, chat_id, data)
+            return OtherEvent(name, chat_id, _frozen(data))
         case _:
             return told
 
 
-def _named(name: str, chat_id: str | None, data: Mapping[str, Any]) -> Event:
-    kind = CLASS_BY_NAME.get(name)
-    if kind is not None:
-        try:
-            found: Any = msgspec.convert({"chat_id": chat_id, **data}, kind)
-        except msgspec.ValidationError:
-            pass
-        else:
-            return found  # type: ignore[no-any-return]
-    return OtherEvent(name, chat_id, _frozen(data))
+def _of_the_wire(told: wire.Event) -> Event:
+    try:
+        found: Any = msgspec.convert(
+            told, CLASS_OF[type(told)], from_attributes=True
+        )
+    except msgspec.ValidationError:
+        data = msgspec.to_builtins(told)
+        return OtherEvent(
+            data.pop("event"), data.pop("chat_id", None), _frozen(data)
+        )
+    return found  # type: ignore[no-any-return]
 
 
 def _frozen(value: Any) -> Any:

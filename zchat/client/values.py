@@ -138,8 +138,10 @@ class Chat(Value, frozen=True, kw_only=True):
 class KnownChat(Value, frozen=True, kw_only=True):
     """A chat as the events have told of it until now.
 
-    `cursor` is the seq up to which messages were delivered, `head` the
-    newest seq known to exist, `read` the caller's read position.
+    `cursor` and `revision` are the counts up to which messages and
+    changes were delivered, `head` the newest seq known to exist, `read`
+    the caller's read position. `unread` and `mentions` count messages
+    behind it, `requests` the join requests that wait for the caller.
     """
 
     id: str
@@ -147,9 +149,12 @@ class KnownChat(Value, frozen=True, kw_only=True):
     title: str
     kind: str
     cursor: int
+    revision: int
     head: int
     read: int
     unread: int
+    mentions: int
+    requests: int
 
 
 class History(Value, frozen=True, kw_only=True):

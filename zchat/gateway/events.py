@@ -24,8 +24,6 @@ from zchat.client.session import (
     CaughtUp,
     Cursors,
     Event,
-    NewMessage,
-    Notice,
     Session,
 )
 from zchat.errors import Code, Refused
@@ -44,6 +42,7 @@ from zchat.gateway.stream_text import (
 )
 from zchat.gateway.tickets import Tickets
 from zchat.rpc import HEARTBEAT_SECONDS
+from zchat.rpc.events import ChatAdded, MessageSent
 from zchat.rpc.methods import METHOD_BY_NAME, TOKEN, Route
 
 EVENT_STREAM: Final = "text/event-stream"
@@ -233,9 +232,9 @@ async def _events(
 def _follow(places: Places, event: Event) -> None:
     """Keep the places in step with what is sent."""
     match event:
-        case NewMessage(chat_id, message):
-            places.move(chat_id, message.seq)
-        case Notice("chat_added", str(chat_id)):
+        case MessageSent(chat_id=chat_id, seq=seq):
+            places.move(chat_id, seq)
+        case ChatAdded(chat_id=chat_id):
             places.add(chat_id)
 
 

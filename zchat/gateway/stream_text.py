@@ -4,12 +4,12 @@ The events of chats and inboxes travel as they are
 (docs/reference/events.md); the four here are about the stream itself.
 """
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from zchat.client.session import CaughtUp, Event, NewMessage, Notice
+from zchat.client.session import CaughtUp, Event, Missed, Notice, Restored
+from zchat.rpc import events
 
 RETRY_MILLISECONDS: Final = 2000
 _NAME: Final = "event"
@@ -52,7 +52,18 @@ class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat", tag_field=_NAME):
     epoch: str
 
 
-STREAM_EVENTS: Final = (Open, CaughtUpText, Reset, Heartbeat)
+class MissedText(msgspec.Struct, frozen=True, tag="missed", tag_field=_NAME):
+    """Events were lost between the broker and the gateway.
+
+    Ask again for the chat's members and the names of its authors; with
+    `chat_id` null, for scheduled messages and join requests. Messages
+    are never missed.
+    """
+
+    chat_id: str | None
+
+
+STREAM_EVENTS: Final = (Open, CaughtUpText, Reset, Heartbeat, MissedText)
 """The events that only the stream has."""
 
 
@@ -63,7 +74,7 @@ def opening_text(opening: Open, is_reset: bool) -> bytes:
 
 
 def own_text(
-    event: Open | CaughtUpText | Reset | Heartbeat, id: str = ""
+    event: Open | CaughtUpText | Reset | Heartbeat | MissedText, id: str = ""
 ) -> bytes:
     """An event of the stream itself."""
     return _text(str(event.__struct_config__.tag), event, id)
@@ -72,18 +83,17 @@ def own_text(
 def event_text(event: Event, id: str) -> bytes:
     """One event of the caller's; `id` is where to resume, if known."""
     match event:
-        case NewMessage(chat_id, message):
-            name = "message"
-            data: Mapping[str, Any] = {
-                "chat_id": chat_id,
-                "seq": message.seq,
-                "message": message,
-            }
+        case events.Event():
+            return _text(events.name_of(type(event)), event, id)
         case Notice(name, chat_id, fields):
-            data = {"chat_id": chat_id, **fields}
+            data = {_NAME: name, "chat_id": chat_id, **fields}
+            return _text(name, data, id)
+        case Missed(chat_id):
+            return own_text(MissedText(chat_id), id)
+        case Restored(epoch):
+            return own_text(Reset(epoch))
         case CaughtUp():
             return own_text(CaughtUpText(), id)
-    return _text(name, {_NAME: name, **data}, id)
 
 
 def _text(name: str, data: object, id: str) -> bytes:

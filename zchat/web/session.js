@@ -64,6 +64,8 @@ export class ChatState {
     this.held = new Map();
     /** @type {Map<number, EventMap>} */
     this.heldChanges = new Map();
+    /** @type {Map<number, Message>} Changed before they were delivered. */
+    this.newer = new Map();
     /** @type {Fetch | null} */
     this.fetching = null;
     /** @type {AskChanges | null} */
@@ -315,7 +317,8 @@ export class Session {
       this._follow(chat);
     }
     const isBehind = chat.cursor < chat.head && !chat.fetching;
-    const isChanged = chat.revision < chat.newest && !chat.changing;
+    const isChanged =
+      chat.cursor >= chat.head && chat.revision < chat.newest && !chat.changing;
     if ((isBehind || isChanged) && !chat.stalled) this._behind.add(chat.id);
   }
 
@@ -335,7 +338,7 @@ export class Session {
         this._fetches += 1;
         this._commands.push(chat.fetching);
       }
-      if (chat.revision < chat.newest && !chat.changing) {
+      if (chat.cursor >= chat.head && chat.revision < chat.newest && !chat.changing) {
         chat.changing = { do: "changes", chat_id: id, after: chat.revision };
         this._fetches += 1;
         this._commands.push(chat.changing);
@@ -370,6 +373,7 @@ export class Session {
     const through = page.has_newer ? (last ? last.seq : after) : page.head;
     chat.head = Math.max(chat.head, page.head);
     this._advance(chat, through);
+    this._followChanges(chat);
     chat.stalled = through <= after && chat.cursor < chat.head;
     this._catchUp(chat);
   }
@@ -392,8 +396,11 @@ export class Session {
 
   /** @param {ChatState} chat @param {number} seq */
   _take(chat, seq) {
-    const message = /** @type {Message} */ (chat.held.get(seq));
+    let message = /** @type {Message} */ (chat.held.get(seq));
     chat.held.delete(seq);
+    const newer = chat.newer.get(seq);
+    if (newer && (newer.revision ?? 0) > (message.revision ?? 0)) message = newer;
+    chat.newer.delete(seq);
     if (seq > Math.max(chat.counted, chat.read) && message.author.id !== this.userId) {
       chat.unread += 1;
       if (message.mentions?.includes(this.userId)) chat.mentions += 1;
@@ -411,27 +418,43 @@ export class Session {
     this._catchUp(chat);
   }
 
-  /** @param {ChatState} chat */
+  /**
+   * Messages first: a change is delivered while no message is missing, so
+   * that it is of one that was delivered. @param {ChatState} chat
+   */
   _followChanges(chat) {
     for (const revision of chat.heldChanges.keys()) {
       if (revision <= chat.revision) chat.heldChanges.delete(revision);
     }
-    for (;;) {
+    while (chat.cursor >= chat.head) {
       const event = chat.heldChanges.get(chat.revision + 1);
       if (!event) return;
       chat.revision += 1;
       chat.heldChanges.delete(chat.revision);
       const known = OF_CHAT[event.event];
       if (known) known.call(this, chat, event);
+      else if (event.event === "message_changed") this._change(chat, event.message);
       else this._deliver(event);
     }
   }
 
+  /**
+   * A message changed. One that was not delivered yet (its event may be
+   * overtaken by a page of changes) is delivered as it is now.
+   * @param {ChatState} chat @param {Message} message
+   */
+  _change(chat, message) {
+    if (message.seq > chat.cursor) {
+      chat.newer.set(message.seq, message);
+      chat.head = Math.max(chat.head, message.seq);
+      return;
+    }
+    this._deliver({ event: "message_changed", chat_id: chat.id, message });
+  }
+
   /** @param {ChatState} chat @param {Changes} found */
   _takeChanges(chat, found) {
-    for (const message of found.messages) {
-      this._deliver({ event: "message_changed", chat_id: chat.id, message });
-    }
+    for (const message of found.messages) this._change(chat, message);
     const through = found.more ? (found.messages.at(-1)?.revision ?? 0) : found.revision;
     chat.stalled = through <= chat.revision && chat.revision < chat.newest;
     chat.revision = Math.max(chat.revision, through);
@@ -481,6 +504,7 @@ function restore(chat, found) {
   chat.newest = chat.revision;
   chat.held.clear();
   chat.heldChanges.clear();
+  chat.newer.clear();
   chat.fetching = null;
   chat.changing = null;
 }
@@ -496,6 +520,7 @@ const OF_CHAT = {
       chat.held.set(message.seq, message);
     }
     this._follow(chat);
+    this._followChanges(chat);
     this._catchUp(chat);
   },
   head(chat, event) {
