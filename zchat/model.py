@@ -108,6 +108,7 @@ class Chat(msgspec.Struct, frozen=True, gc=False):
     """A chat; `purged_seq` is the seq up to which all was deleted.
 
     `head` counts its messages, `revision` whatever else happened in it.
+    All members of a group may see the messages from `shared_from` on.
     """
 
     id: str
@@ -122,6 +123,7 @@ class Chat(msgspec.Struct, frozen=True, gc=False):
     key_number: int
     key_secret: bytes
     revision: int = 0
+    shared_from: int = 0
 
     @property
     def event_key(self) -> EventKey | None:

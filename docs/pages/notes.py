@@ -126,6 +126,8 @@ RESULTS: Final[Mapping[str, str]] = {
     "Edited.edited": "When.",
     "deleted": "When it was deleted; null: it was not.",
     "mentions": "The ids of the members whom it mentions.",
+    "visible_after": "The messages up to this seq are not there for you: "
+    "forget those that you have.",
     "SyncChat.mentions": "Unread messages that mention you.",
     "SyncChat.requests": "Requests to join that wait for you, the owner.",
     "reactions": "In the order in which they were first put there.",

@@ -459,6 +459,33 @@ class TestWhoMay:
         with expect(Code.NOT_FOUND):
             bob(method, message_id=sent.id, **params)
 
+    @every_change
+    def test_an_event_shows_nothing_to_who_came_later(
+        self,
+        world: World,
+        ann: Person,
+        bob: Person,
+        method: str,
+        params: dict[str, Any],
+    ) -> None:
+        chat_id = world.group(ann)
+        sent = ann("send", chat_id=chat_id, text="before bob came")
+        ann("invite", chat_id=chat_id, user_id=bob.id)
+        later = ann("send", chat_id=chat_id, text="bob sees this")
+        before = ann("changes", chat_id=chat_id, after=0).revision
+        world.told()
+
+        ann(method, message_id=sent.id, **params)
+
+        (told,) = world.told()
+        assert told.name == "head"
+        assert told.body["revision"] == before + 1
+        assert bob("changes", chat_id=chat_id, after=before).messages == []
+        (changed,) = ann("changes", chat_id=chat_id, after=before).messages
+        assert changed.id == sent.id
+        ann(method, message_id=later.id, **params)
+        assert "message_changed" in world.told_names()
+
     @pytest.mark.parametrize(
         ("method", "params", "code"),
         [

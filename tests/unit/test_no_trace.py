@@ -38,7 +38,7 @@ def wait_until_gone(world: World, secret: str) -> None:
 
 def is_indexed(world: World, count: int) -> bool:
     (through,) = world.store._search.through([world.common])
-    return through >= count
+    return bool(through >= count)
 
 
 def test_of_a_deleted_message_and_its_file(world: World) -> None:

@@ -49,6 +49,7 @@ from zchat.model import (
     COMMON,
     EDITS,
     FILES,
+    GROUP,
     MESSAGES,
     MODERATOR,
     REACTORS,
@@ -121,9 +122,17 @@ def _still_seen(
 
 
 def _change(turn: Turn, message: Message, **fields: Any) -> Message:
-    """Change a message as its chat's next revision, and tell the chat."""
-    revision = turn.chat(message.chat_id).revision + 1
+    """Change a message as its chat's next revision, and tell the chat.
+
+    An event reaches all members, also those of a group who came after
+    the message and may not see it.
+    """
+    chat = turn.chat(message.chat_id)
+    revision = chat.revision + 1
     changed = turn.change(MESSAGES, message, revision=revision, **fields)
+    if chat.kind == GROUP and message.seq < chat.shared_from:
+        turn.tell_hint(chat.id)
+        return changed
     author = turn.user(message.author_id)
     turn.tell_change(
         events.MessageChanged(

@@ -115,7 +115,12 @@ def enter(
     )
     if chat.head > earlier.through:
         begin_delivery(turn, chat.id, user.id, chat.head)
-    chat = turn.change(CHATS, chat, size=chat.size + 1)
+    chat = turn.change(
+        CHATS,
+        chat,
+        size=chat.size + 1,
+        shared_from=max(chat.shared_from, first_seq),
+    )
     chat = turn.tell_change(
         events.MemberJoined(chat_id=chat.id, user=person(user))
     )

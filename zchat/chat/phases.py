@@ -354,6 +354,26 @@ class Turn(View):
         )
         return self.change(CHATS, chat, revision=revision)
 
+    def tell_hint(self, chat_id: str) -> Chat:
+        """Count a revision that some members may not see.
+
+        The chat is told its counts only: whoever may see what happened
+        asks for it.
+        """
+        chat = self.chat(chat_id)
+        chat = self.change(CHATS, chat, revision=chat.revision + 1)
+        self._events.append(
+            Event(
+                chat_topic(chat.id),
+                chat.event_key,
+                events.Head(
+                    chat_id=chat.id, seq=chat.head, revision=chat.revision
+                ),
+                counted=True,
+            )
+        )
+        return chat
+
     def tell_passing(self, event: events.ChatEvent) -> None:
         """Tell a chat what is gone once it was seen: nothing counts it."""
         chat = self.chat(event.chat_id)

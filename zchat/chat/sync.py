@@ -2,6 +2,7 @@
 
 from zchat.chat.awaitables import gather
 from zchat.chat.chats import places_of, unread_count
+from zchat.chat.expiry import visible_after
 from zchat.chat.memberships import title_for, wire_name
 from zchat.chat.moderation import banned_until, quota_of
 from zchat.chat.phases import Reading
@@ -74,6 +75,7 @@ async def _synced(
         mentions=mentions,
         requests=requests,
         event_key=key_of(chat),
+        visible_after=await visible_after(work, place),
     )
 
 

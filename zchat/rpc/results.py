@@ -216,6 +216,7 @@ class SyncChat(Result, frozen=True, kw_only=True):
     mentions: int
     requests: int
     event_key: EventKey | None
+    visible_after: int = 0
 
 
 class SyncUser(Result, frozen=True, kw_only=True):
