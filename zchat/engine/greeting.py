@@ -21,28 +21,25 @@ def greeting(settings: Settings) -> str:
     http = f"{scheme}://{settings.host}:{settings.port}"
     server = "" if rpc == RPC_BY_DEFAULT else f" --server {rpc}"
     places = [
-        f"  Open    {http}/",
         f"  RPC     {rpc}",
         f"  events  {events}",
         f"  store   {settings.shown_store()}",
     ]
-    lines = [
-        f"  {program()} chat{server}",
-        f"  curl -X POST {http}/connect",
-        "  python hello.py    # ten lines of pyzmq, from README.md",
-    ]
-    if settings.no_http:
-        del places[0], lines[1]
+    lines = [f"  {program()} chat{server}"]
+    first = "zchat is running; Ctrl-C stops it."
+    if not settings.no_http:
+        first = f"Open {http}/ in a browser. Ctrl-C here stops zchat."
+        lines.append(f"  curl -X POST {http}/connect")
     is_plain = settings.insecure and settings.curve_keys is None
     warnings = [INSECURE] if is_plain else []
     return "\n".join(
         [
             *warnings,
-            "zchat is running; Ctrl-C stops it.",
+            first,
             "",
             *places,
             "",
-            "Try next, in another terminal:",
+            "Or, in another terminal:",
             *lines,
             "",
         ]
