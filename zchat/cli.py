@@ -20,8 +20,19 @@ CONSOLE_COMMANDS: Final = {
     "chat": "Open the chat in this terminal.",
     "send": "Send one message.",
     "read": "Print messages; with --follow, new ones as they arrive.",
+    "history": "Print messages of a chat.",
     "chats": "List the chats.",
+    "users": "List the members of a chat.",
+    "p2p": "Print the id of a private chat.",
+    "groups": "List, make and change groups.",
     "status": "Show server and user status.",
+    "upload": "Send a file.",
+    "download": "Save a file.",
+    "schedule": "Send a message later.",
+    "search": "Search the messages of all your chats.",
+    "edit": "Edit a message of yours.",
+    "delete": "Delete a message.",
+    "react": "Put an emoji on a message.",
     "forget": "Drop the identity that is kept for a server.",
 }
 """Commands of the console client, which is loaded when one is called."""
@@ -214,11 +225,22 @@ def gateway(settings: Settings) -> int:
     cls=ProgramGroup, context_settings={"help_option_names": ["-h", "--help"]}
 )
 @click.version_option(__version__, prog_name="zchat")
-def main() -> None:
+@click.option("--server", metavar="SERVER", help="As of the commands to chat.")
+@click.option("--profile", metavar="NAME", help="As of the commands to chat.")
+@click.pass_context
+def main(
+    context: click.Context, server: str | None, profile: str | None
+) -> None:
     """A chat server that needs nothing beside it, and its client.
 
     Start with `zchat serve`, then open `zchat chat` in another terminal.
     """
+    is_given = server is not None or profile is not None
+    if is_given and context.invoked_subcommand not in CONSOLE_COMMANDS:
+        raise click.UsageError(
+            f"--server and --profile mean nothing to "
+            f"{context.invoked_subcommand}."
+        )
 
 
 main.add_command(
@@ -235,6 +257,22 @@ main.add_command(
         gateway,
     )
 )
+
+
+@main.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what makes SHELL complete the commands of zchat.
+
+    For bash: zchat completion bash >
+    ~/.local/share/bash-completion/completions/zchat
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    made = kind(main, {}, "zchat", "_ZCHAT_COMPLETE")
+    click.echo(made.source_template % made.source_vars())
 
 
 @main.command("migrate")

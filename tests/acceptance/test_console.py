@@ -276,7 +276,9 @@ class TestCommands:
         ("arguments", "status"),
         [
             (["send", "--chat", "nowhere", "x"], 2),
-            (["send", "--to", "me", "x"], 1),
+            (["send", "--to", "nobody-at-all", "x"], 2),
+            (["send", ""], 2),
+            (["send", " \n"], 2),
             (["send", "--to", "x", "--chat", "y", "z"], 2),
             (["send", "--file", "/nowhere", "x"], 2),
             (["send", "--nonsense", "x"], 2),

@@ -305,6 +305,85 @@ def test_what_is_too_long_stays(server: Server, tmp_path: Path) -> None:
     play(server, tmp_path, act)
 
 
+def test_what_becomes_of_a_message(server: Server, tmp_path: Path) -> None:
+    async def act(scene: Scene) -> None:
+        ann = await scene.client("ann")
+        ben = await scene.ben()
+        chat = await ann.p2p(ben.desk.client.user_id)
+        theirs = await ann.send("shall we?", chat)
+        await ben.until(lambda: ben.desk.next_unread(), "it came")
+        await ben.press("alt+a")
+        await ben.shows("shall we?")
+        await ben.press("up", "plus")
+        await ben.shows("React with", "👍  thumbs up")
+        await ben.press(*"thumbsup")
+        await ben.hides("fire")
+        await ben.press("enter")
+        await ben.shows("👍 1")
+        await ann.react(theirs.id, "👍")
+        await ben.shows("👍 2")
+        await ben.press("e")
+        assert ben.app.composer.text == ""
+        await ben.press("escape")
+        await ben.type("of cuorse")
+        await ben.shows("▎ of cuorse")
+        await ben.press("up", "e")
+        await ben.shows(f"Edit {scene.name('ben')}")
+        ben.app.composer.write("of course")
+        await ben.press("enter")
+        await ben.shows("▎ of course (edited)")
+        await ben.press("up", "d")
+        await ben.shows("Delete this message")
+        await ben.press("d")
+        await ben.shows("▎ message deleted")
+        await ann.edit(theirs.id, f"shall we, @{scene.name('ben')}?")
+        await ben.shows("shall we, @")
+
+    play(server, tmp_path, act)
+
+
+def test_who_is_there_who_types_and_who_has_read(
+    server: Server, tmp_path: Path
+) -> None:
+    async def act(scene: Scene) -> None:
+        ann = await scene.client("ann")
+        ben = await scene.ben(size=LARGE)
+        await ben.type(f"/msg {ann.name} are you there?")
+        await ben.shows(f"{ann.name}  ·  private", "▎ are you there?", "● ben")
+        chat = ben.desk.chat_id
+        await ann.typing(chat)
+        await ben.shows(f"{ann.name} is typing …")
+        await ann.read(chat, 1)
+        await ben.shows("private  ·  seen")
+        sent = await ann.send("yes", chat)
+        await ben.hides("is typing", "·  seen")
+        await ben.until(
+            lambda: ben.desk.client.known_chats[chat].read == sent.seq, "read"
+        )
+
+    play(server, tmp_path, act)
+
+
+def test_being_mentioned_comes_first(server: Server, tmp_path: Path) -> None:
+    async def act(scene: Scene) -> None:
+        ann = await scene.client("ann")
+        ben = await scene.ben()
+        groups = [await ann.create_chat(f"group {n}") for n in range(2)]
+        for group in groups:
+            await ann.invite(group, ben.desk.client.user_id)
+        await ann.send("just so", groups[0])
+        await ann.send(f"@{scene.name('ben')} look", groups[1])
+        await ben.until(
+            lambda: ben.desk.next_unread() == groups[1], "the mention first"
+        )
+        await ben.press("alt+a")
+        await ben.shows("group 1  ·", "▎ @ben")
+        await ben.press("alt+a")
+        await ben.shows("group 0  ·", "just so")
+
+    play(server, tmp_path, act)
+
+
 def test_a_large_paste_asks(server: Server, tmp_path: Path) -> None:
     async def act(scene: Scene) -> None:
         ben = await scene.ben()
@@ -331,21 +410,21 @@ def test_a_large_paste_asks(server: Server, tmp_path: Path) -> None:
     play(server, tmp_path, act)
 
 
-def test_searching_what_is_loaded(server: Server, tmp_path: Path) -> None:
+def test_searching_all_chats(server: Server, tmp_path: Path) -> None:
     async def act(scene: Scene) -> None:
         ann = await scene.client("ann")
         ben = await scene.ben()
         chat = await ann.p2p(ben.desk.client.user_id)
         for number in range(60):
-            await ann.send(f"number {number} needle"[: 10 + number], chat)
-        await ben.until(lambda: ben.desk.next_unread(), "it came")
-        await ben.press("alt+a", "ctrl+end", "ctrl+f")
-        await ben.shows("Search in this chat")
-        await ben.press(*"needle")
-        await ben.shows("number 59 needle")
-        await ben.press("up", "down", "down", "enter")
+            await ann.send(f"number {number}", chat)
+        await ben.press("ctrl+f")
+        await ben.shows("Search all chats")
+        await ben.press(*"NUMBER 1")
+        await ben.shows("number 19", f"in {ann.name}")
+        await ben.press("down", "up", "enter")
+        await ben.shows(f"{ann.name}  ·  private", "number 19", "number 21")
         await ben.until(
-            lambda: ben.app.log_pane.selected is not None, "one is selected"
+            lambda: ben.app.log_pane.selected == 20, "it is selected"
         )
 
     play(server, tmp_path, act)

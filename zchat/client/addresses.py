@@ -29,6 +29,11 @@ def rpc_endpoints(servers: str) -> tuple[str, ...]:
 def _rpc_endpoint(server: str) -> str:
     if server.startswith("ipc://"):
         return server
+    if server.startswith(("http://", "https://")):
+        raise ConfigError(
+            f"{server!r} is where HTTP is. The client needs the address of "
+            "RPC, usually HOST:PORT one port further."
+        )
     rest = server.removeprefix("tcp://")
     host, port = _host_and_port(rest)
     if _NOT_IN_HOSTS.search(rest) or not host or not _is_port(port):

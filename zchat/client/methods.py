@@ -212,16 +212,16 @@ class Methods(ABC):
         *,
         after: str | None = None,
         limit: int | None = None,
-    ) -> tuple[values.Person, ...]:
+    ) -> tuple[values.ListedUser, ...]:
         """A page of a chat's members, by user id."""
         found = await self._ask(
             values.Users, "users", chat_id=chat_id, after=after, limit=limit
         )
         return found.users
 
-    async def all_users(self, chat_id: str) -> tuple[values.Person, ...]:
+    async def all_users(self, chat_id: str) -> tuple[values.ListedUser, ...]:
         """All members of a chat, page by page."""
-        found: list[values.Person] = []
+        found: list[values.ListedUser] = []
         while page := await self.users(
             chat_id, after=found[-1].id if found else None
         ):

@@ -50,8 +50,27 @@ ANSWER_SECONDS: Final = 120.0
 FRAME_SECONDS: Final = 0.05
 """Changes are drawn this often at most; keys are drawn at once."""
 TICK_SECONDS: Final = 20.0
+MEMBERS_SECONDS: Final = 60.0
 NARROW: Final = 100
 """Columns below which the members are hidden until they are asked for."""
+COMMENT: Final = "Comment on"
+EDIT: Final = "Edit"
+REACTIONS: Final = {
+    "👍": "thumbs up, yes",
+    "👎": "thumbs down, no",
+    "❤": "heart, love",
+    "😂": "laughing",
+    "🎉": "party, congratulations",
+    "👀": "eyes, looking",
+    "🙏": "thank you, please",
+    "✅": "done, check",
+    "😮": "surprised",
+    "😢": "sad",
+    "🔥": "fire",
+    "🤔": "thinking",
+}
+SEARCH_SECONDS: Final = 0.2
+"""How long a search waits for the next letter."""
 _RETRY_SECONDS: Final = 1.0
 
 # Most terminals send Alt+Enter as ESC CR, which Textual reads as Enter.
@@ -124,12 +143,13 @@ class Console(App[None]):
     def _ended(self, work: "asyncio.Task[None]") -> None:
         if work.cancelled():
             return
-        error = work.exception()
-        if isinstance(error, ZchatError):
+        try:
+            work.result()
+        except ZchatError as error:
             self.failure = error
             self.exit()
-        elif error is not None:
-            self._handle_exception(cast(Exception, error))
+        except Exception as error:
+            self._handle_exception(error)
 
     async def _run(self) -> None:
         client = await self._enter()
@@ -142,7 +162,7 @@ class Console(App[None]):
                 client, self._now, self.changed, is_up=self._is_link_up
             )
             desk.called = self._called
-            desk.helped = self.action_help
+            desk.helped = self._help_soon
             self.desk = desk
             await self._furnish(desk)
             await desk.run(self._chat)
@@ -245,6 +265,7 @@ class Console(App[None]):
         self.composer.focus()
         self._drafted = desk.chat_id
         self.set_interval(TICK_SECONDS, self.changed)
+        self.set_interval(MEMBERS_SECONDS, desk.look_at_members)
         self.changed()
 
     def _arrange(self) -> None:
@@ -300,9 +321,15 @@ class Console(App[None]):
         members = desk.members.get(desk.chat_id)
         parts = [desk.chat_name(desk.chat_id)]
         if chat is not None and chat.kind != "p2p" and members is not None:
-            parts.append(f"{members.size} members")
+            plural = "s" * (members.size != 1)
+            parts.append(f"{members.size} member{plural}")
         elif chat is not None and chat.kind == "p2p":
             parts.append("private")
+            if desk.is_seen():
+                parts.append("seen")
+        if asking := desk.requests.get(desk.chat_id):
+            verb = "asks" if asking == 1 else "ask"
+            parts.append(f"{asking} {verb} to come in: /requests")
         self.heading.update("  ·  ".join(parts))
 
     def _draw_frame(self, desk: Desk) -> None:
@@ -397,7 +424,7 @@ class Console(App[None]):
         if self.desk is not None:
             self.go(self.desk.neighbour(step))
 
-    def action_switch(self) -> None:
+    async def action_switch(self) -> None:
         """Go to a chat or a person by name."""
         desk = self.desk
         if desk is None:
@@ -431,7 +458,7 @@ class Console(App[None]):
             elif kind == "user":
                 desk.chore(self._go_private(desk, found))
 
-        self.push_screen(
+        await self.push_screen(
             Picker("Go to a chat or a person", find, "Nothing is called so."),
             taken,
         )
@@ -440,39 +467,36 @@ class Console(App[None]):
     async def _go_private(desk: Desk, user_id: str) -> None:
         await desk.open(await desk.client.p2p(user_id))
 
-    def action_search(self) -> None:
+    async def action_search(self) -> None:
         """Search messages."""
         desk = self.desk
         if desk is None:
             return
 
         async def find(typed: str) -> Sequence[Choice]:
-            wanted = typed.casefold()
-            found = [
-                message
-                for message in reversed(desk.timeline.messages)
-                if wanted and wanted in message.text.casefold()
-            ]
             return [
                 Choice(
-                    str(message.seq),
-                    excerpt(message, 50),
-                    f"{harmless(message.author.name)}, "
+                    f"{chat_id} {message.seq}",
+                    excerpt(message, 44),
+                    f"{harmless(message.author.name)} in "
+                    f"{desk.chat_name(chat_id)}, "
                     f"{moment_text(message.created, self._now())}",
                 )
-                for message in found[:100]
+                for chat_id, message in await desk.search(typed)
             ]
 
         def taken(picked: str | None) -> None:
             if picked is not None:
-                desk.chore(desk.jump(int(picked)))
+                chat_id, _, seq = picked.partition(" ")
+                desk.chore(desk.show_found(chat_id, int(seq)))
                 self.log_pane.focus()
 
-        self.push_screen(
-            Picker("Search in this chat", find, "Nothing found."), taken
+        await self.push_screen(
+            Picker("Search all chats", find, "Nothing found.", SEARCH_SECONDS),
+            taken,
         )
 
-    def action_palette(self) -> None:
+    async def action_palette(self) -> None:
         """Find a command by its name."""
 
         async def find(typed: str) -> Sequence[Choice]:
@@ -498,15 +522,18 @@ class Console(App[None]):
             elif kind == "slash":
                 self._type(f"/{found}")
 
-        self.push_screen(
+        await self.push_screen(
             Picker("Do …", find, "There is no such thing."), taken
         )
 
     # Looks.
 
-    def action_help(self) -> None:
+    def _help_soon(self) -> None:
+        self.call_later(self.action_help)
+
+    async def action_help(self) -> None:
         """Show the keys and the commands."""
-        self.push_screen(Help())
+        await self.push_screen(Help())
 
     def action_toggle_chats(self) -> None:
         """Show or hide the list of chats."""
@@ -596,7 +623,10 @@ class Console(App[None]):
         self.changed()
 
     def on_text_area_changed(self) -> None:
-        """The count in the frame may be another."""
+        """The count in the frame may be another; others see one type."""
+        text = self.composer.text
+        if self.desk is not None and text and not text.startswith("/"):
+            self.desk.is_typing()
         self.changed()
 
     def _words(self) -> Words:
@@ -648,8 +678,11 @@ class Console(App[None]):
 
     def _send_about(self, desk: Desk, text: str) -> None:
         assert self._about is not None
-        _, message = self._about
+        action, message = self._about
         self._stop_about()
+        if action == EDIT:
+            desk.chore(desk.edit(message, text))
+            return
         desk.submit(text, desk.chat_id, comment_on=message.id)
         self.log_pane.newest()
 
@@ -670,7 +703,7 @@ class Console(App[None]):
             self._about = None
             self.composer.write(self._drafts.pop(self.desk.chat_id, ""))
 
-    def on_composer_pasted(self, event: Composer.Pasted) -> None:
+    async def on_composer_pasted(self, event: Composer.Pasted) -> None:
         """Ask what a large paste is meant to be."""
         lines = event.text.count("\n") + 1
 
@@ -682,7 +715,7 @@ class Console(App[None]):
                 path.write_text(event.text, encoding="utf-8")
                 self.desk.submit("", self.desk.chat_id, paths=[str(path)])
 
-        self.push_screen(
+        await self.push_screen(
             Question(
                 f"Paste {lines:,} lines, {len(event.text):,} characters?",
                 [
@@ -718,7 +751,60 @@ class Console(App[None]):
     def action_comment(self) -> None:
         """Comment on the selected message."""
         if message := self._selected:
-            self._start_about("Comment on", message, "")
+            self._start_about(COMMENT, message, "")
+
+    def action_edit(self) -> None:
+        """Edit the selected message, if it is the user's."""
+        message = self._selected
+        if message is None or self.desk is None or message.deleted:
+            return
+        if message.author.id != self.desk.client.user_id:
+            self.notify("Only your own messages can be edited.", timeout=3)
+            return
+        self._start_about(EDIT, message, message.text)
+
+    async def action_delete(self) -> None:
+        """Delete the selected message, once it is confirmed."""
+        message, desk = self._selected, self.desk
+        if message is None or desk is None or message.deleted:
+            return
+
+        def answered(answer: str | None) -> None:
+            if answer is not None:
+                desk.chore(desk.delete(message))
+
+        await self.push_screen(
+            Question(
+                f"Delete this message of {harmless(message.author.name)}? "
+                f"{excerpt(message, 40)}",
+                [Choice("d", "d", "delete it for everybody")],
+            ),
+            answered,
+        )
+
+    async def action_react(self) -> None:
+        """Put an emoji on the selected message, or take it off."""
+        message, desk = self._selected, self.desk
+        if message is None or desk is None or message.deleted:
+            return
+
+        async def find(typed: str) -> Sequence[Choice]:
+            found = [
+                Choice(emoji, f"{emoji}  {name}")
+                for emoji, name in REACTIONS.items()
+                if matches(typed, name)
+            ]
+            if typed and not found:
+                found.append(Choice(typed, harmless(typed)))
+            return found
+
+        def taken(emoji: str | None) -> None:
+            if emoji is not None:
+                desk.chore(desk.react(message, emoji))
+
+        await self.push_screen(
+            Picker("React with", find, "Type a name or an emoji."), taken
+        )
 
     def action_copy(self) -> None:
         """Copy the selected message's text to the clipboard."""
@@ -750,7 +836,7 @@ class Console(App[None]):
         for file in message.files:
             self.desk.chore(self.desk.save(file, free_path(Path(), file.name)))
 
-    def action_report(self) -> None:
+    async def action_report(self) -> None:
         """Report the selected message."""
         message, desk = self._selected, self.desk
         if message is None or desk is None:
@@ -760,7 +846,7 @@ class Console(App[None]):
             if reason is not None:
                 desk.chore(self._report(desk, message, reason))
 
-        self.push_screen(
+        await self.push_screen(
             Ask(
                 f"Report {harmless(message.author.name)}: "
                 f"{excerpt(message, 30)}",

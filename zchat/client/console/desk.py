@@ -4,18 +4,13 @@ The desk holds the conversations, sends what was typed and follows the
 events; it knows nothing of widgets. `changed` is called whenever
 something that is shown may be another: the screen then draws what it
 sees, as often as it can and not once for each event.
-
-What is typed is sent in its order and once: a message keeps one
-idempotency key until the server has confirmed or refused it, through
-any number of broken connections.
 """
 
 import asyncio
-import secrets
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,8 +26,10 @@ from zchat.client import (
     Expired,
     FileInfo,
     History,
+    JoinAnswered,
     JoinRequested,
     KnownChat,
+    ListedUser,
     MemberJoined,
     MemberLeft,
     MemberRenamed,
@@ -41,32 +38,36 @@ from zchat.client import (
     MessageChanged,
     MessageEvent,
     NoAnswer,
-    Person,
+    OwnerChanged,
     Quota,
     Restored,
+    RoleChanged,
     ScheduledChanged,
     ScheduledFailed,
     ScheduledSent,
+    Seen,
     Typing,
 )
 from zchat.client.console.conversation import (
     Conversation,
-    failure,
-    file_failure,
     notice,
 )
 from zchat.client.console.finding import find_message
+from zchat.client.console.sending import Sender
 from zchat.client.console.text import harmless, message_line, size_text
-from zchat.client.console.timeline import Outgoing, State, Timeline, Waiting
+from zchat.client.console.timeline import State, Timeline, Waiting
 from zchat.errors import Code, Refused
 
 PAGE: Final = 100
+SEARCHED_CHARACTERS: Final = 2
+"""Fewer the server does not search for."""
+FOUND_MOST: Final = 50
+TOLD_TYPING: Final = timedelta(seconds=3)
 TYPING: Final = timedelta(seconds=6)
 """How long somebody is called typing after the last sign of it."""
 LISTED_MEMBERS: Final = 200
 KEPT_TIMELINES: Final = 20
 _READ_SECONDS: Final = 0.3
-_RETRY_SECONDS: Final = 1.0
 _GONE: Final = (Code.FORBIDDEN, Code.NOT_FOUND)
 
 
@@ -78,10 +79,14 @@ class Standing(Struct, frozen=True):
 
 
 class Members(Struct, frozen=True):
-    """Who is in a chat: at most LISTED_MEMBERS, and how many in all."""
+    """Who is in a chat: at most LISTED_MEMBERS, and how many in all.
 
-    users: tuple[Person, ...] = ()
+    `owner_id` is a group's owner.
+    """
+
+    users: tuple[ListedUser, ...] = ()
     size: int = 0
+    owner_id: str | None = None
 
 
 class ChatLine(Struct, frozen=True):
@@ -93,13 +98,6 @@ class ChatLine(Struct, frozen=True):
     unread: int
     is_called: bool
     is_open: bool
-
-
-class _Task(Struct, frozen=True):
-    """A message that waits for its turn to be sent."""
-
-    chat_id: str
-    key: str
 
 
 class Desk(Conversation):
@@ -118,6 +116,8 @@ class Desk(Conversation):
         self.called: Callable[[], None] = lambda: None
         self.helped: Callable[[], None] = lambda: None
         self.standing = Standing()
+        self.role = "member"
+        self.requests: dict[str, int] = {}
         self.is_up = is_up
         self.is_caught_up = False
         self.jumped_to: int | None = None
@@ -125,18 +125,19 @@ class Desk(Conversation):
         self.targets: dict[str, Message | None] = {}
         self._timelines: dict[str, Timeline] = {}
         self._loading: set[tuple[str, str]] = set()
-        self._to_send: deque[_Task] = deque()
-        self._work_came = asyncio.Event()
-        self._sent: dict[str, str] = {}
         self._calling: set[str] = set()
         self._typing: dict[tuple[str, str], datetime] = {}
+        self._told_typing = datetime.min.replace(tzinfo=UTC)
+        self._seen: dict[tuple[str, str], int] = {}
         self._shown: defaultdict[str, int] = defaultdict(int)
         self._mark = asyncio.Event()
-        self._up = asyncio.Event()
+        self.sender = Sender(
+            client, now, self.timeline_of, changed, self._was_sent
+        )
         self._chores: set[asyncio.Task[None]] = set()
         self._visited: list[str] = []
         if is_up:
-            self._up.set()
+            self.sender.came_up()
 
     async def run(self, chat: str | None = None) -> None:
         """Follow the events until cancelled; raises what ends them."""
@@ -144,7 +145,7 @@ class Desk(Conversation):
             asyncio.create_task(work)
             for work in (
                 self._take_events(),
-                self._send_all(),
+                self.sender.run(),
                 self._mark_read(),
                 self._begin(chat),
             )
@@ -159,6 +160,7 @@ class Desk(Conversation):
     async def _begin(self, chat: str | None) -> None:
         await self.attempt(self._look_at_standing())
         await self.attempt(self._look_at_scheduled())
+        await self.attempt(self._look_at_requests())
         if chat is not None:
             await self.attempt(self._open_named(chat))
 
@@ -176,23 +178,15 @@ class Desk(Conversation):
     def came_up(self) -> None:
         """A connection is there."""
         self.is_up = True
-        self._up.set()
-        self._set_states(State.WAITING, State.SENDING)
+        self.sender.came_up()
         self.changed()
 
     def went_down(self) -> None:
         """The connection is lost; the client makes another."""
         self.is_up = False
         self.is_caught_up = False
-        self._up.clear()
-        self._set_states(State.SENDING, State.WAITING)
+        self.sender.went_down()
         self.changed()
-
-    def _set_states(self, before: State, after: State) -> None:
-        for timeline in self._timelines.values():
-            for outgoing in list(timeline.outgoing):
-                if outgoing.state is before:
-                    timeline.update(outgoing._replace(state=after))
 
     # What is shown.
 
@@ -448,103 +442,26 @@ class Desk(Conversation):
         comment_on: str | None = None,
         paths: Sequence[str] = (),
     ) -> None:
-        """Put a message behind those that wait to be sent."""
-        outgoing = Outgoing(
-            secrets.token_hex(16),
-            text,
-            comment_on,
-            tuple(paths),
-            tuple(Path(path).name for path in paths),
-            State.SENDING if self.is_up else State.WAITING,
-        )
-        timeline = self.timeline_of(chat_id)
-        timeline.put(outgoing)
-        timeline.marker = None
-        self._queue(chat_id, outgoing.key)
-
-    def _queue(self, chat_id: str, key: str) -> None:
-        self._to_send.append(_Task(chat_id, key))
-        self._work_came.set()
-        self.changed()
+        """As `post`, perhaps as a comment; nothing is new any more."""
+        self.timeline_of(chat_id).marker = None
+        self.sender.submit(text, chat_id, comment_on=comment_on, paths=paths)
 
     def retry(self, key: str) -> None:
-        """Send once more what was refused."""
-        for outgoing in self.timeline.outgoing:
-            if outgoing.key == key and outgoing.state is State.FAILED:
-                self.timeline.update(outgoing._replace(state=State.SENDING))
-                self._queue(self.chat_id, key)
+        """Send once more what was refused in the open chat."""
+        self.sender.retry(self.chat_id, key)
 
-    def give_up(self, key: str) -> Outgoing | None:
-        """Take away what is not sent yet; returns it."""
+    def give_up(self, key: str) -> None:
+        """Take away what is not sent yet."""
+        self.timeline.drop(key)
         self.changed()
-        return self.timeline.drop(key)
 
-    async def _send_all(self) -> None:
-        while True:
-            await self._work_came.wait()
-            self._work_came.clear()
-            while self._to_send:
-                task = self._to_send.popleft()
-                while await self._send_or_wait(task):
-                    await asyncio.sleep(_RETRY_SECONDS)
-                    await self._up.wait()
-
-    async def _send_or_wait(self, task: _Task) -> bool:
-        """Try to send it; True: later again."""
-        timeline = self.timeline_of(task.chat_id)
-        outgoing = next(
-            (each for each in timeline.outgoing if each.key == task.key), None
+    def _was_sent(self) -> None:
+        """Something was taken or refused: another quota, or a ban."""
+        standing = self.standing
+        failed = any(
+            each.state is State.FAILED for each in self.timeline.outgoing
         )
-        if outgoing is None:
-            return False
-        try:
-            await self._send(timeline, outgoing)
-        except NoAnswer:
-            timeline.update(outgoing._replace(state=State.WAITING))
-            return True
-        except Refused as refused:
-            if refused.code is Code.UNAVAILABLE:
-                timeline.update(outgoing._replace(state=State.WAITING))
-                return True
-            self._failed(timeline, outgoing, failure(refused, self.now()))
-        except OSError as error:
-            self._failed(timeline, outgoing, file_failure(error))
-        finally:
-            self.changed()
-        return False
-
-    def _failed(
-        self, timeline: Timeline, outgoing: Outgoing, reason: str
-    ) -> None:
-        timeline.update(outgoing._replace(state=State.FAILED, reason=reason))
-        self.chore(self._look_at_standing())
-
-    async def _send(self, timeline: Timeline, outgoing: Outgoing) -> None:
-        files = []
-        for number, path in enumerate(outgoing.paths):
-
-            def tell(done: int, size: int, number: int = number) -> None:
-                part = (number + done / max(1, size)) / len(outgoing.paths)
-                timeline.update(
-                    outgoing._replace(state=State.UPLOADING, done=part)
-                )
-                self.changed()
-
-            files.append(
-                await self.client.upload(path, timeline.chat_id, progress=tell)
-            )
-        sent = await self.client.send(
-            outgoing.text,
-            timeline.chat_id,
-            comment_on=outgoing.comment_on,
-            files=files,
-            idempotency_key=outgoing.key,
-        )
-        if timeline.last >= sent.seq or timeline.has_newer:
-            timeline.drop(outgoing.key)
-        else:
-            self._sent[sent.id] = outgoing.key
-        if self.standing.quota is not None:
+        if failed or standing.quota is not None:
             self.chore(self._look_at_standing())
 
     async def save(self, file: FileInfo, path: Path) -> None:
@@ -568,6 +485,80 @@ class Desk(Conversation):
             raise
         timeline.edit_note(key, f"{shown}  {size_text(size)}, saved")
         self.changed()
+
+    # What becomes of a message afterwards.
+
+    async def edit(self, message: Message, text: str) -> None:
+        """Give an own message another text."""
+        await self.client.edit(message.id, text)
+
+    async def delete(self, message: Message) -> None:
+        """Delete a message: an own one, or as an owner or moderator."""
+        await self.client.delete(message.id)
+
+    async def react(self, message: Message, emoji: str) -> None:
+        """Put an emoji on a message, or take one's own off again."""
+        is_there = any(
+            reaction.emoji == emoji and self.client.user_id in reaction.users
+            for reaction in message.reactions
+        )
+        await self.client.react(message.id, emoji, on=not is_there)
+
+    async def search(self, text: str) -> Sequence[tuple[str, Message]]:
+        """Messages of all chats that hold a text, newest first.
+
+        Those that are loaded, where the server cannot be asked.
+        """
+        if len(text) >= SEARCHED_CHARACTERS and self.is_up:
+            try:
+                found = await self.client.search(text, limit=FOUND_MOST)
+                return [(each.chat_id, each) for each in found.messages]
+            except (Refused, NoAnswer):
+                pass
+        wanted = text.casefold()
+        return [
+            (self.chat_id, message)
+            for message in reversed(self.timeline.messages)
+            if wanted and wanted in message.text.casefold()
+        ][:FOUND_MOST]
+
+    async def show_found(self, chat_id: str, seq: int) -> None:
+        """Go to a message of any chat."""
+        if chat_id != self.chat_id:
+            await self.open(chat_id)
+        await self.jump(seq)
+
+    def is_typing(self) -> None:
+        """The user is writing in the open chat: tell the others."""
+        now = self.now()
+        if self.is_up and now - self._told_typing > TOLD_TYPING:
+            self._told_typing = now
+            self.chore(self._tell_typing())
+
+    async def _tell_typing(self) -> None:
+        with suppress(NoAnswer, Refused):
+            await self.client.typing(self.chat_id)
+
+    def is_seen(self) -> bool:
+        """Whether the other has read the last own message, if it is last."""
+        messages = self.timeline.messages
+        return (
+            bool(messages)
+            and messages[-1].author.id == self.client.user_id
+            and self._read_by_other() >= messages[-1].seq
+        )
+
+    def _read_by_other(self) -> int:
+        """How far the other has read in the open private chat."""
+        others = [
+            user.id
+            for user in self.members.get(self.chat_id, Members()).users
+            if user.id != self.client.user_id
+        ]
+        return max(
+            (self._seen.get((self.chat_id, each), 0) for each in others),
+            default=0,
+        )
 
     # Reading.
 
@@ -636,16 +627,25 @@ class Desk(Conversation):
                 self.timeline_of(chat_id).changed(message)
                 if message.id in self.targets:
                     self.targets[message.id] = message
-            case Typing(chat_id, user):
-                self._typing[chat_id, user.name] = self.now()
-            case Mentioned(chat_id, on=True) if chat_id != self.chat_id:
-                self._calling.add(chat_id)
             case Expired(chat_id, seq):
                 self.timeline_of(chat_id).expired(seq)
             case Restored():
                 self._restored()
+            case Typing() | Seen() | Mentioned():
+                self._somebody_did(event)
             case _:
                 self._told(event)
+
+    def _somebody_did(self, event: Typing | Seen | Mentioned) -> None:
+        match event:
+            case Typing(chat_id, user):
+                if user.id != self.client.user_id:
+                    self._typing[chat_id, user.name] = self.now()
+            case Seen(chat_id, user_id, seq):
+                self._seen[chat_id, user_id] = seq
+            case Mentioned(chat_id, on=is_on):
+                if is_on and chat_id != self.chat_id:
+                    self._calling.add(chat_id)
 
     def _restored(self) -> None:
         """Another store: what is loaded counts no more."""
@@ -665,7 +665,7 @@ class Desk(Conversation):
         if message.is_comment_on is not None:
             timeline.commented(message.is_comment_on)
         if message.author.id == self.client.user_id:
-            self._confirm(timeline, message)
+            self.sender.confirm(chat_id, message)
             return
         known = self.client.known_chats.get(chat_id)
         is_private = known is not None and known.kind == "p2p"
@@ -675,24 +675,8 @@ class Desk(Conversation):
             self.called()
 
     def is_calling(self, message: Message) -> bool:
-        """Whether a message names the user."""
-        return f"@{self.client.name}".casefold() in message.text.casefold()
-
-    def _confirm(self, timeline: Timeline, message: Message) -> None:
-        """An own message came: what waited for it is done."""
-        key = self._sent.pop(message.id, None)
-        if key is None:
-            for outgoing in timeline.outgoing:
-                if (
-                    outgoing.state in (State.SENDING, State.UPLOADING)
-                    and outgoing.text == message.text
-                    and outgoing.comment_on == message.is_comment_on
-                    and len(outgoing.files) == len(message.files)
-                ):
-                    key = outgoing.key
-                    break
-        if key is not None:
-            timeline.drop(key)
+        """Whether a message mentions the user."""
+        return self.client.user_id in message.mentions
 
     def _told(self, event: Event) -> None:
         told = notice(self, event)
@@ -708,6 +692,10 @@ class Desk(Conversation):
                 self._members_changed(chat_id)
             case MemberJoined(chat_id) | MemberLeft(chat_id):
                 self._members_changed(chat_id)
+            case OwnerChanged(chat_id):
+                self._members_changed(chat_id)
+            case JoinRequested() | JoinAnswered() | RoleChanged():
+                self.chore(self._look_at_requests())
             case Banned():
                 self.chore(self._look_at_standing())
             case ScheduledSent() | ScheduledChanged() | ScheduledFailed():
@@ -751,20 +739,49 @@ class Desk(Conversation):
             self.timeline_of(chat_id).wait_for(waiting[chat_id])
         self.changed()
 
+    async def _look_at_requests(self) -> None:
+        found = await self.client.sync()
+        if found.user is not None:
+            self.role = found.user.role
+        self.requests = {
+            chat.id: chat.requests for chat in found.chats if chat.requests
+        }
+        self.changed()
+
+    def look_at_members(self) -> None:
+        """Who is online in the open chat may be others by now."""
+        if self.is_up:
+            self.chore(self._look_at_members(self.chat_id))
+
     async def _look_at_members(self, chat_id: str) -> None:
         with suppress(NoAnswer):
             try:
-                users = await self.client.users(chat_id, limit=LISTED_MEMBERS)
-                size = len(users)
-                if size == LISTED_MEMBERS:
-                    size = (await self.client.chat(chat_id, depth=0)).size
+                members = await self._members_of(chat_id)
             except Refused as refused:
                 if refused.code not in _GONE:
                     raise
                 return
-            self.people.update((user.id, user.name) for user in users)
-            self.members[chat_id] = Members(
-                tuple(sorted(users, key=lambda user: user.name.casefold())),
-                size,
-            )
+            for user in members.users:
+                self.people[user.id] = user.name
+                if user.read is not None:
+                    place = (chat_id, user.id)
+                    known = self._seen.get(place, 0)
+                    self._seen[place] = max(user.read, known)
+            self.members[chat_id] = members
             self.changed()
+
+    async def _members_of(self, chat_id: str) -> Members:
+        users = await self.client.users(chat_id, limit=LISTED_MEMBERS)
+        size, owner_id = len(users), None
+        known = self.client.known_chats.get(chat_id)
+        is_group = known is not None and known.kind == "group"
+        if is_group or size == LISTED_MEMBERS:
+            chat = await self.client.chat(chat_id, depth=0)
+            size = chat.size
+            if is_group:
+                found = await self.client.changes(chat_id, chat.revision)
+                owner_id = found.chat.owner_id
+        listed = sorted(
+            users, key=lambda user: (not user.online, user.name.casefold())
+        )
+        return Members(tuple(listed), size, owner_id)

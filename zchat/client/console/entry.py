@@ -1,17 +1,22 @@
 """How a person enters a server: with the token that is kept, or as new."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any, Final
 
 from msgspec import Struct
 
 from zchat.client import Client, Start
 from zchat.client.addresses import rpc_endpoints
 from zchat.client.console.identity import Identity, Profile, Taken
+from zchat.client.console.probe import speaks_http
 from zchat.client.curve import load_keys
-from zchat.errors import Code, Refused
+from zchat.errors import Code, ConfigError, Refused
+
+_PROBE_SECONDS: Final = 0.5
 
 
 class Options(Struct, frozen=True):
@@ -28,6 +33,15 @@ class Options(Struct, frozen=True):
 
 class UnknownToken(Refused):
     """The server does not know the token that is kept for it."""
+
+
+def _meant(server: str) -> str:
+    """What to type where the port of HTTP was given."""
+    host, _, port = server.removeprefix("tcp://").rpartition(":")
+    return (
+        f"{host}:{port} speaks HTTP. The console needs the address of RPC, "
+        f"usually one port further: --server {host}:{int(port) + 1}."
+    )
 
 
 def nothing() -> None:
@@ -82,12 +96,12 @@ class Entry:
         )
         try:
             if kept is not None:
-                return await connect(token=kept.token)
+                return await self._reach(connect(token=kept.token))
         except Refused as refused:
             if refused.code is not Code.UNAUTHORIZED:
                 raise
             raise UnknownToken(refused.code, self._unknown()) from None
-        client = await connect(name=name or options.name)
+        client = await self._reach(connect(name=name or options.name))
         try:
             self.profile.keep_identity(
                 self.servers, client.token, client.user_id
@@ -98,6 +112,19 @@ class Entry:
             assert first is not None
             return await connect(token=first.token)
         return client
+
+    async def _reach(self, connecting: Coroutine[Any, Any, Client]) -> Client:
+        """Wait for the client; say so if HTTP is what answers there."""
+        task = asyncio.ensure_future(connecting)
+        try:
+            await asyncio.wait([task], timeout=_PROBE_SECONDS)
+            if not task.done():
+                for server in self.servers:
+                    if await speaks_http(server):
+                        raise ConfigError(_meant(server))
+            return await task
+        finally:
+            task.cancel()
 
     def _unknown(self) -> str:
         options = self.options

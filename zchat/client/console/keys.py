@@ -127,6 +127,16 @@ KEYS: Final[tuple[Key, ...]] = (
         Where.SELECTED,
         hint="comment",
     ),
+    Key("react", "plus", "+", "Put an emoji on it.", Where.SELECTED, "react"),
+    Key("edit", "e", "e", "Edit it, if it is yours.", Where.SELECTED, "edit"),
+    Key(
+        "delete",
+        "d,delete",
+        "d",
+        "Delete it: yours, or as an owner or moderator.",
+        Where.SELECTED,
+        "delete",
+    ),
     Key("copy", "y", "y", "Copy its text.", Where.SELECTED, hint="copy"),
     Key(
         "open",

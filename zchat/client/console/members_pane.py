@@ -9,7 +9,7 @@ from zchat.client.console.desk import Desk, Members
 from zchat.client.console.log_pane import strip
 from zchat.client.console.rows import Span, author_role
 from zchat.client.console.text import harmless
-from zchat.client.console.wrapping import fitted, without_piles
+from zchat.client.console.wrapping import cells, fitted, without_piles
 
 
 class MembersPane(Widget):
@@ -53,5 +53,17 @@ class MembersPane(Widget):
             return ()
         user = members.users[index]
         is_own = user.id == self.desk.client.user_id
-        name = fitted(without_piles(harmless(user.name)), columns)
-        return (Span(name, "own name" if is_own else author_role(user.id)),)
+        mark = "owner" if user.id == members.owner_id else ""
+        if user.role != "member":
+            mark = user.role
+        name = fitted(without_piles(harmless(user.name)), columns - 2)
+        role = "own" if is_own else author_role(user.id)
+        spans = [
+            Span(
+                "● " if user.online else "○ ", "good" if user.online else "dim"
+            ),
+            Span(name, role if user.online or is_own else "dim"),
+        ]
+        if mark and cells(name) + len(mark) + 3 <= columns:
+            spans.append(Span(f" {mark}", "hint"))
+        return tuple(spans)

@@ -114,6 +114,46 @@ async def _comments(talk: Conversation, number: str) -> None:
         talk.show_message(comment, "   ")
 
 
+async def _edit(talk: Conversation, number: str, text: str) -> None:
+    message = await talk.message(number)
+    await talk.client.edit(message.id, text)
+
+
+async def _delete(talk: Conversation, number: str) -> None:
+    message = await talk.message(number)
+    await talk.client.delete(message.id)
+
+
+async def _react(talk: Conversation, number: str, emoji: str) -> None:
+    message = await talk.message(number)
+    is_there = any(
+        reaction.emoji == emoji and talk.client.user_id in reaction.users
+        for reaction in message.reactions
+    )
+    await talk.client.react(message.id, emoji, on=not is_there)
+
+
+async def _search(talk: Conversation, text: str) -> None:
+    found = await talk.client.search(text, limit=HISTORY)
+    for message in reversed(found.messages):
+        talk.show_message(message, f"[{talk.chat_name(message.chat_id)}] ")
+    if not found.messages:
+        talk.say("nothing found")
+
+
+async def _receipts(talk: Conversation, value: str | None = None) -> None:
+    if value not in (None, "on", "off"):
+        raise ConfigError("Type /receipts on, or /receipts off.")
+    settings = await talk.client.settings(
+        receipts=None if value is None else value == "on"
+    )
+    talk.say(
+        "others see how far you have read"
+        if settings.receipts
+        else "nobody sees how far you have read"
+    )
+
+
 async def _users(talk: Conversation) -> None:
     for user in await talk.client.all_users(talk.chat_id):
         talk.show(f"{harmless(user.name)}  {user.id}")
@@ -324,6 +364,21 @@ SLASHES: Final[tuple[Slash, ...]] = (
         "comment", ("#NUMBER", "TEXT..."), "Comment on a message.", _comment
     ),
     Slash("comments", ("#NUMBER",), "Show a message's comments.", _comments),
+    Slash("edit", ("#NUMBER", "TEXT..."), "Edit a message of yours.", _edit),
+    Slash("delete", ("#NUMBER",), "Delete a message.", _delete),
+    Slash(
+        "react",
+        ("#NUMBER", "EMOJI"),
+        "Put an emoji on a message, or take it off.",
+        _react,
+    ),
+    Slash("search", ("TEXT...",), "Search all your chats.", _search),
+    Slash(
+        "receipts",
+        ("[on|off]",),
+        "Show or hide how far you have read.",
+        _receipts,
+    ),
     Slash("users", (), "List who is in this chat.", _users),
     Slash("name", ("NAME...",), "Change your name.", _name),
     Slash("status", (), "Show who you are and your quota.", _status),

@@ -15,6 +15,7 @@ from zchat.client import (
     Event,
     FileInfo,
     Message,
+    MessageChanged,
     MessageEvent,
     NoAnswer,
 )
@@ -46,6 +47,7 @@ class Talk(Conversation):
         self._seen: defaultdict[str, Seen] = defaultdict(Seen)
         self._waiting: asyncio.Queue[str | None] = asyncio.Queue()
         self._unmarked: dict[str, int] = {}
+        self._changed: dict[str, tuple[datetime | None, datetime | None]] = {}
         self._mark = asyncio.Event()
         self._ready = asyncio.Event()
 
@@ -213,6 +215,8 @@ class Talk(Conversation):
                 self._mark.set()
             case MessageEvent():
                 self._message_came(event.chat_id, event.message)
+            case MessageChanged(chat_id, message):
+                self._message_changed(chat_id, message)
             case _:
                 if isinstance(event, ChatRemoved):
                     self.came_out(event.chat_id)
@@ -228,6 +232,16 @@ class Talk(Conversation):
             )
         if is_open:
             self._will_mark(chat_id)
+
+    def _message_changed(self, chat_id: str, message: Message) -> None:
+        """Show an edited or deleted message again; reactions are not told."""
+        now = (message.edited, message.deleted)
+        if chat_id == self.chat_id and now not in (
+            (None, None),
+            self._changed.get(message.id),
+        ):
+            self.show_message(message, "* ")
+        self._changed[message.id] = now
 
     def came_out(self, chat_id: str | None) -> bool:
         """As for every conversation; says which chat is open then."""

@@ -22,6 +22,8 @@ def harmless(text: str) -> str:
 
     The joiners stay, which some scripts and emoji need.
     """
+    if text.isprintable():
+        return text
     return "".join(map(_shown, text))
 
 
@@ -73,12 +75,18 @@ def message_line(message: Message, own_id: str, now: datetime) -> str:
     )
     parts = [
         "(comment)" if message.is_comment_on else "",
+        "(deleted)" if message.deleted else "",
         harmless_lines(message.text),
+        "(edited)" if message.edited and not message.deleted else "",
         *(
             f"[file {harmless(file.name)}, {size_text(file.size)}]"
             for file in message.files
         ),
         f"({message.comments} comments)" if message.comments else "",
+        *(
+            f"({harmless(reaction.emoji)} {reaction.count})"
+            for reaction in message.reactions
+        ),
     ]
     return (
         f"{clock_time(message.created, now)} #{message.seq} {author}: "
