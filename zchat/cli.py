@@ -37,7 +37,8 @@ CONSOLE_COMMANDS: Final = {
 }
 """Commands of the console client, which is loaded when one is called."""
 ADMIN: Final = {"admin": "Act on a running server."}
-"""Loaded when it is called as well."""
+CONFORMANCE: Final = {"conformance": "Try a client library."}
+"""Loaded when they are called as well."""
 
 SETTINGS_EPILOG: Final = (
     "Every option is also an environment variable (--rate-limit: "
@@ -79,7 +80,7 @@ class ProgramGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names: the servers first."""
-        return [*self.commands, *ADMIN, *CONSOLE_COMMANDS]
+        return [*self.commands, *ADMIN, *CONFORMANCE, *CONSOLE_COMMANDS]
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command; a wrong command line is told in one line."""
@@ -112,6 +113,10 @@ class ProgramGroup(click.Group):
             from zchat.operator.admin import admin
 
             return admin
+        if cmd_name in CONFORMANCE:
+            from zchat.conformance.command import conformance
+
+            return conformance
         if cmd_name not in CONSOLE_COMMANDS:
             return super().get_command(ctx, cmd_name)
         from zchat.client.console.commands import COMMANDS
@@ -130,7 +135,12 @@ class ProgramGroup(click.Group):
         ]
         with formatter.section("Commands"):
             formatter.write_dl(
-                [*rows, *ADMIN.items(), *CONSOLE_COMMANDS.items()]
+                [
+                    *rows,
+                    *ADMIN.items(),
+                    *CONFORMANCE.items(),
+                    *CONSOLE_COMMANDS.items(),
+                ]
             )
 
 

@@ -19,6 +19,7 @@ FIRST: Final = (
     "curl",
     "python-client",
     "client",
+    "conformance",
     "unread",
     "devices",
     "files",

@@ -24,9 +24,11 @@ ARROWS = {
         "client.console",
         "client",
         "operator",
+        "conformance",
         "config",
         "logs",
     },
+    "conformance": {"rpc"},
     "broker": {"engine"},
     "engine": {
         "chat",

@@ -1,0 +1,1 @@
+"""Tries any client library against a server that plays by a script."""
