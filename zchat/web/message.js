@@ -98,15 +98,17 @@ function headOf(actions, chat, message, isOwn) {
 function textOf(client, message) {
   if (message.text === "") return null;
   const isBig = isOnlyEmoji(message.text);
-  return h(
-    "div",
-    { class: isBig ? "text big" : "text" },
-    nodesOf(message.text, {
-      me: client.me.name,
-      hasMentions: (message.mentions?.length ?? 0) > 0,
-    }),
-    message.edited && h("span", { class: "edited", title: full(message.edited) }, "edited"),
-  );
+  const blocks = nodesOf(message.text, {
+    me: client.me.name,
+    hasMentions: (message.mentions?.length ?? 0) > 0,
+  });
+  if (message.edited) {
+    const mark = h("span", { class: "edited", title: full(message.edited) }, "edited");
+    const last = blocks.at(-1);
+    if (last?.localName === "p") last.append(mark);
+    else blocks.push(mark);
+  }
+  return h("div", { class: isBig ? "text big" : "text" }, blocks);
 }
 
 /**

@@ -274,9 +274,12 @@ function marked(text, wanted) {
   if (at < 0) return [excerpt(text, 120)];
   const from = Math.max(0, at - 40);
   const end = at + wanted.length;
+  const after = Array.from(text.slice(end, end + 160))
+    .slice(0, 80)
+    .join("");
   return [
     (from > 0 ? "…" : "") + text.slice(from, at),
     h("mark", {}, text.slice(at, end)),
-    excerpt(text.slice(end), 80),
+    end + after.length < text.length ? `${after}…` : after,
   ];
 }
