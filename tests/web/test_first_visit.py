@@ -2,9 +2,9 @@
 
 import re
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
-from tests.program import Program
+from tests.program import Program, wait_until
 from tests.web.conftest import Someone
 
 
@@ -14,6 +14,24 @@ def test_a_name_is_all_that_is_needed(someone: Someone) -> None:
     ada.say("Hello, everyone!")
     message = ada.sees("Hello, everyone!", "ada")
     expect(message).to_have_class(re.compile("own"))
+
+
+def test_who_types_at_once_loses_nothing(someone: Someone) -> None:
+    """Before the chats came, that is: the list of them is held back."""
+    hasty = someone()
+    held: list[Route] = []
+    hasty.page.route("**/sync", lambda route: held.append(route))
+    hasty.page.goto(hasty.url)
+    hasty.page.get_by_role("textbox", name="Your name").fill("hasty")
+    hasty.button("Start chatting").click()
+    hasty.input.fill("typed before anything came")
+    hasty.input.press("Enter")
+    wait_until(lambda: bool(hasty.page.evaluate("1") and held))
+    hasty.page.unroute("**/sync")
+    for route in held:
+        route.continue_()
+    hasty.sees("typed before anything came", "hasty")
+    expect(hasty.input).to_have_value("")
 
 
 def test_a_newcomer_sees_the_last_twenty_messages(

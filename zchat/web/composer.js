@@ -32,6 +32,7 @@ export class Composer {
     /** @type {Upload[]} */
     this._uploads = [];
     this._chosen = 0;
+    this._sendAtOpen = false;
     const listId = freshId();
     this.input = h("textarea", {
       rows: 1,
@@ -109,8 +110,10 @@ export class Composer {
     }
     this._dropUploads();
     this._editing = this._comment = null;
+    // What was typed before the first chat came is kept, and sent if asked.
+    const typed = this.chat === null ? this.input.value : "";
     this.chat = chat;
-    this.input.value = (chat && this._drafts.get(chat.state.id)) ?? "";
+    this.input.value = (chat && this._drafts.get(chat.state.id)) ?? typed;
     this.input.placeholder = chat ? `Message ${chat.state.title}` : "";
     this._alert.textContent = "";
     this._showMode();
@@ -118,6 +121,7 @@ export class Composer {
     this._suggest();
     this._showStanding();
     this._showTyping();
+    if (chat && this._sendAtOpen) void this.send();
   }
 
   focus() {
@@ -403,6 +407,7 @@ export class Composer {
   async send() {
     const chat = this.chat;
     const text = this.input.value.trim();
+    this._sendAtOpen = chat === null;
     if (!chat || this._isBanned()) return;
     if (this._editing) {
       await this._saveEdit(this._editing, text);
