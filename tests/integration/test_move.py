@@ -66,7 +66,7 @@ def test_database_with_a_store_is_left_alone(
     result = migrate(tmp_path, postgres_url)
 
     assert result.exit_code == 2
-    assert "holds a store already" in result.output
+    assert "already holds a store" in result.output
     with closing(open_store(postgres_url, 1, new_id)) as there:
         assert (there.epoch, there.common_id) == known
 

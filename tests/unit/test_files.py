@@ -409,7 +409,8 @@ class TestStale:
         with refused(Code.NOT_FOUND):
             ann("upload_chunk", **chunk(begun, 1))
         assert ann("download", file_id=kept).data == b"kept"
-        assert world.store.rows("SELECT data FROM file_chunks") == [(b"kept",)]
+        chunks = world.store.rows("SELECT file_id, size FROM file_chunks")
+        assert chunks == [(kept, 4)]
 
     def test_more_than_a_page_at_once(self, world: World) -> None:
         for name in "abc":

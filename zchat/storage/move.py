@@ -17,6 +17,7 @@ from zchat.model import FILE_CHUNKS, TABLES, Table
 from zchat.storage import URL_PREFIXES
 from zchat.storage.postgres import schema
 from zchat.storage.sqlite import SqliteStore
+from zchat.storage.sqlite.files import FileFolder
 
 ROWS_AT_ONCE: Final = 2_000
 CHUNKS_AT_ONCE: Final = 16
@@ -71,7 +72,11 @@ def move(path: str, url: str) -> list[Copied]:
         source.execute("PRAGMA locking_mode = EXCLUSIVE")
         source.execute("BEGIN IMMEDIATE")
         try:
-            return _copy_all(source, url, common_id)
+            return _copy_all(source, FileFolder(Path(path)), url, common_id)
+        except OSError as error:
+            raise StoreUnusable(
+                f"A file of the store cannot be read: {error}."
+            ) from error
         except psycopg.Error as error:
             raise StoreUnusable(
                 f"The database cannot take the store: {str(error).strip()}."
@@ -79,26 +84,54 @@ def move(path: str, url: str) -> list[Copied]:
 
 
 def _copy_all(
-    source: sqlite3.Connection, url: str, common_id: str
+    source: sqlite3.Connection, files: FileFolder, url: str, common_id: str
 ) -> list[Copied]:
     with closing(schema.connect(url)) as target:
         target.adapters.register_loader("uuid", TextLoader)
         with target.transaction():
             schema.claim(target, common_id)
-            copied = [_copy(table, source, target) for table in TABLES]
+            copied = [
+                _copy(
+                    table,
+                    _chunks(source, files)
+                    if table is FILE_CHUNKS
+                    else source.execute(_selected(table)),
+                    target,
+                )
+                for table in TABLES
+            ]
         target.execute("ANALYZE")
         return copied
 
 
+def _selected(table: Table[Any]) -> str:
+    """Select all of a table, in an order that both stores have."""
+    columns = ", ".join(f'"{column}"' for column in table.columns)
+    order = ", ".join(f'"{column}"' for column in table.key)
+    return f"SELECT {columns} FROM {table.name} ORDER BY {order}"
+
+
+def _chunks(
+    source: sqlite3.Connection, files: FileFolder
+) -> Iterator[tuple[Any, ...]]:
+    """The chunks of files, with the bytes that lie beside the store."""
+    for file_id, offset, data, size in source.execute(
+        'SELECT file_id, "offset", data, size FROM file_chunks '
+        'ORDER BY file_id, "offset"'
+    ):
+        if size is None:
+            yield file_id, offset, data
+        else:
+            yield file_id, offset, files.read(file_id, offset, size)
+
+
 def _copy(
     table: Table[Any],
-    source: sqlite3.Connection,
+    rows: Iterable[tuple[Any, ...]],
     target: psycopg.Connection[Any],
 ) -> Copied:
     """Copy a table, and compare what arrived."""
     columns = ", ".join(f'"{column}"' for column in table.columns)
-    order = ", ".join(f'"{column}"' for column in table.key)
-    select = f"SELECT {columns} FROM {table.name} ORDER BY {order}"
     sent, arrived = Tally(table), Tally(table)
     with (
         target.cursor() as cursor,
@@ -106,13 +139,13 @@ def _copy(
             f"COPY {table.name} ({columns}) FROM STDIN".encode()
         ) as copy,
     ):
-        for row in sent.count(source.execute(select)):
+        for row in sent.count(rows):
             copy.write_row(row)
     with target.cursor(name="arrived") as cursor:
         cursor.itersize = (
             CHUNKS_AT_ONCE if table is FILE_CHUNKS else ROWS_AT_ONCE
         )
-        for _ in arrived.count(cursor.execute(select.encode())):
+        for _ in arrived.count(cursor.execute(_selected(table).encode())):
             continue
     if sent.result() != arrived.result():
         raise StoreError(

@@ -3,10 +3,12 @@
 SQLite's backup copies pages through the owner's own connection, from a
 thread and in small steps; what is written meanwhile goes into the copy as
 well. So the copy is of one moment, and holds everything that was
-committed before it was begun.
+committed before it was begun. The bytes of files, which lie beside the
+store, are put into the copy, so that it is one file.
 """
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
@@ -18,6 +20,7 @@ from typing import Final
 from zchat.errors import StoreError, StoreUnusable
 from zchat.storage.base import Copied
 from zchat.storage.sql import migrations
+from zchat.storage.sqlite.files import FileFolder
 from zchat.storage.sqlite.indexer import remove_index
 
 PAGES_A_STEP: Final = 32
@@ -40,11 +43,16 @@ class Backup:
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, path: Path, epoch: str
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        epoch: str,
+        files: FileFolder,
     ) -> None:
         if path.exists():
             raise StoreUnusable(f"{path} exists already. Choose another name.")
         self._source = connection
+        self._files = files
         self._path = path
         self._half = path.with_name(f".{path.name}.{os.getpid()}")
         self._epoch = epoch
@@ -105,9 +113,24 @@ class Backup:
                 progress=self._pause,
                 sleep=LOCKED_SECONDS,
             )
+            self._put_in_files(to)
         with closing(sqlite3.connect(self._half, isolation_level=None)) as to:
             to.execute("PRAGMA journal_mode = DELETE")
         self._bytes = sync_file(self._half)
+
+    def _put_in_files(self, to: sqlite3.Connection) -> None:
+        """The store keeps their bytes until the copy is done."""
+        chunks = to.execute(
+            'SELECT file_id, "offset", size FROM file_chunks '
+            "WHERE size IS NOT NULL"
+        ).fetchall()
+        for count, (file_id, offset, size) in enumerate(chunks):
+            to.execute(
+                "UPDATE file_chunks SET data = ?, size = NULL "
+                'WHERE file_id = ? AND "offset" = ?',
+                (self._files.read(file_id, offset, size), file_id, offset),
+            )
+            self._pause(0, 0, count * PAGES_A_STEP)
 
     def _pause(self, status: int, left: int, total: int) -> None:
         """Between two steps the owner has its turn.
@@ -197,7 +220,7 @@ def back_up(path: Path, copy: Path) -> Copied:
         (epoch,) = store.execute(
             "SELECT value FROM meta WHERE name = 'epoch'"
         ).fetchone()
-        return Backup(store, copy, epoch).result()
+        return Backup(store, copy, epoch, FileFolder(path)).result()
 
 
 def restore(
@@ -228,6 +251,7 @@ def restore(
             remove_index(path.with_name(path.name + INDEX_SUFFIX))
             half.replace(path)
             sync_folder(path.parent)
+            shutil.rmtree(FileFolder(path).folder, ignore_errors=True)
         finally:
             half.unlink(missing_ok=True)
     except (OSError, sqlite3.Error) as error:

@@ -11,6 +11,7 @@ from zchat.errors import StoreUnusable
 from zchat.model import TABLES
 from zchat.storage.sql import migrations
 from zchat.storage.sqlite.backup import open_alone
+from zchat.storage.sqlite.files import FileFolder
 
 MOST_FAULTS: Final = 20
 """Of the file itself; one fault there shows up in many places."""
@@ -30,6 +31,11 @@ _REFERENCES: Final = (
     ("join_requests", "chat_id", "chats"),
     ("join_requests", "user_id", "users"),
     ("deliveries", "chat_id", "chats"),
+    ("edits", "message_id", "messages"),
+    ("reactors", "message_id", "messages"),
+    ("reactors", "user_id", "users"),
+    ("mentions", "chat_id", "chats"),
+    ("mentions", "user_id", "users"),
 )
 """A table, a column, and the table whose ids stand in it."""
 
@@ -61,7 +67,8 @@ _RULES: Final = (
     (
         "files have another size than was received",
         "SELECT count(*) FROM files AS f WHERE received <> ("
-        "SELECT coalesce(sum(length(data)), 0) FROM file_chunks AS p "
+        "SELECT coalesce(sum(coalesce(p.size, length(data))), 0) "
+        "FROM file_chunks AS p "
         "WHERE p.file_id = f.id) "
         "OR (resume_key IS NULL AND received <> size)",
     ),
@@ -91,7 +98,7 @@ def check(path: Path) -> Checked:
             return Checked({}, "", faults)
         faults += _reference_faults(store)
         faults += _rule_faults(store)
-        faults += _content_faults(store)
+        faults += _content_faults(store, FileFolder(path))
         rows = {
             table.name: store.execute(
                 f"SELECT count(*) FROM {table.name}"
@@ -132,16 +139,25 @@ def _rule_faults(store: sqlite3.Connection) -> Iterator[str]:
             yield f"{count} {fault}"
 
 
-def _content_faults(store: sqlite3.Connection) -> Iterator[str]:
-    """Complete files whose bytes have another hash."""
+def _content_faults(
+    store: sqlite3.Connection, files: FileFolder
+) -> Iterator[str]:
+    """Complete files whose bytes are missing, or have another hash."""
     for file_id, announced in store.execute(
         "SELECT id, sha256 FROM files WHERE resume_key IS NULL"
     ):
         digest = sha256()
-        for (data,) in store.execute(
-            'SELECT data FROM file_chunks WHERE file_id = ? ORDER BY "offset"',
-            (file_id,),
-        ):
-            digest.update(data)
+        try:
+            for offset, data, size in store.execute(
+                'SELECT "offset", data, size FROM file_chunks '
+                'WHERE file_id = ? ORDER BY "offset"',
+                (file_id,),
+            ):
+                digest.update(
+                    data if size is None else files.read(file_id, offset, size)
+                )
+        except OSError as error:
+            yield f"the file {file_id} cannot be read: {error}"
+            continue
         if digest.hexdigest() != announced:
             yield f"the file {file_id} has another sha256 than announced"

@@ -342,8 +342,10 @@ class Wake:
             os.eventfd_read(self.fd)
 
     def close(self) -> None:
-        """Give the descriptor back."""
-        os.close(self.fd)
+        """Give the descriptor back, once."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
 
 
 class _Places:

@@ -11,7 +11,16 @@ import structlog
 from msgspec.structs import astuple
 
 from zchat.errors import StoreAway, StoreNotReady, StoreRejected, StoreUnusable
-from zchat.model import COMMON, MESSAGES, TABLES, Chat, Message, Table
+from zchat.model import (
+    COMMON,
+    FILE_CHUNKS,
+    MESSAGES,
+    TABLES,
+    Chat,
+    FileChunk,
+    Message,
+    Table,
+)
 from zchat.queries import (
     MESSAGES_BEFORE,
     PRIMARY,
@@ -26,6 +35,7 @@ from zchat.storage.base import BatchChanges, Outgoing, Store, TableChanges
 from zchat.storage.search import SEARCH_SECONDS, search
 from zchat.storage.sql import blocks, migrations
 from zchat.storage.sqlite.backup import Backup
+from zchat.storage.sqlite.files import FileFolder
 from zchat.storage.sqlite.search import SqliteSearch
 from zchat.storage.sqlite.watch import FileWatch, require_a_place
 
@@ -33,6 +43,7 @@ _CACHE_KIB: Final = 65_536
 EMPTY_SECONDS: Final = 20.0
 """How long the log may hold what was deleted, at most twice that."""
 _CHECKPOINT_PAGES: Final = 4_096
+_FILES_AT_ONCE: Final = 16
 _SET: Final = 64
 _SET_PLACES: Final = ", ".join("?" * _SET)
 _BLOCK_MASK: Final = 1023
@@ -70,6 +81,8 @@ class _TableSql:
         }
         if table is MESSAGES:
             self._place_messages(table.columns)
+        if table is FILE_CHUNKS:
+            self._size_chunks()
 
     def _place_messages(self, columns: Sequence[str]) -> None:
         """Messages are read as others, through a view, and written where
@@ -88,6 +101,19 @@ class _TableSql:
             f"UPDATE message_rows SET {fields} WHERE id = ?{len(columns) + 1}"
         )
         self.delete = "DELETE FROM message_rows WHERE id = ?"
+
+    def _size_chunks(self) -> None:
+        """The bytes of chunks lie beside the store (files.py)."""
+        columns = 'file_id, "offset", data, size'
+        values = "VALUES (?, ?, x'', ?)"
+        self.insert = f"INSERT INTO file_chunks ({columns}) {values}"
+        self.update = (
+            "UPDATE file_chunks SET file_id = ?, \"offset\" = ?, data = x'', "
+            'size = ? WHERE file_id = ? AND "offset" = ?'
+        )
+        select = f"SELECT {columns} FROM file_chunks WHERE "
+        self.by = {PRIMARY: select + 'file_id = ? AND "offset" = ?'}
+        self.in_sets = {}
 
 
 def _is(columns: Sequence[str], *more: str) -> str:
@@ -133,6 +159,7 @@ class SqliteStore(Store):
         self._open = False
         self._added: list[Message] = []
         self._some_gone = False
+        self._files_gone = True
         self._log_holds_gone = False
         self._log_emptied = 0.0
         self._search_until = 0.0
@@ -148,6 +175,8 @@ class SqliteStore(Store):
                 self._prepare(durability)
                 self._migrate(now, new_id)
                 self._watch = FileWatch(self._path)
+                self._files = FileFolder(self._path)
+                self._files.remove_others(self._knows_file)
                 self._search = SqliteSearch(
                     self._connection,
                     self._path,
@@ -323,13 +352,36 @@ class SqliteStore(Store):
             keys, found = self._rows_in_sets(source, sql)
         text = sql.by[source.unique]
         wide = sql.wide[source.unique]
-        make = source.table.row
+        make = self._make(source.table.row)
         execute = self._connection.execute
         for key in keys:
             row = execute(text, key if wide else (key,)).fetchone()
             if row is not None:
                 found.append(make(*row))
         return found
+
+    def _make(self, row: Callable[..., Any]) -> Callable[..., Any]:
+        return self._chunk if row is FileChunk else row
+
+    def _chunk(
+        self, file_id: str, offset: int, data: bytes, size: int | None
+    ) -> FileChunk:
+        """A chunk, from its row or from beside the store."""
+        if size is not None:
+            try:
+                self._files.finish()
+                data = self._files.read(file_id, offset, size)
+            except OSError as error:
+                raise StoreAway(f"a file cannot be read: {error}") from error
+        return FileChunk(file_id, offset, data)
+
+    def _knows_file(self, file_id: str) -> bool:
+        return (
+            self._connection.execute(
+                "SELECT 1 FROM files WHERE id = ?", (file_id,)
+            ).fetchone()
+            is not None
+        )
 
     def _rows_in_sets(
         self, source: KeyLookup, sql: _TableSql
@@ -359,7 +411,8 @@ class SqliteStore(Store):
     def _answer(self, ask: QueryCall) -> list[Any]:
         if ask.query is SEARCH:
             return [self._find(cast(SearchParams, ask.params))]
-        text, make = self._queries[ask.query.name]
+        text, row_type = self._queries[ask.query.name]
+        make = self._make(row_type)
         rows = self._connection.execute(text, ask.params).fetchall()
         return [make(*row) for row in rows]
 
@@ -398,6 +451,13 @@ class SqliteStore(Store):
         table = delta.table
         sql = self._tables[table.name]
         many = self._connection.executemany
+        values: Callable[[Any], tuple[Any, ...]] = astuple
+        if table is FILE_CHUNKS:
+            values = _chunk_values
+            for chunk in (*delta.updates.values(), *delta.inserts.values()):
+                self._files.begin_write(
+                    chunk.file_id, chunk.offset, chunk.data
+                )
         if delta.deletes:
             many(
                 sql.delete,
@@ -407,20 +467,27 @@ class SqliteStore(Store):
             many(
                 sql.update,
                 (
-                    astuple(row) + _key(table, row)
+                    values(row) + _key(table, row)
                     for row in delta.updates.values()
                 ),
             )
         if delta.inserts:
-            many(sql.insert, map(astuple, delta.inserts.values()))
+            many(sql.insert, map(values, delta.inserts.values()))
 
     def commit(self, outgoing: Sequence[Outgoing]) -> None:
         if self._open:
+            try:
+                self._files.finish()
+            except OSError as error:
+                raise StoreAway(
+                    f"a file cannot be written: {error}"
+                ) from error
             with _translated():
                 self._connection.execute("COMMIT")
             self._open = False
             self._search.committed(self._added, self._some_gone)
             self._log_holds_gone |= self._some_gone
+            self._files_gone |= self._some_gone
             self._forget()
         self._outgoing.extend(outgoing)
 
@@ -430,6 +497,7 @@ class SqliteStore(Store):
 
     def rollback(self) -> None:
         self._forget()
+        self._files.give_up()
         if self._open:
             self._open = False
             if self._connection.in_transaction:
@@ -441,10 +509,34 @@ class SqliteStore(Store):
             self._search.tend()
         except sqlite3.Error as error:
             log.warning("search_not_tended", error=str(error))
+        self._remove_files()
         self._empty_log()
         outgoing = self._outgoing
         self._outgoing = []
         return outgoing, False
+
+    def _remove_files(self) -> None:
+        """Remove the bytes of some files that are gone, but none while a
+        copy is made that may hold them."""
+        if not self._files_gone or not all(b.is_done for b in self._backups):
+            return
+        try:
+            gone = self._connection.execute(
+                "SELECT id FROM files_gone LIMIT ?", (_FILES_AT_ONCE,)
+            ).fetchall()
+            self._files.remove(file_id for (file_id,) in gone)
+            if gone:
+                self._connection.execute("BEGIN IMMEDIATE")
+                self._connection.executemany(
+                    "DELETE FROM files_gone WHERE id = ?", gone
+                )
+                self._connection.execute("COMMIT")
+        except (OSError, sqlite3.Error) as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            log.warning("files_not_removed", error=str(error))
+            return
+        self._files_gone = bool(gone)
 
     def _empty_log(self) -> None:
         """Let the log forget what was deleted, every so often.
@@ -476,7 +568,7 @@ class SqliteStore(Store):
 
     def back_up(self, path: Path) -> Backup:
         self._backups = [one for one in self._backups if not one.is_done]
-        backup = Backup(self._connection, path, self.epoch)
+        backup = Backup(self._connection, path, self.epoch, self._files)
         self._backups.append(backup)
         return backup
 
@@ -484,9 +576,14 @@ class SqliteStore(Store):
         for backup in self._backups:
             backup.give_up()
         self._search.close()
+        self._files.close()
         self._connection.close()
 
 
 def _key(table: Table[Any], row: Any) -> tuple[Any, ...]:
     key = table.key_of(row)
     return key if len(table.key) > 1 else (key,)
+
+
+def _chunk_values(chunk: FileChunk) -> tuple[Any, ...]:
+    return chunk.file_id, chunk.offset, len(chunk.data)

@@ -15,7 +15,7 @@ from zchat.errors import StoreUnusable
 
 LOOK_SECONDS: Final = 0.25
 LOG_SUFFIX: Final = "-wal"
-LEFT_BESIDE: Final = ("-wal", "-search")
+LEFT_BESIDE: Final = ("-wal", "-files", "-search")
 """Files that a store lays beside itself, and leaves there."""
 
 

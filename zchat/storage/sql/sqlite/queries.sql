@@ -191,3 +191,10 @@ DELETE FROM message_rows
 WHERE place > (SELECT number << 36 FROM chat_numbers WHERE id = :chat_id)
   AND place < (
     SELECT (number + 1) << 36 FROM chat_numbers WHERE id = :chat_id);
+
+-- name: chunks_of
+-- The chunks of a file from an offset on, in order, with their sizes where
+-- they lie beside the store.
+SELECT file_id, "offset", data, size FROM file_chunks
+WHERE file_id = :file_id AND "offset" >= :offset
+ORDER BY "offset" LIMIT :limit;
