@@ -20,14 +20,22 @@ def test_who_types_at_once_loses_nothing(someone: Someone) -> None:
     """Before the chats came, that is: the list of them is held back."""
     hasty = someone()
     held: list[Route] = []
-    hasty.page.route("**/sync", lambda route: held.append(route))
+    is_over = False
+
+    def hold(route: Route) -> None:
+        if is_over:
+            route.continue_()
+        else:
+            held.append(route)
+
+    hasty.page.route("**/sync", hold)
     hasty.page.goto(hasty.url)
     hasty.page.get_by_role("textbox", name="Your name").fill("hasty")
     hasty.button("Start chatting").click()
     hasty.input.fill("typed before anything came")
     hasty.input.press("Enter")
     wait_until(lambda: bool(hasty.page.evaluate("1") and held))
-    hasty.page.unroute("**/sync")
+    is_over = True
     for route in held:
         route.continue_()
     hasty.sees("typed before anything came", "hasty")
