@@ -5,7 +5,9 @@
 #   make lint                            ruff, flake8 and mypy
 #   make format                          sort imports, format
 #   make bench                           measure (minutes)
-#   make torture-cluster                kill the primary under load
+#   make fuzz                            give millions of damaged inputs
+#   make torture                         kill the broker hundreds of times
+#   make torture-cluster                 kill the primary under load
 #   make mutants ARGS='zchat.chat.sync*' change the code, expect a failure
 #   make coverage                        branches the unit tests reach
 #   make dist                            build, and try what was built
@@ -49,6 +51,12 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(ARGS)
+
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.fuzzing $(ARGS)
+
+torture: $(VENV)/.dev
+	$(BIN)/python -m tests.torture $(ARGS)
 
 torture-cluster: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.torture_cluster $(ARGS)
