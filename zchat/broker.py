@@ -56,6 +56,7 @@ INTAKE_SHARE: Final = 4
 """Requests take so small a part of what may wait in all."""
 SUBSCRIPTIONS_A_TURN: Final = 4_096
 WATCH_SECONDS: Final = 0.5
+COPYING_MILLISECONDS: Final = 20
 COLLECT_OBJECTS: Final = 50_000
 _SUBSCRIBE: Final = 1
 _WRONG_START: Final = 2
@@ -125,6 +126,7 @@ class Broker:
             while child.stopping():
                 self._take_turn(clock() + int(WATCH_SECONDS * SECOND))
         for door in self._doors:
+            door.give_up_backups()
             door.send_queue.drain()
 
     def figures(self) -> BrokerStats:
@@ -146,6 +148,9 @@ class Broker:
         for door in self._doors:
             if door.intake.waiting:
                 pause = 0
+            if door.copying:
+                door.answer_backups()
+                pause = min(pause, COPYING_MILLISECONDS)
             if door.send_queue.waiting:
                 door.send_queue.retry()
                 pause = min(pause, int(RETRY_SECONDS * 1000))
@@ -338,7 +343,7 @@ def _open(
     stack.callback(doors[0].router.close)
     if settings.operator_socket is not None:
         router = operator_socket(ctx, settings.operator_socket, stack)
-        doors.append(Door(router, meters, for_operator=True))
+        doors.append(Door(router, meters, True, store.back_up))
     events = sockets.events_socket(ctx, settings.events, secret)
     stack.callback(events.close)
     rules = settings.rules()

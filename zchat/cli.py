@@ -355,14 +355,21 @@ STORE_OPTION: Final = click.option(
 @main.command("backup")
 @click.argument("copy", metavar="FILE", type=click.Path(path_type=Path))
 @STORE_OPTION
-def backup(copy: Path, store: str) -> None:
-    """Copy the store into the new FILE."""
-    from zchat.errors import StoreError
+@click.option(
+    "--operator-socket",
+    metavar="PATH",
+    envvar="ZCHAT_OPERATOR_SOCKET",
+    help="The running broker's socket.  [default: STORE.sock]",
+)
+def backup(copy: Path, store: str, operator_socket: str | None) -> None:
+    """Copy the store into the new FILE, while it is served or not."""
+    from zchat.client import NoAnswer
+    from zchat.errors import Refused, StoreError
     from zchat.operator.stores import back_up_store
 
     try:
-        copied = back_up_store(store, copy)
-    except StoreError as error:
+        copied = back_up_store(store, copy, operator_socket or f"{store}.sock")
+    except (StoreError, Refused, NoAnswer) as error:
         click.echo(f"zchat: {error}", err=True)
         sys.exit(STATUS_WRONG_SETTING)
     click.echo(f"{store} is copied to {copy}, epoch {copied.epoch}.")

@@ -27,6 +27,7 @@ PARAMETERS: Final[Mapping[str, str]] = {
     "uses": "How many it lets in; one if left out.",
     "CreateInvite.expires_in": "Seconds; a week if left out.",
     "RevokeInvite.id": "Of the invite.",
+    "path": "A file that does not exist yet.",
     "Connect.name": "One that nobody has; made up if left out. Letters and "
     "digits of one script, `_`, `-`, `.`.",
     "Connect.token": "Of a user who comes back; `name` counts for nothing "
@@ -116,6 +117,8 @@ RESULTS: Final[Mapping[str, str]] = {
     "subject_name": "The account's name; null: it is no account.",
     "detail": "What else the action took.",
     "entries": "Newest first.",
+    "bytes": "Of the copy.",
+    "BackedUp.epoch": "Of the store.",
     "title": "What a person is shown; in a p2p chat the other's name.",
     "revision": "The chat's newest revision.",
     "Message.revision": "Of its last change; 0: it never changed.",

@@ -305,3 +305,44 @@ def test_every_command_says_what_it_does() -> None:
         done = CliRunner().invoke(cli.main, ["admin", name, "--help"])
         assert done.exit_code == 0
         assert "--json" in done.output
+
+
+def test_a_backup_of_a_running_store(
+    tmp_path: Path, free_port: Callable[[], int], ctx: Sockets
+) -> None:
+    with running(tmp_path, free_port()) as server:
+        user = Client(ctx, server.rpc, server.events).user()
+        sent = user.send("kept")
+
+        def back_up(name: str) -> Result:
+            words = ["backup", str(tmp_path / name), "--store"]
+            return CliRunner().invoke(cli.main, [*words, str(server.store)])
+
+        assert back_up("copy.db").exit_code == 0
+        user.send("too late")
+        again = back_up("copy.db")
+        assert again.exit_code == 2
+        assert "exists already" in again.output
+        assert back_up("no/such/folder/x.db").exit_code == 2
+        assert user.refused("backup", path="x").code == "forbidden"
+        done = CliRunner().invoke(
+            cli.main,
+            [
+                "restore",
+                str(tmp_path / "copy.db"),
+                "--store",
+                str(tmp_path / "new.db"),
+            ],
+        )
+        assert done.exit_code == 0, done.output
+        log = [entry["action"] for entry in asked(server, "audit")["entries"]]
+        assert log == ["backup"] * 3
+    restored = Server(tmp_path, free_port(), "--store", "new.db")
+    try:
+        restored.start()
+        there = Client(ctx, restored.rpc, restored.events).user(user.token)
+        assert there.texts() == ["kept"]
+        page = there.call("history", chat_id=there.common)
+        assert page["messages"][0]["id"] == sent["id"]
+    finally:
+        restored.close()

@@ -8,6 +8,7 @@ import pytest
 from click import Context
 
 from tests.harness import NOWHERE, Asked, MakeWorld, Person, World
+from zchat.chat.jobs import BackUp
 from zchat.chat.phases import Reading, Writing
 from zchat.chat.rules import READING, WRITING, reads, writes
 from zchat.cli import main
@@ -62,6 +63,7 @@ VALUES = {
     "link": NOWHERE,
     "role": "member",
     "verdict": "upheld",
+    "path": "x",
 }
 """A value for each parameter that some method needs."""
 
@@ -90,7 +92,7 @@ def test_its_rule_takes_and_gives_what_the_row_says(method: Method) -> None:
         assert hints["params"] is method.params
         given = get_args(hints["return"]) or (hints["return"],)
         assert method.result in given
-        assert set(given) <= {method.result, Refused}
+        assert set(given) <= {method.result, Refused, BackUp}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from tests.harness import (
     codes,
     refused,
 )
+from zchat.chat.jobs import BackUp
 from zchat.chat.roles import OPERATOR_ID
 from zchat.errors import Code, Refused
 from zchat.rpc.methods import METHODS
@@ -30,6 +31,7 @@ SAMPLE: dict[str, dict[str, Any]] = {
     "close_account": {"user_id": NOWHERE},
     "announce": {"text": "x"},
     "revoke_invite": {"id": NOWHERE},
+    "delete_message": {"message_id": NOWHERE},
 }
 """What each of them takes, where it needs anything."""
 
@@ -74,7 +76,9 @@ class TestWhoMay:
     @pytest.mark.parametrize("method", [*MODERATORS, *ADMINS])
     def test_an_admin_may(self, world: World, method: str) -> None:
         boss = staff(world, "boss", "admin")
-        needs_a_row = {"user_id", "id"} & set(SAMPLE.get(method, {}))
+        needs_a_row = {"user_id", "id", "message_id"} & set(
+            SAMPLE.get(method, {})
+        )
         if needs_a_row:
             with refused(Code.NOT_FOUND):
                 boss(method, **SAMPLE[method])
@@ -399,6 +403,42 @@ class TestAccounts:
         bob("rename_chat", chat_id=group, name="mine now")
         with refused(Code.UNAUTHORIZED):
             ann("status")
+
+
+class TestDeleting:
+    """Any message may be deleted, and who did it is written down."""
+
+    def test_in_a_group_of_others(self, world: World) -> None:
+        ann, bob = world.users("ann bob")
+        group = world.group(ann, bob)
+        file = world.file(ann, group, b"bad")
+        sent = ann("send", chat_id=group, text="bad", files=[file])
+        for _ in range(2):
+            world.operator("delete_message", message_id=sent.id)
+        (message,) = bob("history", chat_id=group).messages
+        assert (message.text, message.files) == ("", [])
+        assert message.deleted
+        with refused(Code.NOT_FOUND):
+            bob("download", file_id=file)
+        assert actions(world) == ["delete"]
+
+    def test_what_a_moderator_deletes_is_written_down(
+        self, world: World
+    ) -> None:
+        mod, ann = staff(world, "mod", "moderator"), world.user("ann")
+        mod("delete", message_id=ann("send", text="bad").id)
+        ann("delete", message_id=ann("send", text="oops").id)
+        assert actions(world) == ["set_role", "delete"]
+
+
+def test_a_backup_is_for_the_socket_alone(world: World) -> None:
+    boss = staff(world, "boss", "admin")
+    with refused(Code.FORBIDDEN):
+        boss("backup", path="/tmp/x")
+    (call,) = world.calls([world.operator.asks("backup", path="/tmp/x")])
+    world.run([call])
+    assert call.outcome == BackUp("/tmp/x")
+    assert "backup" in actions(world)
 
 
 class TestAnnouncements:

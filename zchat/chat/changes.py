@@ -46,6 +46,7 @@ from zchat.chat.sync import key_of
 from zchat.errors import Code, Refused
 from zchat.model import (
     ADMIN,
+    CHATS,
     COMMON,
     EDITS,
     FILES,
@@ -234,8 +235,7 @@ async def delete(
 ) -> results.Changed:
     """Delete a message; a tombstone stays."""
     seen, message = await _load_seen(work, caller_id, params.message_id)
-    await work.load_all(FILES, [file.file_id for file in files_of(message)])
-    await load_mentions(work, message)
+    await load_burial(work, message)
     turn = await work.turn()
     message, place = _still_seen(turn, caller_id, seen)
     if message.deleted is not None:
@@ -266,10 +266,22 @@ def _require_deletable(
     )
 
 
+async def load_burial(work: Reading, message: Message) -> None:
+    """Load what `bury` looks at."""
+    await work.load_each(
+        (
+            (CHATS, message.chat_id),
+            (USERS, message.author_id),
+            *((FILES, file.file_id) for file in files_of(message)),
+        )
+    )
+    await load_mentions(work, message)
+
+
 def bury(turn: Turn, message: Message) -> Message:
     """Leave of a message the tombstone only, and tell the chat.
 
-    Its author, files and mentions must have been loaded.
+    What `load_burial` loads must have been loaded.
     """
     for info in files_of(message):
         file = turn.find(FILES, info.file_id)

@@ -13,3 +13,9 @@ class Progress(Struct, frozen=True):
     """Whether there is more to do at once."""
 
     more: bool
+
+
+class BackUp(Struct, frozen=True):
+    """A backup into this path is to be made when the batch is over."""
+
+    path: str

@@ -6,15 +6,23 @@ from typing import Final
 import msgspec
 
 from zchat.chat.accounts import enter_common
+from zchat.chat.changes import bury, load_burial
 from zchat.chat.chats import places_of
 from zchat.chat.expiry import NOTHING_EARLIER
+from zchat.chat.jobs import BackUp
 from zchat.chat.memberships import NIL_ID, leave
 from zchat.chat.mentions import load_mentioned, mentioned_in
 from zchat.chat.messages import Draft, append, check_text
 from zchat.chat.names import BY_NAME, name_key
 from zchat.chat.own_account import replace_token
 from zchat.chat.phases import Reading, Turn, Writing
-from zchat.chat.roles import OPERATOR_ID, record, require, subject
+from zchat.chat.roles import (
+    OPERATOR_ID,
+    record,
+    require,
+    require_operator,
+    subject,
+)
 from zchat.chat.rules import reads, writes
 from zchat.chat.subjects import Subject
 from zchat.errors import Code, Refused
@@ -23,6 +31,7 @@ from zchat.model import (
     CHATS,
     GROUP,
     MEMBER,
+    MESSAGES,
     USERS,
     Membership,
     User,
@@ -300,6 +309,37 @@ async def audit(
             for row in found
         ]
     )
+
+
+@writes("delete_message")
+async def delete_message(
+    work: Writing, caller_id: str | None, params: given.DeleteMessage
+) -> Empty:
+    """Leave of any message the tombstone only."""
+    require(work, caller_id, ADMIN)
+    message = await work.load(MESSAGES, params.message_id)
+    if message is not None:
+        await load_burial(work, message)
+    turn = await work.turn()
+    actor = require(turn, caller_id, ADMIN)
+    message = turn.get(MESSAGES, params.message_id)
+    if message is None:
+        raise Refused(Code.NOT_FOUND, "Message not found. Give its id.")
+    if message.deleted is None:
+        bury(turn, message)
+        record(turn, actor, "delete", message.author_id, message=message.id)
+    return Empty()
+
+
+@writes("backup")
+async def backup(
+    work: Writing, caller_id: str | None, params: given.Backup
+) -> results.BackedUp | BackUp:
+    """Have the store copied into a new file of the server's machine."""
+    require_operator(caller_id)
+    turn = await work.turn()
+    record(turn, None, "backup", None, path=params.path)
+    return BackUp(params.path)
 
 
 @reads("stats")

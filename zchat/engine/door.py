@@ -7,20 +7,24 @@ operators are served there (rpc/methods.py). The requests of both run in
 the same batches.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import structlog
 
+from zchat.chat.jobs import BackUp
 from zchat.engine import sockets
 from zchat.engine.intake import Intake
 from zchat.engine.meters import Meters
 from zchat.engine.pipes import Pipes
 from zchat.engine.requests import Pending
 from zchat.engine.send_queue import SendQueue
-from zchat.errors import Refused
+from zchat.errors import Code, Refused, StoreError
 from zchat.rpc.codec import encode_answer, encode_error
+from zchat.rpc.operator_results import BackedUp
+from zchat.storage.base import Copying
 
 log = structlog.get_logger()
 
@@ -29,7 +33,11 @@ class Door:
     """Requests taken from a ROUTER, and the answers to them."""
 
     def __init__(
-        self, router: Any, meters: Meters, for_operator: bool = False
+        self,
+        router: Any,
+        meters: Meters,
+        for_operator: bool = False,
+        back_up: Callable[[Path], Copying] | None = None,
     ) -> None:
         self.router = router
         pipes = Pipes(sockets.ANSWERS_WAITING, sockets.own_name(router))
@@ -38,14 +46,59 @@ class Door:
             partial(sockets.receive, router), pipes.seen, for_operator
         )
         self._meters = meters
+        self._back_up = back_up
+        self._copying: list[tuple[Pending, Copying]] = []
         self._debug = structlog.get_logger().is_enabled_for(10)
+
+    @property
+    def copying(self) -> bool:
+        """Whether a backup is under way."""
+        return bool(self._copying)
 
     def answer(self, pending: Sequence[Pending]) -> None:
         """Send what has its outcome; the rest waits for the next batch."""
         for request in pending:
-            if request.call.done:
+            if not request.call.done:
+                continue
+            if isinstance(request.call.outcome, BackUp):
+                self._begin_backup(request, request.call.outcome)
+            else:
                 self._answer(request)
         self.intake.put_back([one for one in pending if not one.call.done])
+
+    def _begin_backup(self, request: Pending, wanted: BackUp) -> None:
+        """Begin it; the batch that asked for it is committed by now."""
+        assert self._back_up is not None
+        try:
+            copying = self._back_up(Path(wanted.path))
+        except StoreError as error:
+            request.call.end(Refused(Code.CONFLICT, str(error)))
+            self._answer(request)
+        else:
+            self._copying.append((request, copying))
+
+    def answer_backups(self) -> None:
+        """Answer those whose copies are finished, or failed."""
+        for one in list(self._copying):
+            request, copying = one
+            if not copying.is_done:
+                continue
+            self._copying.remove(one)
+            try:
+                copied = copying.result()
+            except StoreError as error:
+                request.call.end(Refused(Code.UNAVAILABLE, str(error)))
+            else:
+                request.call.end(
+                    BackedUp(bytes=copied.bytes, epoch=copied.epoch)
+                )
+            self._answer(request)
+
+    def give_up_backups(self) -> None:
+        """Leave nothing behind of those under way."""
+        for _, copying in self._copying:
+            copying.give_up()
+        self._copying.clear()
 
     def shed(self, memory: int) -> None:
         """Drop slow clients while more than `memory` bytes wait."""

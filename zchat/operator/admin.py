@@ -390,6 +390,16 @@ def unban(op: Admin, who: str) -> None:
     op.show(done, lambda: f"{who} may write again.")
 
 
+@command("delete")
+@click.argument("message", metavar="MESSAGE_ID")
+@_YES
+def delete(op: Admin, message: str, yes: bool) -> None:
+    """Delete a message, in whatever chat it is."""
+    sure(yes, f"Delete message {message} for good?")
+    done = op.caller.call("delete_message", message_id=message)
+    op.show(done, lambda: "The message is deleted.")
+
+
 # Announcements and invites
 
 

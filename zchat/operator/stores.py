@@ -1,13 +1,18 @@
-"""`zchat backup`, `restore` and `check`: a store at rest."""
+"""`zchat backup`, `restore` and `check`."""
 
+import socket as sockets
 from pathlib import Path
+from typing import Final
 from uuid import uuid4
 
 from zchat.errors import StoreUnusable
+from zchat.operator.caller import OperatorCaller
 from zchat.storage import URL_PREFIXES
 from zchat.storage.base import POSTGRES_TOOLS, Copied
 from zchat.storage.sqlite import backup
 from zchat.storage.sqlite.check import Checked, check
+
+COPY_SECONDS: Final = 3_600.0
 
 
 def _file(store: str) -> Path:
@@ -18,12 +23,26 @@ def _file(store: str) -> Path:
     return Path(store)
 
 
-def back_up_store(store: str, copy: Path) -> Copied:
-    """Copy a store that no broker uses into a new file.
+def back_up_store(store: str, copy: Path, socket: str | None = None) -> Copied:
+    """Copy a store into a new file: by its broker, if that is running.
 
-    Raises StoreError.
+    Raises StoreError; Refused or NoAnswer, where the broker does.
     """
-    return backup.back_up(_file(store), copy)
+    if socket is None or not _is_served(socket):
+        return backup.back_up(_file(store), copy)
+    with OperatorCaller(socket, COPY_SECONDS) as caller:
+        copied = caller.call("backup", path=str(copy.absolute()))
+    return Copied(copied["bytes"], copied["epoch"])
+
+
+def _is_served(path: str) -> bool:
+    """Whether a program listens on the socket."""
+    with sockets.socket(sockets.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+    return True
 
 
 def check_store(store: str) -> Checked:

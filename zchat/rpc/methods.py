@@ -16,7 +16,7 @@ from zchat.rpc.results import Result
 
 TOKEN: Final = "token"
 KEY: Final = "idempotency_key"
-MODERATOR, ADMIN = "moderator", "admin"
+MODERATOR, ADMIN, OPERATOR = "moderator", "admin", "operator"
 _USER: Final = {"user_id": TOKEN}
 _AUTHOR: Final = {"author_id": TOKEN, "message": "text"}
 
@@ -44,7 +44,8 @@ class Method(Struct, frozen=True, dict=True):
     that a second call with the same parameters changes nothing more.
     `command` is the command of `zchat` that does the same at a shell.
     `role` says who may call it: users who have that role or a higher one
-    (MODERATOR, ADMIN), and whoever may open the operator's socket.
+    (MODERATOR, ADMIN), and whoever may open the operator's socket;
+    OPERATOR is for that socket alone.
     The server's rule is bound to it in `zchat/chat/rules.py`.
     """
 
@@ -551,6 +552,23 @@ METHODS: tuple[Method, ...] = (
         role=ADMIN,
         routes=(Route("GET", "/audit"),),
         command="admin audit",
+    ),
+    Method(
+        "delete_message",
+        "Delete any message; a tombstone stays.",
+        operator_params.DeleteMessage,
+        results.Empty,
+        role=ADMIN,
+        command="admin delete",
+        repeatable=True,
+    ),
+    Method(
+        "backup",
+        "Copy the store into a new file on the server.",
+        operator_params.Backup,
+        operator_results.BackedUp,
+        role=OPERATOR,
+        command="backup",
     ),
     Method(
         "stats",

@@ -105,5 +105,17 @@ class AuditPage(Params, frozen=True, kw_only=True):
     limit: Limit | None = None
 
 
+class DeleteMessage(Params, frozen=True, kw_only=True):
+    """The message to delete, in whatever chat it is."""
+
+    message_id: Id
+
+
+class Backup(Params, frozen=True, kw_only=True):
+    """Where the copy is to be, on the server's machine."""
+
+    path: Annotated[str, Meta(min_length=1, max_length=4096)]
+
+
 class Stats(Params, frozen=True, kw_only=True):
     """No parameters but the token."""

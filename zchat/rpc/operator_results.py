@@ -157,3 +157,10 @@ class AuditEntries(Result, frozen=True, kw_only=True):
     """A page of the audit log, newest first."""
 
     entries: list[AuditEntry]
+
+
+class BackedUp(Result, frozen=True, kw_only=True):
+    """The size of the copy, and the epoch of the store."""
+
+    bytes: int
+    epoch: str
