@@ -4,7 +4,11 @@ from typing import Final
 
 import msgspec
 
-from zchat.gateway.stream_text import RETRY_MILLISECONDS, STREAM_EVENTS
+from zchat.gateway.stream_text import (
+    HANDLED_HERE,
+    RETRY_MILLISECONDS,
+    STREAM_EVENTS,
+)
 from zchat.gateway.tickets import TICKET_SECONDS, TICKETS_PER_USER
 from zchat.rpc.events import EVENTS, name_of
 
@@ -80,15 +84,12 @@ async function listen() {{
 }}
 ```
 """
-_HIDDEN: Final = ("head", "inbox_head", "key_changed")
 
 
 def event_stream_section() -> str:
     """What `POST /events/ticket` and `GET /events` take and give."""
     names = ", ".join(
-        f"`{name_of(event)}`"
-        for event in EVENTS
-        if name_of(event) not in _HIDDEN
+        f"`{name_of(event)}`" for event in EVENTS if event not in HANDLED_HERE
     )
     rows = "".join(
         f"| `{event.__struct_config__.tag}` | {_fields(event)} "

@@ -1,11 +1,14 @@
 """One client among many: it cannot take the others' turns or memory."""
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
+from tests.event_stream import Stream
 from tests.http_server import Client, serving
 from tests.program import Program, User
 from tests.server import Server
@@ -125,3 +128,37 @@ def test_requests_that_come_slowly_are_counted_too() -> None:
             client.send_what_is_taken(head + b"x" * (MEBIBYTE - 1))
         served.wait_for(lambda: served.server.dropped >= 16)
         assert served.run(lambda: served.server.held_bytes) <= 16 * MEBIBYTE
+
+
+def gateway_of(program: Program) -> Path:
+    """The folder in /proc of the program's gateway."""
+    pid = program.server.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return Path("/proc") / children[0]
+
+
+def peak_bytes(process: Path) -> int:
+    found = re.search(r"VmHWM:\s+(\d+) kB", (process / "status").read_text())
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+def test_streams_that_nobody_reads_cost_little(program: Program) -> None:
+    """An event is kept once, however many streams it waits for."""
+    ann = program.user()
+    gateway = gateway_of(program)
+    with ExitStack() as stack:
+        streams = [
+            stack.enter_context(Stream(program.port, ann)) for _ in range(200)
+        ]
+        for stream in streams:
+            stream.until("caught_up")
+        before = peak_bytes(gateway)
+        for _ in range(200):
+            sent = program.ask(
+                "POST", "/send", {"message": "x" * 4096}, ann.bearer
+            )
+            assert sent.status == 200
+        assert streams[0].texts(200) == ["x" * 4096] * 200
+        assert program.ask("GET", "/status", None, ann.bearer).status == 200
+        assert peak_bytes(gateway) - before < 40 * MEBIBYTE

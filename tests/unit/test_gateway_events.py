@@ -1,29 +1,44 @@
 """The text of the event stream, and the ids by which it resumes."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from typing import Any, cast
 from uuid import UUID
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from zchat.client.connection import Link
-from zchat.client.session import CaughtUp, Missed, Notice, Restored
+from zchat.client.session import (
+    CaughtUp,
+    ChatCursor,
+    Cursors,
+    Missed,
+    Notice,
+    Restored,
+)
 from zchat.errors import Code, Refused
 from zchat.gateway.binding import Call
 from zchat.gateway.calls import Caller
 from zchat.gateway.event_ids import Places, cursors_of
 from zchat.gateway.events import EventStreams
-from zchat.gateway.messages import Request, Response
-from zchat.gateway.stream_text import Open, event_text, opening_text
+from zchat.gateway.messages import Pushed, Request, Response
+from zchat.gateway.paced_link import PacedLink
+from zchat.gateway.shared_text import SharedTexts
+from zchat.gateway.stream_text import (
+    Open,
+    event_json,
+    event_text,
+    opening_text,
+)
 from zchat.gateway.tickets import TICKET_SECONDS, TICKETS_PER_USER, Tickets
-from zchat.rpc.events import MessageSent, Read
-from zchat.rpc.results import Message, Person
+from zchat.rpc.events import ChatAdded, ChatRenamed, MessageSent, Read
+from zchat.rpc.results import EventKey, Message, Person, Sync, SyncUser
 
-EPOCH, OTHER_EPOCH = str(UUID(int=7)), str(UUID(int=8))
+EPOCH = str(UUID(int=7))
 CHATS = st.uuids(version=4).map(str)
+CHAT = {name: str(UUID(int=number)) for number, name in enumerate("abc")}
 
 
 def message(text: str) -> Message:
@@ -39,60 +54,80 @@ def message(text: str) -> Message:
     )
 
 
-@given(st.dictionaries(CHATS, st.integers(0, 2**40 - 1), min_size=1))
-def test_an_id_holds_every_cursor(cursors: dict[str, int]) -> None:
-    assert cursors_of(Places(EPOCH, cursors).text, EPOCH, cursors) == cursors
+COUNTS = st.integers(0, 2**40 - 2)
 
 
-@given(st.dictionaries(CHATS, st.integers(0, 2**40 - 1)))
-def test_an_id_of_another_epoch_has_no_cursors(
-    cursors: dict[str, int],
+def cursors(**seqs: int) -> Cursors:
+    """Chats by letters, each at a seq, with a revision ten times that."""
+    return Cursors(
+        EPOCH,
+        tuple(
+            ChatCursor(CHAT[name], seq, 10 * seq) for name, seq in seqs.items()
+        ),
+    )
+
+
+def test_places_are_what_they_were_made_of() -> None:
+    text = Places(cursors(a=1, b=2)).text
+    assert cursors_of(text, CHAT.values()) == cursors(a=1, b=2)
+
+
+@given(
+    st.dictionaries(CHATS, st.tuples(COUNTS, COUNTS | st.none()), min_size=1)
+)
+def test_an_id_holds_every_cursor(
+    counts: dict[str, tuple[int, int | None]],
 ) -> None:
-    text = Places(OTHER_EPOCH, cursors).text
-    assert cursors_of(text, EPOCH, cursors) is None
+    made = Cursors(
+        EPOCH,
+        tuple(
+            ChatCursor(chat_id, seq, revision)
+            for chat_id, (seq, revision) in counts.items()
+        ),
+    )
+    assert cursors_of(Places(made).text, counts) == made
 
 
-def test_a_place_moves() -> None:
-    first, second = str(UUID(int=1)), str(UUID(int=2))
-    places = Places(EPOCH, {first: 1, second: 2})
-    places.move(first, 300)
-    assert cursors_of(places.text, EPOCH, [first, second]) == {
-        first: 300,
-        second: 2,
-    }
+def test_places_follow_what_is_sent() -> None:
+    places = Places(cursors(a=1, b=2))
+    sent = MessageSent(chat_id=CHAT["a"], seq=300, message=message("hi"))
+    places.follow(sent)
+    places.follow(ChatRenamed(chat_id=CHAT["b"], revision=77, name="x"))
+    places.follow(Read(chat_id=CHAT["a"], seq=500))
+    assert cursors_of(places.text, CHAT.values()).chats == (
+        ChatCursor(CHAT["a"], 300, 10),
+        ChatCursor(CHAT["b"], 2, 77),
+    )
 
 
 def test_an_added_chat_has_a_place_and_keeps_the_one_it_had() -> None:
-    first, second = str(UUID(int=1)), str(UUID(int=2))
-    places = Places(EPOCH, {first: 5})
-    places.add(first)
-    places.add(second)
-    assert cursors_of(places.text, EPOCH, [first, second]) == {
-        first: 5,
-        second: 0,
-    }
+    places = Places(cursors(a=5))
+    for name in "ab":
+        places.follow(
+            ChatAdded(chat_id=CHAT[name], name="", title="", kind="group")
+        )
+    assert cursors_of(places.text, CHAT.values()) == cursors(a=5, b=0)
 
 
 def test_only_chats_that_are_still_there_have_cursors() -> None:
-    first, second, third = (str(UUID(int=number)) for number in range(3))
-    text = Places(EPOCH, {first: 1, second: 2}).text
-    assert cursors_of(text, EPOCH, [second, third]) == {second: 2}
+    text = Places(cursors(a=1, b=2)).text
+    assert cursors_of(text, [CHAT["b"], CHAT["c"]]) == cursors(b=2)
 
 
 @given(st.text())
 def test_any_other_text_is_no_id(text: str) -> None:
     try:
-        found = cursors_of(text, EPOCH, [])
+        found = cursors_of(text, [])
     except ValueError:
         return
-    assert found in ({}, None)
+    assert found.seqs == {}
 
 
 def test_an_id_stays_below_the_limit_on_a_header() -> None:
-    chats = {str(UUID(int=number)): number for number in range(1000)}
-    assert 0 < len(Places(EPOCH, chats).text) < 15_000
-    chats |= {str(UUID(int=number)): 1 for number in range(1000, 1001)}
-    assert Places(EPOCH, chats).text == ""
+    chats = {str(UUID(int=number)): number for number in range(680)}
+    assert 0 < len(Places(Cursors.of(EPOCH, chats)).text) < 15_000
+    chats[str(UUID(int=680))] = 1
+    assert Places(Cursors.of(EPOCH, chats)).text == ""
 
 
 @pytest.mark.parametrize("text", ["a\nb", "a\r\n\r\nevent: b", "\u2028", ""])
@@ -135,10 +170,40 @@ def test_a_stream_opens_with_its_user_and_epoch() -> None:
         b"retry: 2000\n\nevent: open\ndata: "
         b'{"event":"open","user_id":"u","epoch":"e","resumed":true}\n\n'
     )
-    assert opening_text(opening, is_reset=False) == begin
-    assert opening_text(opening, is_reset=True) == begin + (
-        b'event: reset\ndata: {"event":"reset","epoch":"e"}\n\n'
-    )
+    assert opening_text(opening) == begin
+
+
+def sent(chat_id: str, text: str) -> MessageSent:
+    return MessageSent(chat_id=chat_id, seq=7, message=message(text))
+
+
+def test_a_message_is_encoded_once_and_again_when_it_changed() -> None:
+    texts = SharedTexts()
+    first = texts.text_of(sent("c", "hi"))
+    assert texts.text_of(sent("c", "hi")) is first
+    edited = sent("c", "ho")
+    assert texts.text_of(edited).json == event_json(edited)
+    assert first.json == event_json(sent("c", "hi"))
+
+
+def test_few_texts_are_kept() -> None:
+    texts = SharedTexts()
+    first = texts.text_of(sent("0", "hi"))
+    for number in range(1, 300):
+        texts.text_of(sent(str(number), "hi"))
+    assert texts.text_of(sent("0", "hi")) is not first
+
+
+def test_a_text_in_many_queues_is_counted_once() -> None:
+    texts = SharedTexts()
+    text = texts.text_of(sent("c", "hi"))
+    for _ in range(3):
+        texts.enqueue(text)
+    assert texts.held_bytes == len(text.json)
+    for _ in range(3):
+        assert texts.held_bytes == len(text.json)
+        texts.dequeue(text)
+    assert texts.held_bytes == 0
 
 
 class Office:
@@ -220,27 +285,72 @@ class Broker:
         await asyncio.sleep(0)
         if self.refuses:
             raise Refused(Code.UNAVAILABLE, "Not now.")
-        return {"chats": [], "epoch": EPOCH}
+        return msgspec.to_builtins(SYNC)
 
 
+SYNC = Sync(
+    epoch=EPOCH,
+    gaps=0,
+    inbox=0,
+    user=SyncUser(
+        id=str(UUID(int=1)),
+        name="ann",
+        role="member",
+        banned_until=None,
+        quota=None,
+        receipts=True,
+    ),
+    scheduled=0,
+    inbox_key=EventKey(id=1, secret=b"0" * 32),
+    chats=[],
+)
 RESUME = Request(
     "GET",
     "/events",
     "",
     {
         b"authorization": b"Bearer t",
-        b"last-event-id": Places(EPOCH, {str(UUID(int=5)): 1}).text.encode(),
+        b"last-event-id": Places(cursors(a=1)).text.encode(),
     },
 )
 
 
+class Away:
+    """A link to a broker that does not answer."""
+
+    endpoint = "tcp://127.0.0.1:1"
+    keys = None
+
+    def request(self, *args: Any, **more: Any) -> None:
+        """Nothing comes of it."""
+
+
 def streams_of(broker: Broker, limit: int) -> EventStreams:
-    return EventStreams(cast(Caller, broker), cast(Link, None), limit)
+    link = PacedLink(cast(Link, Away()))
+    return EventStreams(cast(Caller, broker), link, limit)
 
 
-def chunks_of(response: Response) -> AsyncGenerator[bytes, None]:
-    assert response.chunks is not None
-    return response.chunks
+def pushed_by(response: Response) -> Pushed:
+    assert response.push is not None
+    return response.push
+
+
+class Client:
+    """A sink that takes what it is sent, until it is blocked."""
+
+    def __init__(self) -> None:
+        self.blocked = False
+        self.has_ended = False
+        self.text = b""
+
+    def send(self, *pieces: bytes) -> None:
+        self.text += b"".join(pieces)
+
+    def tell_held(self) -> None:
+        """Nobody counts."""
+
+    def end(self) -> None:
+        self.has_ended = True
 
 
 def test_no_more_streams_open_at_once_than_allowed() -> None:
@@ -258,22 +368,59 @@ def test_no_more_streams_open_at_once_than_allowed() -> None:
         assert (len(served), len(refused), streams.open) == (3, 7, 3)
         assert {one.code for one in refused} == {Code.UNAVAILABLE}
         for response in served:
-            await chunks_of(response).aclose()
+            for _ in range(2):
+                pushed_by(response).closed()
         assert streams.open == 0
 
     asyncio.run(run())
 
 
-def test_a_stream_that_nobody_takes_gives_its_place_back() -> None:
+def test_a_stream_opens_again_where_its_id_says() -> None:
     async def run() -> None:
         broker = Broker()
         broker.answers.set()
-        streams = streams_of(broker, 1)
-        for _ in range(3):
-            await streams.serve(RESUME, {})
-            for _ in range(5):
-                await asyncio.sleep(0)
-            assert streams.open == 0
+        stream = pushed_by(await streams_of(broker, 1).serve(RESUME, {}))
+        client = Client()
+        stream.begin(client)
+        assert b'"resumed":true' in client.text
+        assert b"event: reset" not in client.text
+        stream.closed()
+
+    asyncio.run(run())
+
+
+def test_an_id_of_another_epoch_is_reset() -> None:
+    async def run() -> None:
+        broker = Broker()
+        broker.answers.set()
+        id = Places(Cursors.of(str(UUID(int=8)), {})).text
+        request = Request(
+            "GET", "/events", f"user_id=t&last_event_id={id}", {}
+        )
+        stream = pushed_by(await streams_of(broker, 1).serve(request, {}))
+        client = Client()
+        stream.begin(client)
+        assert b'"resumed":false' in client.text
+        assert b'"event":"reset","epoch":"%b"' % EPOCH.encode() in client.text
+        stream.closed()
+
+    asyncio.run(run())
+
+
+def test_what_a_client_does_not_take_is_kept_and_counted() -> None:
+    async def run() -> None:
+        broker = Broker()
+        broker.answers.set()
+        stream = pushed_by(await streams_of(broker, 1).serve(RESUME, {}))
+        assert stream.held_bytes > 0
+        client = Client()
+        client.blocked = True
+        stream.begin(client)
+        assert client.text == b""
+        client.blocked = False
+        stream.drained()
+        assert (stream.held_bytes, client.text[:5]) == (0, b"retry")
+        stream.closed()
 
     asyncio.run(run())
 

@@ -10,11 +10,11 @@ from zchat.gateway.process import shares
 def test_the_shares_fit_into_the_descriptors(descriptors: int) -> None:
     found = shares(descriptors)
     assert found.connections >= found.streams >= 1
-    assert found.connections + 6 * found.streams <= max(12, descriptors - 256)
+    assert found.connections <= max(2, descriptors - 256)
 
 
 def test_many_descriptors_are_not_all_taken() -> None:
-    assert shares(1_048_576) == (4096, 1000)
+    assert shares(1_048_576) == (4096, 2000)
 
 
 def test_what_keeps_ending_is_started_ever_later() -> None:

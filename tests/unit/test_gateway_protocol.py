@@ -47,6 +47,9 @@ def endless() -> Response:
 class Silent:
     """A pushed body of nothing."""
 
+    held_bytes = 0
+    waiting_bytes = 0
+
     def begin(self, sink: object) -> None:
         """Nothing to send."""
 

@@ -438,6 +438,20 @@ def test_openapi_says_who_may_call_without_a_token() -> None:
     }
 
 
+def test_openapi_types_every_event_of_a_stream() -> None:
+    stream = operations()["GET /events"]["responses"]["200"]["content"]
+    listed = stream["text/event-stream"]["x-itemSchema"]["oneOf"]
+    schemas = document()["components"]["schemas"]
+    names = {
+        schemas[one["$ref"].rpartition("/")[2]]["properties"]["event"]["enum"][
+            0
+        ]
+        for one in listed
+    }
+    assert {"open", "caught_up", "reset", "message", "read"} <= names
+    assert "head" not in names
+
+
 def test_openapi_sorts_every_operation_under_a_subject() -> None:
     subjects = {tag["name"] for tag in document()["tags"]}
     for operation in operations().values():

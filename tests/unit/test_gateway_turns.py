@@ -120,6 +120,22 @@ def test_the_one_who_keeps_the_most_goes_first() -> None:
     assert budget.held == 0
 
 
+def test_what_is_shared_is_counted_once_and_weighs_on_each() -> None:
+    dropped: list[str] = []
+    shared = [60]
+
+    def drop(holder: str, held: int) -> None:
+        dropped.append(holder)
+        shared[0] = 0
+
+    budget: Budget[str] = Budget(100, drop, lambda: shared[0])
+    budget.hold("a", 10, 60)
+    budget.hold("b", 20, 0)
+    assert (budget.held, dropped) == (90, [])
+    budget.hold("b", 31, 0)
+    assert (budget.held, dropped) == (31, ["a"])
+
+
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 60))))
 def test_no_more_is_kept_than_the_budget(steps: list[tuple[str, int]]) -> None:
     kept: dict[str, int] = {}

@@ -3,15 +3,15 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 import zmq
 
+from zchat.certificates import CurveKeys
 from zchat.client.addresses import events_endpoint
 from zchat.client.connection import (
-    Link,
     NoAnswer,
     Reply,
     Subscriber,
@@ -43,6 +43,56 @@ Filling = TypeVar("Filling", bound=results.Result)
 _log = logging.getLogger("zchat.client")
 
 
+class EventConnection(Protocol):
+    """What a device needs of a Subscriber."""
+
+    def subscribe(
+        self, wanted: Iterable[bytes], live: Callable[[], None]
+    ) -> None: ...
+
+    def unsubscribe(self, unwanted: Iterable[bytes]) -> None: ...
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Requests(Protocol):
+    """What a device needs of a Link."""
+
+    @property
+    def endpoint(self) -> str: ...
+
+    @property
+    def keys(self) -> CurveKeys | None: ...
+
+    def request(
+        self,
+        method: str,
+        params: dict[str, Any],
+        reply: Reply,
+        *,
+        resend: bool = False,
+    ) -> None: ...
+
+
+class Connect(Protocol):
+    """Makes event connections, as Subscriber does."""
+
+    def __call__(
+        self,
+        endpoint: str,
+        received: Callable[[bytes, bytes], None],
+        up: Callable[[], None],
+        down: Callable[[], None],
+        renewed: Callable[[], None],
+        keys: CurveKeys | None,
+        /,
+    ) -> EventConnection: ...
+
+
 class Device:
     """One device's events, as they are taken with `next_event`.
 
@@ -50,15 +100,17 @@ class Device:
     after PAUSE_SECONDS the event connection is given up, so that neither
     side keeps what nobody takes. What was missed is fetched when there is
     room again. `begun` is the answer to
-    a `sync` that was asked before, from which on events count.
+    a `sync` that was asked before, from which on events count. `connect`
+    makes the event connection.
     """
 
     def __init__(
         self,
-        link: Link,
+        link: Requests,
         token: str,
         session: Session,
         begun: results.Sync | None = None,
+        connect: Connect = Subscriber,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._link = link
@@ -70,7 +122,8 @@ class Device:
         self._paused = False
         self._failure: ZchatError | None = None
         self._closed = False
-        self._subscriber: Subscriber | None = None
+        self._connect = connect
+        self._subscriber: EventConnection | None = None
         self._attempt = 0
         self._carry_out: dict[type[Command], Callable[[Any], None]] = {
             Deliver: self._deliver,
@@ -167,7 +220,7 @@ class Device:
             if error is not None:
                 raise error
             hello = msgspec.convert(result, results.Hello)
-            self._subscriber = Subscriber(
+            self._subscriber = self._connect(
                 events_endpoint(hello.events, self._link.endpoint),
                 self._published,
                 self._came_up,
@@ -258,11 +311,15 @@ class Device:
         if self._closed:
             return
         if isinstance(fault, Refused) and fault.code is Code.UNAUTHORIZED:
-            self._failure = fault
-            self._wake.set()
+            self._fail(fault)
             return
         _log.warning("sync failed: %s", fault)
         self._run(self._session.sync_refused())
+
+    def _fail(self, fault: ZchatError) -> None:
+        """Nothing more can come."""
+        self._failure = fault
+        self._wake.set()
 
     def _fetch(self, fetch: Fetch) -> None:
         self._fill(

@@ -18,6 +18,7 @@ from zchat.gateway.files import Files
 from zchat.gateway.messages import Request, Response, problem
 from zchat.gateway.metrics import Metrics
 from zchat.gateway.openapi import document
+from zchat.gateway.paced_link import PacedLink
 from zchat.gateway.pages import page_routes
 from zchat.gateway.router import Router, Values
 from zchat.gateway.server import HttpServer
@@ -30,18 +31,25 @@ _HELLO_SECONDS: Final = 2.0
 class Gateway:
     """HTTP in front of one broker, with so many event streams at most.
 
-    `operator` is a connection to the broker's socket for operators,
-    where there is one: its numbers are shown among the metrics then.
+    `catch_up` is a connection for the streams alone. `operator` is one to
+    the broker's socket for operators, where there is one: its numbers are
+    shown among the metrics then.
     """
 
     def __init__(
-        self, link: Link, streams: int, operator: Link | None = None
+        self,
+        link: Link,
+        catch_up: Link,
+        streams: int,
+        operator: Link | None = None,
     ) -> None:
         self._link = link
         self._caller = Caller(link)
         self._turns = FairTurns()
         self._files = Files(self._caller, FILE_BYTES)
-        self._streams = EventStreams(self._caller, link, streams)
+        self._streams = EventStreams(
+            self._caller, PacedLink(catch_up), streams
+        )
         self.router = Router()
         self.metrics = Metrics(self.router.template)
         self._broker = None if operator is None else BrokerMetrics(operator)
@@ -85,6 +93,10 @@ class Gateway:
         if (verb, path) == ("POST", "/files"):
             return self._files.limit_bytes
         return None
+
+    def shared_bytes(self) -> int:
+        """What is kept for several clients at once."""
+        return self._streams.texts.held_bytes
 
     def watch(self, server: HttpServer) -> None:
         """Show the server's numbers among the metrics."""

@@ -15,34 +15,44 @@ Holder = TypeVar("Holder")
 class Budget(Generic[Holder]):
     """Counts the bytes that holders keep, `limit` of them at most.
 
-    `drop` ends a holder, which keeps nothing from then on.
+    What several holders share is counted by `shared`, once. `drop` ends
+    a holder, which keeps nothing from then on.
     """
 
     def __init__(
-        self, limit: int, drop: Callable[[Holder, int], None]
+        self,
+        limit: int,
+        drop: Callable[[Holder, int], None],
+        shared: Callable[[], int] = lambda: 0,
     ) -> None:
         self.limit = limit
-        self.held = 0
         self._drop = drop
-        self._held_by: dict[Holder, int] = {}
+        self._shared = shared
+        self._own = 0
+        self._held_by: dict[Holder, tuple[int, int]] = {}
 
-    def hold(self, holder: Holder, held: int) -> None:
-        """A holder keeps so many bytes now."""
-        self.held += held - self._held_by.get(holder, 0)
+    @property
+    def held(self) -> int:
+        """All that is kept."""
+        return self._own + self._shared()
+
+    def hold(self, holder: Holder, held: int, waiting: int = 0) -> None:
+        """A holder keeps so many bytes now, and shares in `waiting`."""
+        self._own += held - self._held_by.get(holder, (0, 0))[0]
         if held:
-            self._held_by[holder] = held
+            self._held_by[holder] = held, waiting
         else:
             self._held_by.pop(holder, None)
-        while self.held > self.limit:
+        while self.held > self.limit and self._held_by:
             self._relieve()
 
     def forget(self, holder: Holder) -> None:
         """A holder is gone."""
-        self.held -= self._held_by.pop(holder, 0)
+        self._own -= self._held_by.pop(holder, (0, 0))[0]
 
     def _relieve(self) -> None:
-        """Drop whoever keeps the most."""
-        most = max(self._held_by, key=self._held_by.__getitem__)
-        held = self._held_by[most]
+        """Drop the one for whom the most is kept."""
+        most = max(self._held_by, key=lambda one: sum(self._held_by[one]))
+        held = sum(self._held_by[most])
         self.forget(most)
         self._drop(most, held)

@@ -6,43 +6,59 @@ of another epoch (a restored store) mean other messages.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 from uuid import UUID
 
-# A place takes 11 bytes, so an id stays below the limit on a header.
+from zchat.client.session import ChatCursor, Cursors, Event
+from zchat.rpc.events import ChatAdded, CountedEvent, MessageSent
+
+# A place takes 16 bytes, so an id stays below the limit on a header.
 _EPOCH_BYTES: Final = 16
 _CHAT_BYTES: Final = 6
-_SEQ_BYTES: Final = 5
-_PLACE_BYTES: Final = _CHAT_BYTES + _SEQ_BYTES
-_MOST_PLACES: Final = 1000
+_COUNT_BYTES: Final = 5
+_PLACE_BYTES: Final = _CHAT_BYTES + 2 * _COUNT_BYTES
+_MOST_PLACES: Final = 680
+_UNKNOWN: Final = 2 ** (8 * _COUNT_BYTES) - 1
+"""In place of a revision: what changed before is not told."""
 
 
 class Places:
     """How far a stream has come in each chat; its text is the event id.
 
-    `epoch` is the store's, a UUID. Of a chat's id the last bytes stand
-    for it: they are random, and a user's chats are few.
+    Of a chat's id the last bytes stand for it: they are random, and a
+    user's chats are few.
     """
 
-    def __init__(self, epoch: str, seq_by_chat: Mapping[str, int]) -> None:
-        self._bytes = bytearray(_epoch_bytes(epoch))
+    def __init__(self, cursors: Cursors) -> None:
+        self._bytes = bytearray(_epoch_bytes(cursors.epoch))
         self._offset_of: dict[bytes, int] = {}
-        for chat_id, seq in seq_by_chat.items():
-            self.move(chat_id, seq)
+        for at in cursors.chats:
+            revision = _UNKNOWN if at.revision is None else at.revision
+            self._append(_short(at.chat_id), at.seq, revision)
 
-    def move(self, chat_id: str, seq: int) -> None:
-        """The chat's events have been sent up to `seq`."""
+    def _append(self, short: bytes, seq: int, revision: int) -> None:
+        self._offset_of[short] = len(self._bytes) + _CHAT_BYTES
+        self._bytes += short + _count(seq) + _count(revision)
+
+    def follow(self, event: Event) -> None:
+        """An event has been sent: move the place that it counts in."""
+        match event:
+            case MessageSent(chat_id=chat_id, seq=seq):
+                self._move(chat_id, 0, seq)
+            case CountedEvent(chat_id=chat_id, revision=revision):
+                self._move(chat_id, _COUNT_BYTES, revision)
+            case ChatAdded(chat_id=chat_id):
+                short = _short(chat_id)
+                if short not in self._offset_of:
+                    self._append(short, 0, 0)
+
+    def _move(self, chat_id: str, after: int, count: int) -> None:
         short = _short(chat_id)
-        offset = self._offset_of.setdefault(short, len(self._bytes))
-        self._bytes[offset : offset + _PLACE_BYTES] = short + seq.to_bytes(
-            _SEQ_BYTES, "big"
-        )
-
-    def add(self, chat_id: str) -> None:
-        """The chat was told of; a place that it has is kept."""
-        if _short(chat_id) not in self._offset_of:
-            self.move(chat_id, 0)
+        if short not in self._offset_of:
+            self._append(short, 0, 0)
+        start = self._offset_of[short] + after
+        self._bytes[start : start + _COUNT_BYTES] = _count(count)
 
     @property
     def text(self) -> str:
@@ -52,35 +68,45 @@ class Places:
         return urlsafe_b64encode(self._bytes).decode("ascii")
 
 
-def cursors_of(
-    text: str, epoch: str, chat_ids: Iterable[str]
-) -> dict[str, int] | None:
+def cursors_of(text: str, chat_ids: Iterable[str]) -> Cursors:
     """The cursors in an event id, of those chats; raises ValueError.
 
-    None if the id is of another epoch. Chats that are not in it came
-    later: they have no cursor.
+    Chats that are not in it came later: they have no cursor.
     """
     data = urlsafe_b64decode(text.encode("ascii"))
-    places = data[_EPOCH_BYTES:]
-    if len(data) < _EPOCH_BYTES or len(places) % _PLACE_BYTES:
+    epoch, places = data[:_EPOCH_BYTES], data[_EPOCH_BYTES:]
+    if len(epoch) < _EPOCH_BYTES or len(places) % _PLACE_BYTES:
         raise ValueError("not an event id")
-    if data[:_EPOCH_BYTES] != _epoch_bytes(epoch):
-        return None
-    seq_by_short = {
-        places[start : start + _CHAT_BYTES]: int.from_bytes(
-            places[start + _CHAT_BYTES : start + _PLACE_BYTES], "big"
-        )
+    counts_by_short = {
+        places[start : start + _CHAT_BYTES]: places[
+            start + _CHAT_BYTES : start + _PLACE_BYTES
+        ]
         for start in range(0, len(places), _PLACE_BYTES)
     }
-    return {
-        chat_id: seq_by_short[_short(chat_id)]
-        for chat_id in chat_ids
-        if _short(chat_id) in seq_by_short
-    }
+    return Cursors(
+        str(UUID(bytes=epoch)),
+        tuple(
+            _cursor(chat_id, counts_by_short[_short(chat_id)])
+            for chat_id in chat_ids
+            if _short(chat_id) in counts_by_short
+        ),
+    )
 
 
-def _epoch_bytes(epoch: str) -> bytes:
+def _cursor(chat_id: str, counts: bytes) -> ChatCursor:
+    seq = int.from_bytes(counts[:_COUNT_BYTES], "big")
+    revision = int.from_bytes(counts[_COUNT_BYTES:], "big")
+    return ChatCursor(chat_id, seq, None if revision == _UNKNOWN else revision)
+
+
+def _epoch_bytes(epoch: str | None) -> bytes:
+    if epoch is None:
+        raise ValueError("a stream's cursors have an epoch")
     return UUID(epoch).bytes
+
+
+def _count(number: int) -> bytes:
+    return number.to_bytes(_COUNT_BYTES, "big")
 
 
 def _short(chat_id: str) -> bytes:

@@ -6,76 +6,50 @@ on the way. Each event's id is the place that the stream has reached in
 every chat, together with the store's epoch, so a client resumes with the
 id alone. An id of another epoch counts messages that are no more: then,
 and whenever the epoch changes under an open stream, the client is told to
-forget what it has (`reset`) and the stream begins again at the heads.
+forget what it has (`reset`).
 """
 
-import asyncio
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from secrets import token_urlsafe
 from typing import Final
 
 import msgspec
 
-from zchat.client.connection import Link
-from zchat.client.device import Device
-from zchat.client.session import (
-    CaughtUp,
-    Cursors,
-    Event,
-    Session,
-)
+from zchat.client.session import Cursors
 from zchat.errors import Code, Refused
 from zchat.gateway.binding import Binding, Call, json_answer
 from zchat.gateway.calls import Caller
-from zchat.gateway.event_ids import Places, cursors_of
+from zchat.gateway.event_ids import cursors_of
+from zchat.gateway.event_stream import EventStream
+from zchat.gateway.feed import EventFeed
 from zchat.gateway.messages import Request, Response
+from zchat.gateway.paced_link import PacedLink
 from zchat.gateway.router import Values
-from zchat.gateway.stream_text import (
-    Heartbeat,
-    Open,
-    Reset,
-    event_text,
-    opening_text,
-    own_text,
-)
+from zchat.gateway.shared_text import SharedTexts
 from zchat.gateway.tickets import Tickets
-from zchat.rpc import HEARTBEAT_SECONDS
-from zchat.rpc.events import ChatAdded, MessageSent
+from zchat.rpc import HEARTBEAT_SECONDS, results
 from zchat.rpc.methods import METHOD_BY_NAME, TOKEN, Route
 
 EVENT_STREAM: Final = "text/event-stream"
-_SILENCE_SECONDS: Final = 15.0
 _LAST_ID: Final = "last_event_id"
 _TICKET: Final = "ticket"
 _EVENTS: Final = Route("GET", "/events", {"user_id": TOKEN})
 _EVENTS_TICKET: Final = Route("POST", "/events/ticket", {"user_id": TOKEN})
 
 
-class Beginning(msgspec.Struct, frozen=True):
-    """Where a stream begins: the epoch, and the cursors to resume from.
-
-    `cursors` None begins at the heads. `is_reset`: the client came with
-    an id of another epoch.
-    """
-
-    epoch: str
-    cursors: dict[str, int] | None = None
-    is_reset: bool = False
-
-
 class EventStreams:
     """Serves `GET /events`: each stream is a device of its caller.
 
-    At most `limit` are open at a time. `heartbeat_seconds` is the
-    broker's, once it has told.
+    `link` is for the streams alone. At most `limit` are open at a time.
+    `heartbeat_seconds` is the broker's, once it has told.
     """
 
-    def __init__(self, caller: Caller, link: Link, limit: int) -> None:
+    def __init__(self, caller: Caller, link: PacedLink, limit: int) -> None:
         self._caller = caller
         self._link = link
         self._limit = limit
+        self._feed = EventFeed()
+        self.texts = SharedTexts()
         self._tickets = Tickets(time.monotonic, lambda: token_urlsafe(24))
         self._sync = Binding(METHOD_BY_NAME["sync"], _EVENTS)
         self._status = Binding(METHOD_BY_NAME["status"], _EVENTS_TICKET)
@@ -100,14 +74,11 @@ class EventStreams:
         self._redeem_ticket(call)
         _refuse_unknown(call)
         await self._caller.check_claim(call)
-        user_id = await self._caller.user_id(call.token)
-        chunks = self._stream(call, user_id, last_id)
-        await anext(chunks)
         return Response(
             200,
             content_type=EVENT_STREAM,
             fields=(("X-Accel-Buffering", "no"),),
-            chunks=chunks,
+            push=await self._stream(call, last_id),
         )
 
     def _redeem_ticket(self, call: Call) -> None:
@@ -123,33 +94,8 @@ class EventStreams:
             )
         call.token = self._tickets.redeem(str(ticket))
 
-    async def _beginning(self, call: Call, last_id: object) -> Beginning:
-        """Where the store and an event id say that a stream begins."""
-        sync = await self._caller.ask("sync", call.wire(), may_repeat=True)
-        epoch = sync["epoch"]
-        if not last_id:
-            return Beginning(epoch)
-        try:
-            cursors = cursors_of(
-                str(last_id), epoch, [chat["id"] for chat in sync["chats"]]
-            )
-        except ValueError:
-            raise Refused(
-                Code.BAD_REQUEST,
-                "Last-Event-ID must be an id from this stream.",
-                field="Last-Event-ID",
-            ) from None
-        return Beginning(epoch, cursors, is_reset=cursors is None)
-
-    async def _stream(
-        self, call: Call, user_id: str, last_id: object
-    ) -> AsyncGenerator[bytes, None]:
-        """The stream; its first, empty chunk says that it may begin.
-
-        Its place is taken before it waits for anything. Once begun, it
-        gives the place back whether or not anybody reads on: a
-        generator that is dropped is closed by its loop.
-        """
+    async def _stream(self, call: Call, last_id: object) -> EventStream:
+        """A new stream; its place is taken before it waits for anything."""
         if self.open >= self._limit:
             raise Refused(
                 Code.UNAVAILABLE,
@@ -158,35 +104,42 @@ class EventStreams:
             )
         self.open += 1
         try:
-            beginning = await self._beginning(call, last_id)
-            yield b""
-            epoch, cursors = beginning.epoch, beginning.cursors
-            yield opening_text(
-                Open(user_id, epoch, resumed=cursors is not None),
-                beginning.is_reset,
+            user_id = await self._caller.user_id(call.token)
+            answer = await self._caller.ask(
+                "sync", call.wire(), may_repeat=True
             )
-            while epoch:
-                device = Device(
-                    self._link,
-                    str(call.token),
-                    Session(
-                        user_id,
-                        self.heartbeat_seconds,
-                        cursors=None
-                        if cursors is None
-                        else Cursors.of(epoch, cursors),
-                    ),
-                )
-                events = _events(device, epoch, cursors)
-                async with aclosing(events):
-                    async for chunk in events:
-                        yield chunk
-                epoch = _epoch_after(device, epoch)
-                cursors = None
-                if epoch:
-                    yield own_text(Reset(epoch))
-        finally:
+            sync = msgspec.convert(answer, results.Sync)
+            return EventStream(
+                self._link,
+                self._feed,
+                self.texts,
+                str(call.token),
+                user_id,
+                self.heartbeat_seconds,
+                sync,
+                _cursors(sync, last_id),
+                self._ended,
+            )
+        except BaseException:
             self.open -= 1
+            raise
+
+    def _ended(self) -> None:
+        self.open -= 1
+
+
+def _cursors(sync: results.Sync, last_id: object) -> Cursors | None:
+    """Where an event id says that a stream is resumed."""
+    if not last_id:
+        return None
+    try:
+        return cursors_of(str(last_id), [chat.id for chat in sync.chats])
+    except ValueError:
+        raise Refused(
+            Code.BAD_REQUEST,
+            "Last-Event-ID must be an id from this stream.",
+            field="Last-Event-ID",
+        ) from None
 
 
 def _refuse_unknown(call: Call) -> None:
@@ -196,52 +149,3 @@ def _refuse_unknown(call: Call) -> None:
             f"Unknown parameter `{name}`. Leave it out.",
             field=name,
         )
-
-
-def _epoch_after(device: Device, epoch: str) -> str:
-    """The epoch to begin again in; empty if the stream is over."""
-    if device.epoch in (None, epoch):
-        return ""
-    return str(device.epoch)
-
-
-async def _events(
-    device: Device, epoch: str, cursors: dict[str, int] | None
-) -> AsyncGenerator[bytes, None]:
-    """What a device delivers, until it fails or the epoch changes."""
-    places = None if cursors is None else Places(epoch, cursors)
-    try:
-        while True:
-            event = await _next_event(device)
-            if device.epoch not in (None, epoch):
-                return
-            if event is None:
-                yield own_text(Heartbeat(epoch))
-                continue
-            if isinstance(event, CaughtUp):
-                places = Places(epoch, device.cursors().seqs)
-            elif places is not None:
-                _follow(places, event)
-            yield event_text(event, places.text if places else "")
-    except Refused:
-        return
-    finally:
-        device.close()
-
-
-def _follow(places: Places, event: Event) -> None:
-    """Keep the places in step with what is sent."""
-    match event:
-        case MessageSent(chat_id=chat_id, seq=seq):
-            places.move(chat_id, seq)
-        case ChatAdded(chat_id=chat_id):
-            places.add(chat_id)
-
-
-async def _next_event(device: Device) -> Event | None:
-    """The next event, or None after a time of silence."""
-    try:
-        async with asyncio.timeout(_SILENCE_SECONDS):
-            return await device.next_event()
-    except TimeoutError:
-        return None

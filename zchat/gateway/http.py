@@ -29,8 +29,10 @@ class Roster(Protocol):
     def forget(self, connection: "Connection") -> None:
         """A connection is gone."""
 
-    def hold(self, connection: "Connection", held_bytes: int) -> None:
-        """A connection keeps so many bytes now."""
+    def hold(
+        self, connection: "Connection", held_bytes: int, waiting_bytes: int
+    ) -> None:
+        """A connection keeps so many bytes, and shares in so many more."""
 
 
 class Connection(asyncio.Protocol):
@@ -124,7 +126,7 @@ class Connection(asyncio.Protocol):
                     self._carry_out(output)
         finally:
             self._is_running = False
-        self._tell_held()
+        self.tell_held()
 
     def _carry_out(self, output: Output) -> None:
         match output:
@@ -141,13 +143,17 @@ class Connection(asyncio.Protocol):
                 if not self._transport.is_closing():
                     self._do[output]()
 
-    def _tell_held(self) -> None:
+    def tell_held(self) -> None:
         """Let the roster know what the connection keeps in memory."""
         held = self._state.held_bytes
         held += self._transport.get_write_buffer_size()
+        waiting = 0
+        if self._pushed is not None:
+            held += self._pushed.held_bytes
+            waiting = self._pushed.waiting_bytes
         if held != self._held_bytes:
             self._held_bytes = held
-            self._roster.hold(self, held)
+            self._roster.hold(self, held, waiting)
 
     def _yield(self) -> None:
         asyncio.get_running_loop().call_soon(self._resume)
@@ -189,6 +195,8 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close at once; what was not sent is lost."""
+        if self._pushed is not None:
+            self._pushed.closed()
         self._transport.abort()
 
     # -- handlers
@@ -271,8 +279,7 @@ class Connection(asyncio.Protocol):
 
     def send(self, exchange: Exchange, pieces: tuple[bytes, ...]) -> None:
         """Write the next bytes of a body that is pushed."""
-        for piece in pieces:
-            self._state.send_piece(exchange, piece)
+        self._state.send_piece(exchange, *pieces)
         self._run()
 
     def end(self, exchange: Exchange) -> None:
@@ -295,6 +302,9 @@ class _Sink:
 
     def send(self, *pieces: bytes) -> None:
         self._connection.send(self._exchange, pieces)
+
+    def tell_held(self) -> None:
+        self._connection.tell_held()
 
     def end(self) -> None:
         self._connection.end(self._exchange)

@@ -40,12 +40,25 @@ class Sink(Protocol):
     def send(self, *pieces: bytes) -> None:
         """Write the next bytes."""
 
+    def tell_held(self) -> None:
+        """What the body keeps (`held_bytes`) has changed."""
+
     def end(self) -> None:
         """The body is complete."""
 
 
 class Pushed(Protocol):
-    """A body that is pushed as it comes into being."""
+    """A body that is pushed as it comes into being.
+
+    `held_bytes` is what it keeps of its own while the client takes
+    nothing, `waiting_bytes` that with what it shares with others.
+    """
+
+    @property
+    def held_bytes(self) -> int: ...
+
+    @property
+    def waiting_bytes(self) -> int: ...
 
     def begin(self, sink: Sink) -> None:
         """The head is written: `sink` takes the body."""
@@ -54,7 +67,7 @@ class Pushed(Protocol):
         """The client takes more, after it was blocked."""
 
     def closed(self) -> None:
-        """Nobody listens any more. Called once, begun or not."""
+        """Nobody listens any more; called at least once, begun or not."""
 
 
 class Request(msgspec.Struct, frozen=True):

@@ -5,8 +5,9 @@ from typing import Any, Final
 import msgspec
 
 from zchat.gateway.files import UploadedFile
-from zchat.gateway.stream_text import STREAM_EVENTS
+from zchat.gateway.stream_text import HANDLED_HERE, STREAM_EVENTS
 from zchat.gateway.tickets import Ticket
+from zchat.rpc.events import EVENTS
 
 _REFERENCE: Final = "#/components/schemas/{name}"
 PROBLEM: Final = {
@@ -34,6 +35,10 @@ REFUSED: Final = {
         }
     },
 }
+_EVENTS: Final = (
+    *STREAM_EVENTS,
+    *(event for event in EVENTS if event not in HANDLED_HERE),
+)
 _TOKEN_IN_QUERY: Final = {
     "name": "user_id",
     "in": "query",
@@ -82,7 +87,7 @@ def _operation(
 def own_schemas() -> dict[str, Any]:
     """The schemas of what the gateway itself answers."""
     _, components = msgspec.json.schema_components(
-        [Ticket, UploadedFile, *STREAM_EVENTS], ref_template=_REFERENCE
+        [Ticket, UploadedFile, *_EVENTS], ref_template=_REFERENCE
     )
     return components
 
@@ -157,8 +162,7 @@ def _ticket() -> dict[str, Any]:
 def _events() -> dict[str, Any]:
     """OpenAPI 3.1 cannot type the events of a stream; 3.2 has itemSchema."""
     events = [
-        {"$ref": _REFERENCE.format(name=event.__name__)}
-        for event in STREAM_EVENTS
+        {"$ref": _REFERENCE.format(name=event.__name__)} for event in _EVENTS
     ]
     return {
         "operationId": "events",

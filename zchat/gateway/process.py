@@ -10,7 +10,6 @@ from typing import Final, NamedTuple
 
 import structlog
 import uvloop
-import zmq
 
 from zchat.certificates import CurveKeys
 from zchat.client.connection import Link
@@ -33,11 +32,7 @@ be stopping too; then it tells its clients that there will be none."""
 _IN_FLIGHT: Final = 4096
 _OWN_DESCRIPTORS: Final = 256
 
-_MOST_STREAMS: Final = 1000
-
-# An event stream is a SUB socket, and two that watch it.
-_SOCKETS_A_STREAM: Final = 3
-_DESCRIPTORS_A_STREAM: Final = 6
+_MOST_STREAMS: Final = 2000
 _CANNOT_LISTEN: Final = 1
 _WRONG_START: Final = 2
 
@@ -64,9 +59,6 @@ async def _serve(settings: Settings) -> int:
         print(f"zchat: {error}", file=sys.stderr, flush=True)
         return _WRONG_START
     allowed = _claim_descriptors()
-    zmq.Context.instance().set(
-        zmq.MAX_SOCKETS, _SOCKETS_A_STREAM * (allowed.streams + 50)
-    )
     greeter = Greeter()
     link = Link(
         endpoints_in(settings.rpc),
@@ -75,12 +67,16 @@ async def _serve(settings: Settings) -> int:
         on_up=greeter.greet,
         keys=keys,
     )
+    catch_up = Link(endpoints_in(settings.rpc), keys=keys)
     operator = _operator_link(settings)
-    gateway = greeter.gateway = Gateway(link, allowed.streams, operator)
+    gateway = greeter.gateway = Gateway(
+        link, catch_up, allowed.streams, operator
+    )
     server = HttpServer(
         gateway.handle,
         limits=Limits(connections=allowed.connections),
         memory_bytes=settings.http_memory,
+        shared_bytes=gateway.shared_bytes,
         upload_limit=gateway.upload_limit,
         observe=Observe(gateway),
     )
@@ -97,6 +93,7 @@ async def _serve(settings: Settings) -> int:
         giving_up.cancel()
     finally:
         link.close()
+        catch_up.close()
         if operator is not None:
             operator.close()
     log.info("stopped")
@@ -208,12 +205,12 @@ class Shares(NamedTuple):
 def shares(descriptors: int) -> Shares:
     """Connections and event streams that so many descriptors allow.
 
-    A stream is a connection too, and takes some more of them.
+    A stream is a connection, and at most every second one is a stream.
     """
-    room = max(2 * _DESCRIPTORS_A_STREAM, descriptors - _OWN_DESCRIPTORS)
-    streams = min(_MOST_STREAMS, room // (2 * _DESCRIPTORS_A_STREAM))
-    left = room - streams * _DESCRIPTORS_A_STREAM
-    return Shares(min(Limits().connections, left), streams)
+    connections = min(
+        Limits().connections, max(2, descriptors - _OWN_DESCRIPTORS)
+    )
+    return Shares(connections, min(_MOST_STREAMS, connections // 2))
 
 
 def _claim_descriptors() -> Shares:

@@ -472,16 +472,17 @@ class HttpConnection:
         """Whether a stream without an end would have no listener."""
         return self.state is State.HALF_CLOSED or self._site.is_stopping
 
-    def send_piece(self, exchange: Exchange, piece: bytes) -> None:
-        """The next bytes of a streamed body."""
-        if not piece or not self._is_sending(exchange):
+    def send_piece(self, exchange: Exchange, *pieces: bytes) -> None:
+        """The next bytes of a streamed body, one chunk of them."""
+        size = sum(map(len, pieces))
+        if not size or not self._is_sending(exchange):
             return
         assert exchange.response is not None
-        exchange.sent_bytes += len(piece)
+        exchange.sent_bytes += size
         if exchange.old or exchange.response.length is not None:
-            self.out.append(piece)
+            self.out += pieces
         else:
-            self.out += (b"%x\r\n" % len(piece), piece, b"\r\n")
+            self.out += (b"%x\r\n" % size, *pieces, b"\r\n")
 
     def end_stream(self, exchange: Exchange, now: float) -> None:
         """The streamed body is complete.

@@ -37,9 +37,9 @@ def no_uploads(method: str, path: str) -> None:
 class HttpServer:
     """Serves `handle` on one address; see Site for what is passed on.
 
-    `memory_bytes` is for all that is kept for clients; `dropped` counts
-    those who had to go for it. `clock` runs evenly, `wall_clock` is Unix
-    time, both in seconds.
+    `memory_bytes` is for all that is kept for clients, `shared_bytes` of
+    it for several at once; `dropped` counts those who had to go for it.
+    `clock` runs evenly, `wall_clock` is Unix time, both in seconds.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class HttpServer:
         *,
         limits: Limits = DEFAULT_LIMITS,
         memory_bytes: int = MEMORY_BYTES,
+        shared_bytes: Callable[[], int] = lambda: 0,
         upload_limit: UploadLimit = no_uploads,
         observe: Observer = observe_nothing,
         clock: Callable[[], float] = time.monotonic,
@@ -65,7 +66,7 @@ class HttpServer:
         self._wall_clock = wall_clock
         self._limits = limits
         self._connections: set[Connection] = set()
-        self._budget = Budget(memory_bytes, self._drop)
+        self._budget = Budget(memory_bytes, self._drop, shared_bytes)
         self.dropped = 0
         self._empty = asyncio.Event()
         self._empty.set()
@@ -156,9 +157,11 @@ class HttpServer:
         if not self._connections:
             self._empty.set()
 
-    def hold(self, connection: Connection, held_bytes: int) -> None:
-        """A connection keeps so many bytes now."""
-        self._budget.hold(connection, held_bytes)
+    def hold(
+        self, connection: Connection, held_bytes: int, waiting_bytes: int
+    ) -> None:
+        """A connection keeps so many bytes, and shares in so many more."""
+        self._budget.hold(connection, held_bytes, waiting_bytes)
 
     def _drop(self, connection: Connection, held_bytes: int) -> None:
         """All together keep too much, and this one the most of it."""

@@ -12,6 +12,7 @@ from zchat.client.session import CaughtUp, Event, Missed, Notice, Restored
 from zchat.rpc import events
 
 RETRY_MILLISECONDS: Final = 2000
+END: Final = b"\n\n"
 _NAME: Final = "event"
 
 
@@ -40,7 +41,7 @@ class CaughtUpText(
 class Reset(msgspec.Struct, frozen=True, tag="reset", tag_field=_NAME):
     """The store was restored: forget what you have, and saved ids too.
 
-    The stream goes on at the newest message of every chat.
+    The messages that it counts as unread follow.
     """
 
     epoch: str
@@ -65,40 +66,63 @@ class MissedText(msgspec.Struct, frozen=True, tag="missed", tag_field=_NAME):
 
 STREAM_EVENTS: Final = (Open, CaughtUpText, Reset, Heartbeat, MissedText)
 """The events that only the stream has."""
+HANDLED_HERE: Final = (events.Head, events.InboxHead, events.KeyChanged)
+"""The events that the gateway acts on and does not pass on."""
 
 
-def opening_text(opening: Open, is_reset: bool) -> bytes:
-    """How a stream begins; with `is_reset` the given id is of no use."""
-    text = b"retry: %d\n\n" % RETRY_MILLISECONDS + own_text(opening)
-    return text + own_text(Reset(opening.epoch)) if is_reset else text
+StreamEvent = Open | CaughtUpText | Reset | Heartbeat | MissedText
 
 
-def own_text(
-    event: Open | CaughtUpText | Reset | Heartbeat | MissedText, id: str = ""
-) -> bytes:
+def opening_text(opening: Open) -> bytes:
+    """How a stream begins."""
+    return b"retry: %d\n\n" % RETRY_MILLISECONDS + own_text(opening)
+
+
+def own_text(event: StreamEvent) -> bytes:
     """An event of the stream itself."""
-    return _text(str(event.__struct_config__.tag), event, id)
+    name = str(event.__struct_config__.tag)
+    return _head(name, "") + msgspec.json.encode(event) + END
 
 
 def event_text(event: Event, id: str) -> bytes:
     """One event of the caller's; `id` is where to resume, if known."""
+    return event_head(event, id) + event_json(event) + END
+
+
+def event_head(event: Event, id: str) -> bytes:
+    """The text of an event up to its JSON."""
     match event:
         case events.Event():
-            return _text(events.name_of(type(event)), event, id)
-        case Notice(name, chat_id, fields):
-            data = {_NAME: name, "chat_id": chat_id, **fields}
-            return _text(name, data, id)
-        case Missed(chat_id):
-            return own_text(MissedText(chat_id), id)
-        case Restored(epoch):
-            return own_text(Reset(epoch))
+            return _head(events.name_of(type(event)), id)
+        case Notice(name):
+            return _head(name, id)
+        case Missed():
+            return _head("missed", id)
         case CaughtUp():
-            return own_text(CaughtUpText(), id)
+            return _head("caught_up", id)
+        case Restored():
+            return _head("reset", "")
 
 
-def _text(name: str, data: object, id: str) -> bytes:
-    return b"event: %b\n%bdata: %b\n\n" % (
+def event_json(event: Event) -> bytes:
+    """An event as JSON, which is the same on every stream."""
+    match event:
+        case events.Event():
+            return msgspec.json.encode(event)
+        case Notice(name, chat_id, fields):
+            return msgspec.json.encode(
+                {_NAME: name, "chat_id": chat_id, **fields}
+            )
+        case Missed(chat_id):
+            return msgspec.json.encode(MissedText(chat_id))
+        case CaughtUp():
+            return msgspec.json.encode(CaughtUpText())
+        case Restored(epoch):
+            return msgspec.json.encode(Reset(epoch))
+
+
+def _head(name: str, id: str) -> bytes:
+    return b"event: %b\n%bdata: " % (
         name.encode(),
         b"id: %b\n" % id.encode() if id else b"",
-        msgspec.json.encode(data),
     )
