@@ -58,7 +58,7 @@ SUBSCRIPTIONS_A_TURN: Final = 4_096
 WATCH_SECONDS: Final = 0.5
 COPYING_MILLISECONDS: Final = 20
 COLLECT_OBJECTS: Final = 50_000
-_SUBSCRIBE: Final = 1
+_SUBSCRIBE: Final = b"\x01"
 _WRONG_START: Final = 2
 
 log = structlog.get_logger()
@@ -238,19 +238,18 @@ class Broker:
         return "ready" if open_now == most else "away"
 
     def _take_subscriptions(self) -> None:
-        """Answer barriers; whatever else subscribers send is nothing."""
+        """Answer barriers; whatever else subscribers send is nothing.
+
+        libzmq gives a subscription as a message of its own; what stands
+        in later parts of a message is none.
+        """
         for _ in range(SUBSCRIPTIONS_A_TURN):
             try:
                 frames = self._events.recv_multipart(sockets.NOBLOCK)
             except zmq.Again:
                 return
             frame = frames[0]
-            if (
-                len(frames) == 1
-                and frame
-                and frame[0] == _SUBSCRIBE
-                and is_barrier(frame[1:])
-            ):
+            if frame[:1] == _SUBSCRIBE and is_barrier(frame[1:]):
                 self._publish(Outgoing(frame[1:], b""))
 
 

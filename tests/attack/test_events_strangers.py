@@ -134,6 +134,21 @@ def test_more_frames_without_end(server: Server, client: Client) -> None:
     check_events(client, ann, bob)
 
 
+def test_a_barrier_inside_a_message_of_parts_is_none(
+    server: Server, client: Client
+) -> None:
+    ann, bob = client.users(2)
+    inside, alone = (b"b" + os.urandom(16) for _ in range(2))
+    stranger: Any = client.ctx.socket(zmq.XSUB)
+    stranger.connect(server.events)
+    stranger.send(b"\x01b")
+    stranger.send_multipart([b"junk", b"\x01" + inside])
+    stranger.send(b"\x01" + alone)
+
+    assert [inside, b""] not in until(stranger, alone)
+    check_events(client, ann, bob)
+
+
 def test_floods_of_subscriptions_and_barriers(
     server: Server, client: Client
 ) -> None:

@@ -161,3 +161,19 @@ def test_accounts_and_unattached_files_are_bounded(
         assert taken * size <= 2 * 64 * MIB
         assert len(made) <= 600
         assert codes == {"rate_limited"}
+
+
+def test_what_waits_for_a_batch_waits_for_no_timer(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    """Eight of these fill a batch, and nothing else arrives."""
+    with running(tmp_path, free_port()) as server, context() as ctx:
+        user = Client(ctx, server.rpc, server.events).user()
+        user.call("unread")
+        began = time.monotonic()
+
+        for _ in range(400):
+            user.post("unread")
+        user.caller.answers(400)
+
+        assert time.monotonic() - began < 8

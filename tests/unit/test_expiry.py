@@ -4,12 +4,14 @@ import pytest
 
 from tests.harness import MakeWorld, Person, World, codes, refused
 from zchat.chat import expiry
+from zchat.chat.awaitables import Question, TurnWait, Want
 from zchat.chat.expiry import EXPIRY_PAGE
 from zchat.chat.jobs import NoParams
 from zchat.chat.phases import Writing
 from zchat.engine.batch import Call
 from zchat.errors import Code
-from zchat.model import DELIVERIES, MEMBERS, Delivery, Member
+from zchat.model import CHATS, DELIVERIES, MEMBERS, Chat, Delivery, Member
+from zchat.queries import PRIMARY, ChatThrough, KeyLookup
 
 TTL = 100
 DAY = 86_400
@@ -304,6 +306,26 @@ def test_coming_back_begins_no_other_lifetime(
     assert ann.texts(world.common) == ["1"]
 
 
+@pytest.mark.parametrize("way", ["invite", "approve"])
+def test_who_comes_back_into_a_quiet_group(
+    world: World, ann: Person, bob: Person, way: str
+) -> None:
+    """What was delivered up to the head before is delivered no second
+    time."""
+    group = world.group(ann, bob)
+    ann("send", chat_id=group, text="1")
+    bob("read", chat_id=group, seq=1)
+    ann("remove", chat_id=group, user_id=bob.id)
+    if way == "approve":
+        bob("join", link=ann("invite_link", chat_id=group).link)
+
+    ann(way, chat_id=group, user_id=bob.id)
+
+    assert bob.texts(group) == []
+    ann("send", chat_id=group, text="2")
+    assert bob.texts(group) == ["2"]
+
+
 def test_what_came_while_away_is_visible_for_a_lifetime(
     world: World, ann: Person, bob: Person
 ) -> None:
@@ -434,3 +456,45 @@ def test_much_is_deleted_in_pages(
         for told in world.told()
         if told.body["event"] == "expired"
     ] == [2, 4, 5]
+
+
+def test_it_asks_again_once_the_chats_are_locked(world: World) -> None:
+    """Who came in meanwhile may see some of what nobody saw before."""
+    chat_id = world.common
+    rule = expiry.delete_expired(world.work.writing, None, NoParams())
+    first = rule.send(None)
+    assert isinstance(first, Question)
+    first.rows = [ChatThrough(chat_id, 5)]
+    locked = rule.send(None)
+    assert isinstance(locked, Want)
+    assert locked.entries == [(CHATS, PRIMARY, chat_id)]
+    world.work.learn(
+        [KeyLookup(CHATS, PRIMARY, {chat_id: None})],
+        [[Chat(chat_id, "common", "", None, None, 1, 9, 0, 1, 1, b"")]],
+    )
+
+    again = rule.send(None)
+
+    assert isinstance(again, Question)
+    assert again.ask == first.ask
+    assert isinstance(rule.send(None), TurnWait)
+    with pytest.raises(StopIteration) as end:
+        rule.send(None)
+    assert not end.value.value.more
+    assert not world.work.changes()
+    world.work.abandon()
+
+
+def test_a_comment_on_what_is_deleted_in_the_same_batch(
+    world: World, ann: Person, bob: Person
+) -> None:
+    """It is old, and never was delivered to the one who comments."""
+    sent = ann("send", text="x")
+    read_all(world, ann)
+    world.advance(31 * DAY)
+    world.run([Call(expiry.expire_members, NoParams())])
+    comment = world.calls([bob.asks("comment", message_id=sent.id, text="y")])
+
+    world.run([Call(expiry.delete_expired, NoParams()), *comment])
+
+    assert codes([call.outcome for call in comment]) == ["not_found"]

@@ -389,6 +389,26 @@ class TestDownload:
             ann("download", file_id=file_id)
 
 
+def test_a_false_one_that_is_dropped_makes_room(
+    world: World, ann: Person
+) -> None:
+    for number in range(UNATTACHED_FILES - 1):
+        ann("upload", **announce(world, name=str(number)))
+    false = ann(
+        "upload", chat_id=world.common, name="x", size=1, sha256="0" * 64
+    ).file_id
+
+    outcomes = world.batch(
+        [
+            ann.asks("upload_chunk", file_id=false, offset=0, data=b"x"),
+            ann.asks("upload", **announce(world, name="y")),
+            ann.asks("upload", **announce(world, name="z")),
+        ]
+    )
+
+    assert codes(outcomes) == ["conflict", "ok", "conflict"]
+
+
 class TestStale:
     def test_the_unattached_goes_after_a_day(
         self, world: World, ann: Person

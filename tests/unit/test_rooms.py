@@ -81,6 +81,48 @@ class TestP2P:
 
         ann("p2p", user_id=bob.id)
 
+    @pytest.mark.parametrize("leaver", [0, 1])
+    def test_who_leaves_the_only_shared_chat_in_the_same_batch(
+        self, world: World, ann: Person, bob: Person, leaver: int
+    ) -> None:
+        """Whichever of the two leaves: they share it no longer."""
+        group = world.group(ann, bob)
+        bob("exit", chat_id=world.common)
+        who = (ann, bob)[leaver]
+
+        outcomes = world.batch(
+            [
+                Asked(who, "exit", {"chat_id": group}, "another connection"),
+                ann.asks("p2p", user_id=bob.id),
+            ]
+        )
+
+        assert codes(outcomes) == ["ok", "not_found"]
+
+    @pytest.mark.parametrize("newcomer", [0, 1])
+    def test_who_comes_into_a_shared_chat_in_the_same_batch(
+        self, world: World, ann: Person, bob: Person, newcomer: int
+    ) -> None:
+        group = world.group((ann, bob)[1 - newcomer])
+        owner, other = (ann, bob) if newcomer else (bob, ann)
+        link = owner("invite_link", chat_id=group).link
+        other("join", link=link)
+        bob("exit", chat_id=world.common)
+
+        outcomes = world.batch(
+            [
+                Asked(
+                    owner,
+                    "approve",
+                    {"chat_id": group, "user_id": other.id},
+                    "another connection",
+                ),
+                ann.asks("p2p", user_id=bob.id),
+            ]
+        )
+
+        assert codes(outcomes) == ["ok", "ok"]
+
     def test_who_left_is_brought_back(
         self, world: World, ann: Person, bob: Person
     ) -> None:
@@ -787,6 +829,46 @@ class TestLinks:
             ]
         )
         assert codes(outcomes) == ["ok", "ok", "conflict"]
+
+    def test_revoking_a_dead_one_makes_no_room(
+        self, world: World, ann: Person, chat_id: str
+    ) -> None:
+        dead = ann("invite_link", chat_id=chat_id, expires_in=1).link
+        world.advance(2)
+        for _ in range(LIVE_LINKS):
+            ann("invite_link", chat_id=chat_id)
+
+        outcomes = world.batch(
+            [
+                ann.asks("revoke_link", link=dead),
+                ann.asks("invite_link", chat_id=chat_id),
+            ]
+        )
+
+        assert codes(outcomes) == ["ok", "conflict"]
+
+    def test_who_is_removed_is_approved_in_the_next_batch(
+        self, world: World, ann: Person, bob: Person, chat_id: str
+    ) -> None:
+        ann("invite", chat_id=chat_id, user_id=bob.id)
+        link = ann("invite_link", chat_id=chat_id).link
+        before = world.store.committed
+
+        outcomes = world.batch(
+            [
+                ann.asks("remove", chat_id=chat_id, user_id=bob.id),
+                bob.asks("join", link=link),
+                Asked(
+                    ann,
+                    "approve",
+                    {"chat_id": chat_id, "user_id": bob.id},
+                    "another connection",
+                ),
+            ]
+        )
+
+        assert codes(outcomes) == ["ok"] * 3
+        assert world.store.committed == before + 2
 
     def test_links_outlive_a_restart(
         self, world: World, ann: Person, bob: Person, chat_id: str

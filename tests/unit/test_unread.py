@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.harness import NOWHERE, Asked, World, codes, refused
+from zchat.chat.messages import PAGE_BYTES
 from zchat.errors import Code
 from zchat.rpc.sealing import SECRET_BYTES
 
@@ -369,3 +370,23 @@ def test_a_page_of_chats_ends_at_4000_messages(world: World) -> None:
 
     assert [len(page), len(rest)] == [20, 6]
     assert ann("chats", depth=200, after=rest[-1].id).chats == []
+
+
+def test_a_page_ends_where_it_was_cut_by_size(world: World) -> None:
+    """What follows in other chats waits, however short it is."""
+    ann, bob = world.users("ann bob")
+    first, second = sorted(world.group(ann, bob) for _ in range(2))
+    for _ in range(PAGE_BYTES // 4096 + 1):
+        ann("send", chat_id=first, text="x" * 4096)
+    ann("send", chat_id=second, text="short")
+
+    page = bob("unread", ack=True)
+
+    assert [chat.id for chat in page.chats] == [first]
+    assert page.more
+    rest = bob("unread", ack=True)
+    assert [(chat.id, len(chat.messages)) for chat in rest.chats] == [
+        (first, 1),
+        (second, 1),
+    ]
+    assert not rest.more

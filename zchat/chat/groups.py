@@ -1,6 +1,7 @@
 """Groups: making, naming, inviting, removing."""
 
 from zchat.chat.errors import no_chat, owner_only
+from zchat.chat.expiry import Earlier, load_earlier
 from zchat.chat.memberships import (
     enter,
     leave,
@@ -90,6 +91,7 @@ async def invite(
     await work.load(JOIN_REQUESTS, (chat_id, user_id))
     shared = await load_acquaintance(work, caller_id, user_id)
     memberships = await load_memberships(work, user_id)
+    earlier = await load_earlier(work, chat_id, user_id)
     turn = await work.turn()
     chat = owned(turn, chat_id, caller_id)
     if turn.is_member(chat_id, user_id):
@@ -97,16 +99,16 @@ async def invite(
     user = acquaintance(turn, caller_id, user_id, shared)
     refuse_to_return_yet(turn, chat_id, user_id)
     require_room(turn, user_id, memberships)
-    admit(turn, chat, user)
+    admit(turn, chat, user, earlier)
     return results.Empty()
 
 
-def admit(turn: Turn, chat: Chat, user: User) -> None:
+def admit(turn: Turn, chat: Chat, user: User, earlier: Earlier) -> None:
     """A user comes into a group and sees what is sent from now on."""
     waiting = turn.get(JOIN_REQUESTS, (chat.id, user.id))
     if waiting is not None and chat.owner_id is not None:
         settle_request(turn, waiting, chat.owner_id)
-    enter(turn, chat, user, first_seq=chat.head + 1)
+    enter(turn, chat, user, chat.head + 1, earlier)
 
 
 def settle_request(turn: Turn, request: JoinRequest, owner_id: str) -> None:

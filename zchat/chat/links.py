@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from zchat.chat.expiry import load_earlier
 from zchat.chat.groups import admit, owned, settle_request
 from zchat.chat.memberships import (
     NIL_ID,
@@ -253,6 +254,7 @@ async def approve(
     """Let somebody in who waits; this is what uses the link."""
     await _load_request(work, caller_id, params)
     memberships = await load_memberships(work, params.user_id)
+    earlier = await load_earlier(work, params.chat_id, params.user_id)
     turn = await work.turn()
     chat, request, link = _waiting(turn, caller_id, params)
     if link is None or link.uses == link.max_uses:
@@ -264,7 +266,7 @@ async def approve(
     refuse_to_return_yet(turn, chat.id, request.user_id)
     require_room(turn, request.user_id, memberships)
     turn.change(LINKS, link, uses=link.uses + 1)
-    admit(turn, chat, turn.user(request.user_id))
+    admit(turn, chat, turn.user(request.user_id), earlier)
     turn.tell_user(
         request.user_id,
         events.JoinDecided(chat_id=chat.id, link_id=link.id, approved=True),

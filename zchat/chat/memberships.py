@@ -92,7 +92,7 @@ def enter(
 ) -> Chat:
     """The user becomes a member; nothing from before is unread.
 
-    Who may see messages from before needs `earlier`, from
+    Who may have been a member before needs `earlier`, from
     `expiry.load_earlier`.
 
     A group's key changes, lest a newcomer who recorded the events of
