@@ -111,7 +111,7 @@ def test_a_later_start_shows_where_one_left_off(
             await ben.shows("● ")
             chat = await ann.p2p(ben.desk.client.user_id)
             await ann.send("seen", chat)
-            await ben.shows(f"@ {ann.name}"[:14])
+            await ben.until(lambda: ben.desk.next_unread(), "it came")
             await ben.press("alt+a")
             await ben.shows("seen")
             await ben.until(

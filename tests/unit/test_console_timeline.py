@@ -112,6 +112,18 @@ class TestTimeline:
             "text 3",
         ]
 
+    def test_a_page_does_not_undo_a_change(self) -> None:
+        timeline = Timeline("c")
+        timeline.changed(message(2, 5, "new"))
+        timeline.opened(page(2, 3, 3))
+        timeline.changed(message(1, 6, "new too"))
+        timeline.add_older(page(1, 1, 3))
+        assert [each.text for each in timeline.messages] == [
+            "new too",
+            "new",
+            "text 3",
+        ]
+
     def test_what_expires_goes(self) -> None:
         timeline = Timeline("c")
         timeline.opened(page(5, 9, 9))

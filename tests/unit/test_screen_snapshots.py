@@ -100,6 +100,9 @@ def known(
         head=head,
         read=head - unread,
         unread=unread,
+        revision=0,
+        mentions=1 if kind == "group" else 0,
+        requests=2 if kind == "group" else 0,
     )
 
 

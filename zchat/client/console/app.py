@@ -327,7 +327,7 @@ class Console(App[None]):
             parts.append("private")
             if desk.is_seen():
                 parts.append("seen")
-        if asking := desk.requests.get(desk.chat_id):
+        if chat is not None and (asking := chat.requests):
             verb = "asks" if asking == 1 else "ask"
             parts.append(f"{asking} {verb} to come in: /requests")
         self.heading.update("  ·  ".join(parts))

@@ -26,14 +26,12 @@ from zchat.client import (
     Expired,
     FileInfo,
     History,
-    JoinAnswered,
     JoinRequested,
     KnownChat,
     ListedUser,
     MemberJoined,
     MemberLeft,
     MemberRenamed,
-    Mentioned,
     Message,
     MessageChanged,
     MessageEvent,
@@ -117,7 +115,6 @@ class Desk(Conversation):
         self.helped: Callable[[], None] = lambda: None
         self.standing = Standing()
         self.role = "member"
-        self.requests: dict[str, int] = {}
         self.is_up = is_up
         self.is_caught_up = False
         self.jumped_to: int | None = None
@@ -125,7 +122,6 @@ class Desk(Conversation):
         self.targets: dict[str, Message | None] = {}
         self._timelines: dict[str, Timeline] = {}
         self._loading: set[tuple[str, str]] = set()
-        self._calling: set[str] = set()
         self._typing: dict[tuple[str, str], datetime] = {}
         self._told_typing = datetime.min.replace(tzinfo=UTC)
         self._seen: dict[tuple[str, str], int] = {}
@@ -160,7 +156,7 @@ class Desk(Conversation):
     async def _begin(self, chat: str | None) -> None:
         await self.attempt(self._look_at_standing())
         await self.attempt(self._look_at_scheduled())
-        await self.attempt(self._look_at_requests())
+        await self.attempt(self._look_at_role())
         if chat is not None:
             await self.attempt(self._open_named(chat))
 
@@ -214,7 +210,7 @@ class Desk(Conversation):
                 harmless(chat.title),
                 chat.kind,
                 self._unread(chat),
-                chat.id in self._calling,
+                chat.mentions > 0,
                 chat.id == self.chat_id,
             )
             for chat in self.client.known_chats.values()
@@ -294,7 +290,6 @@ class Desk(Conversation):
         self.changed()
         if not timeline.is_loaded:
             await self._load(timeline, known)
-        self._calling.discard(chat_id)
         self.chore(self._look_at_members(chat_id))
         self.changed()
 
@@ -631,21 +626,18 @@ class Desk(Conversation):
                 self.timeline_of(chat_id).expired(seq)
             case Restored():
                 self._restored()
-            case Typing() | Seen() | Mentioned():
+            case Typing() | Seen():
                 self._somebody_did(event)
             case _:
                 self._told(event)
 
-    def _somebody_did(self, event: Typing | Seen | Mentioned) -> None:
+    def _somebody_did(self, event: Typing | Seen) -> None:
         match event:
             case Typing(chat_id, user):
                 if user.id != self.client.user_id:
                     self._typing[chat_id, user.name] = self.now()
             case Seen(chat_id, user_id, seq):
                 self._seen[chat_id, user_id] = seq
-            case Mentioned(chat_id, on=is_on):
-                if is_on and chat_id != self.chat_id:
-                    self._calling.add(chat_id)
 
     def _restored(self) -> None:
         """Another store: what is loaded counts no more."""
@@ -670,8 +662,6 @@ class Desk(Conversation):
         known = self.client.known_chats.get(chat_id)
         is_private = known is not None and known.kind == "p2p"
         if is_private or self.is_calling(message):
-            if chat_id != self.chat_id:
-                self._calling.add(chat_id)
             self.called()
 
     def is_calling(self, message: Message) -> bool:
@@ -694,8 +684,8 @@ class Desk(Conversation):
                 self._members_changed(chat_id)
             case OwnerChanged(chat_id):
                 self._members_changed(chat_id)
-            case JoinRequested() | JoinAnswered() | RoleChanged():
-                self.chore(self._look_at_requests())
+            case RoleChanged(role):
+                self.role = role
             case Banned():
                 self.chore(self._look_at_standing())
             case ScheduledSent() | ScheduledChanged() | ScheduledFailed():
@@ -739,14 +729,11 @@ class Desk(Conversation):
             self.timeline_of(chat_id).wait_for(waiting[chat_id])
         self.changed()
 
-    async def _look_at_requests(self) -> None:
-        found = await self.client.sync()
-        if found.user is not None:
-            self.role = found.user.role
-        self.requests = {
-            chat.id: chat.requests for chat in found.chats if chat.requests
-        }
-        self.changed()
+    async def _look_at_role(self) -> None:
+        user = (await self.client.sync()).user
+        if user is not None:
+            self.role = user.role
+            self.changed()
 
     def look_at_members(self) -> None:
         """Who is online in the open chat may be others by now."""

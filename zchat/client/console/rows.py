@@ -167,9 +167,14 @@ def _is_grouped(message: Message, before: Message | None) -> bool:
     )
 
 
+def _role_of(message: Message, view: View) -> str:
+    """The colour of a message's author."""
+    author_id = message.author.id
+    return "own" if author_id == view.own_id else author_role(author_id)
+
+
 def _header(message: Message, view: View) -> Row:
-    is_own = message.author.id == view.own_id
-    role = "own" if is_own else author_role(message.author.id)
+    role = _role_of(message, view)
     name = without_piles(harmless(message.author.name))
     moment = f"{message.created.astimezone(view.now.tzinfo):%H:%M}"
     room = max(1, view.columns - cells(moment) - 2)
@@ -214,7 +219,7 @@ def _target_line(message: Message, view: View, columns: int) -> Spans:
     room = columns - cells(name) - 4
     return (
         Span("↱ ", "dim"),
-        Span(name, author_role(target.author.id)),
+        Span(name, _role_of(target, view)),
         Span(f"  {excerpt(target, room)}", "dim"),
     )
 

@@ -24,6 +24,8 @@ LOADED_MOST: Final = 600
 """Messages held before those furthest away are let go."""
 LOADED_KEPT: Final = 400
 NOTES_MOST: Final = 200
+CHANGES_MOST: Final = 200
+"""Changes kept for pages that were asked for before them."""
 
 Key = int | str
 """What names an item: a message's seq, or an id made here."""
@@ -94,6 +96,7 @@ class Timeline:
         self.version = 0
         self._messages: list[Message] = []
         self._early: dict[int, Message] = {}
+        self._changes: dict[int, Message] = {}
         self._notes: list[Note] = []
         self._made = 0
         self._items: tuple[int, list[Item]] = (-1, [])
@@ -172,7 +175,7 @@ class Timeline:
 
         A newest page goes on with what came while it was on its way.
         """
-        self._messages = list(page.messages)
+        self._messages = [self._as_changed(each) for each in page.messages]
         self.has_older = page.has_older
         self.has_newer = page.has_newer and not is_newest
         self.head = max(self.head, page.head)
@@ -183,7 +186,11 @@ class Timeline:
     def add_older(self, page: History) -> None:
         """Add the page that ends where the stretch begins."""
         first = self.first
-        older = [each for each in page.messages if each.seq < first]
+        older = [
+            self._as_changed(each)
+            for each in page.messages
+            if each.seq < first
+        ]
         self._messages[:0] = older
         self.has_older = page.has_older
         self.head = max(self.head, page.head)
@@ -195,7 +202,9 @@ class Timeline:
     def add_newer(self, page: History) -> None:
         """Add the page that begins where the stretch ends."""
         last = self.last
-        self._messages += [each for each in page.messages if each.seq > last]
+        self._messages += [
+            self._as_changed(each) for each in page.messages if each.seq > last
+        ]
         self.has_newer = page.has_newer
         self.head = max(self.head, page.head)
         self._take_early()
@@ -212,7 +221,7 @@ class Timeline:
         if not self.has_newer:
             for seq in sorted(self._early):
                 if seq > self.last:
-                    self._messages.append(self._early[seq])
+                    self._messages.append(self._as_changed(self._early[seq]))
             self.head = max(self.head, self.last)
         self._early.clear()
 
@@ -231,8 +240,19 @@ class Timeline:
             self._let_go_of_old()
         self.version += 1
 
+    def _as_changed(self, message: Message) -> Message:
+        """The message of a page, which may be older than what was told."""
+        told = self._changes.get(message.seq)
+        if told is None or told.revision < message.revision:
+            return message
+        return told
+
     def changed(self, message: Message) -> None:
         """A message as it is now: edited, deleted, reacted to."""
+        self._changes.pop(message.seq, None)
+        self._changes[message.seq] = message
+        if len(self._changes) > CHANGES_MOST:
+            del self._changes[next(iter(self._changes))]
         index = bisect_left(self._messages, message.seq, key=_seq)
         if (
             index < len(self._messages)
