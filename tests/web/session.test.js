@@ -173,3 +173,18 @@ test("junk events change nothing", () => {
   }
   assert.equal(script.session.chats.get("common")?.cursor, 1);
 });
+
+test("what the gateway learnt only afterwards is taken without a count", () => {
+  const script = new Script();
+  script.take({ do: "connect" });
+  script.take({ do: "sync", inbox: 7, chats: [{ chat: "group", head: 1, revision: 3 }] });
+  const added = script.publish({ event: "chat_added", chat_id: "other", inbox: 0 });
+  assert.deepEqual(added.map(textOf), ["sync"]);
+  const named = script.publish({
+    event: "chat_renamed",
+    chat_id: "group",
+    name: "new",
+    revision: 0,
+  });
+  assert.deepEqual(named.map(textOf), ["chat_renamed group"]);
+});

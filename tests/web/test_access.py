@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.program import wait_until
 from tests.web.browser import PHONE, Person
 from tests.web.conftest import Someone
 
@@ -219,5 +220,5 @@ def test_notifications_come_when_asked_for(someone: Someone) -> None:
     )["chat_id"]
     friend.say("to all, which is no reason")
     friend.call("POST", "/send", {"chat_id": chat_id, "message": "psst"})
-    hidden.page.wait_for_function("window.shown.length > 0")
+    wait_until(lambda: bool(hidden.page.evaluate("window.shown.length")))
     assert hidden.page.evaluate("window.shown") == ["n-friend: psst"]

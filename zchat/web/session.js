@@ -173,7 +173,7 @@ export class Session {
     if (this._inInboxOrder(event)) {
       const chat = this.chats.get(event.chat_id);
       const known = OF_CHAT[event.event];
-      if (chat && event.event !== "head" && Number.isSafeInteger(event.revision)) {
+      if (chat && event.event !== "head" && isCount(event.revision)) {
         this._onRevision(chat, event);
       } else if (chat && known) {
         known.call(this, chat, event);
@@ -317,8 +317,7 @@ export class Session {
       this._follow(chat);
     }
     const isBehind = chat.cursor < chat.head && !chat.fetching;
-    const isChanged =
-      chat.cursor >= chat.head && chat.revision < chat.newest && !chat.changing;
+    const isChanged = chat.cursor >= chat.head && chat.revision < chat.newest && !chat.changing;
     if ((isBehind || isChanged) && !chat.stalled) this._behind.add(chat.id);
   }
 
@@ -486,13 +485,21 @@ export class Session {
    */
   _inInboxOrder(event) {
     const count = event.inbox;
-    if (!Number.isSafeInteger(count) || this.inbox === null) return true;
+    if (!isCount(count) || this.inbox === null) return true;
     if (count <= this.inbox) return false;
     if (count > this.inbox + 1 || event.event === "inbox_head") {
       this._askSync();
     } else this.inbox = count;
     return true;
   }
+}
+
+/**
+ * Whether an event is counted. What the gateway learnt only afterwards comes
+ * with 0, which no event has. @param {unknown} count
+ */
+function isCount(count) {
+  return Number.isSafeInteger(count) && /** @type {number} */ (count) > 0;
 }
 
 /** @param {ChatState} chat @param {SyncChat} found */
