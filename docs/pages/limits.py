@@ -4,6 +4,8 @@ from typing import Final, get_args
 
 from zchat import rpc
 from zchat.chat import expiry, files, links, quotas, schedule
+from zchat.chat.paces import Pace
+from zchat.chat.times_seen import ONLINE_SECONDS
 from zchat.engine import batch, intake, requests, sockets, timers
 from zchat.gateway.limits import DEFAULT_LIMITS
 from zchat.model import CHUNK_BYTES
@@ -23,6 +25,11 @@ def _longest(kind: object) -> int:
     """The length that a text may have."""
     bound: int = get_args(kind)[1].max_length
     return bound
+
+
+def _pace(pace: Pace) -> str:
+    """How often something may be done."""
+    return f"{pace.times} in {pace.seconds} s"
 
 
 RULES: Final[tuple[tuple[str, str], ...]] = (
@@ -45,6 +52,24 @@ RULES: Final[tuple[tuple[str, str], ...]] = (
     ("how far ahead one may be scheduled", f"{rpc.SCHEDULE_DAYS} days"),
     ("scheduled messages listed", f"{schedule.LISTED}"),
     ("live links a group", f"{links.LIVE_LINKS}"),
+    ("how long a message may be edited", "`--edit-seconds`"),
+    ("different emoji on a message", f"{rpc.REACTIONS_LIMIT}"),
+    ("an emoji", f"{rpc.EMOJI_LENGTH} characters"),
+    ("users listed with an emoji", f"{rpc.REACTORS_LISTED}"),
+    ("names looked for in a text", f"{rpc.MENTIONS_LIMIT}"),
+    ("members of a group that `@all` mentions", f"{rpc.EVERYBODY_LIMIT}"),
+    ("members of a group that tells `seen`", f"{rpc.RECEIPTS_LIMIT}"),
+    (
+        "the text of a search",
+        f"{rpc.SEARCH_SHORTEST}–{rpc.SEARCH_LONGEST} characters",
+    ),
+    ("edits and deletions, a user", _pace(Pace.EDITS)),
+    ("emoji put or taken off, a user", _pace(Pace.REACTIONS)),
+    ("new names, a user", _pace(Pace.RENAMES)),
+    ("new tokens, a user", _pace(Pace.TOKENS)),
+    ("`typing` told to a chat, a user", _pace(Pace.TYPING)),
+    ("`typing` told to all chats, a user", _pace(Pace.TYPING_ANYWHERE)),
+    ("online after the last request", f"{ONLINE_SECONDS} s"),
     ("life of a link, unless `expires_in` says", f"{links.LINK_SECONDS} s"),
     (
         "life of a message that was never delivered, with `--message-ttl`",
