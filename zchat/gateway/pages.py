@@ -43,11 +43,11 @@ POLICY: Final = "; ".join(
 _SHARED: Final[Fields] = (
     ("Cache-Control", "no-cache"),
     ("Vary", "Accept-Encoding"),
-    ("Cross-Origin-Resource-Policy", "same-origin"),
 )
 _OF_DOCUMENTS: Final[Fields] = (
     ("Content-Security-Policy", POLICY),
     ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
 )
 _DOCUMENTS: Final = frozenset(("text/html; charset=utf-8", "image/svg+xml"))
@@ -91,7 +91,7 @@ def page_of(content: bytes, content_type: str) -> Page:
     is_smaller = len(packed) < len(content) * _SMALLEST_GAIN
     digest = sha256(content_type.encode() + b"\n" + content).hexdigest()
     return Page(
-        content_type, content, packed if is_smaller else None, digest[:32]
+        content_type, content, packed if is_smaller else None, digest[:20]
     )
 
 
