@@ -38,6 +38,7 @@ from zchat.engine.greeting import greeting
 from zchat.engine.meters import Meters
 from zchat.engine.operator_socket import operator_socket
 from zchat.engine.send_queue import RETRY_SECONDS
+from zchat.engine.subscribers import FloodGuard
 from zchat.engine.timers import Every, Timers
 from zchat.errors import (
     AddressInUse,
@@ -92,6 +93,7 @@ class Broker:
         self._meters = meters
         self._doors = doors
         self._events = events
+        self._floods = FloodGuard(sockets.own_name(events))
         self._send_event = sockets.sender(events)
         self._wake = wake
         self._stopping = False
@@ -248,6 +250,7 @@ class Broker:
                 frames = self._events.recv_multipart(sockets.NOBLOCK)
             except zmq.Again:
                 return
+            self._floods.heard()
             frame = frames[0]
             if frame[:1] == _SUBSCRIBE and is_barrier(frame[1:]):
                 self._publish(Outgoing(frame[1:], b""))

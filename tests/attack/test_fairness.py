@@ -177,3 +177,25 @@ def test_what_waits_for_a_batch_waits_for_no_timer(
         user.caller.answers(400)
 
         assert time.monotonic() - began < 8
+
+
+def test_a_flood_of_subscriptions_ends_before_it_hurts(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    with running(tmp_path, free_port()) as server, context() as ctx:
+        ann = Client(ctx, server.rpc, server.events).user()
+        worst = 0.0
+        with RawPeer(server.port + 2).handshake(b"SUB") as peer:
+            for chunk in range(400):
+                topics = (
+                    b"\x01c%08d%08d" % (chunk, number)
+                    for number in range(1_000)
+                )
+                if not peer.send(b"".join(map(frame, topics))):
+                    break
+                worst = max(worst, *latencies(ann, 1))
+        worst = max(worst, *latencies(ann, 20))
+
+        print(f"worst {worst:.3f} s, after {chunk + 1} thousand")
+        server.log.wait_for("subscriber_dropped")
+        assert worst < 1.5

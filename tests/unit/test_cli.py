@@ -200,9 +200,9 @@ def test_a_wrong_command_line_is_told_in_one_line(
 
 
 def test_insecure_is_warned_of() -> None:
-    flags = {"host": "0.0.0.0", "insecure": True}
+    flags = {"host": "0.0.0.0", "insecure": True, "registration": "open"}
 
     assert greeting(load("serve", {**flags}, {})).startswith(
-        "Warning: --insec"
+        "Warning: --insecure lets"
     )
     assert "Warning" not in greeting(load("serve", {}, {}))

@@ -118,17 +118,29 @@ class Pipes:
         if peer is None:
             return
         self.forget(origin)
-        try:
-            copy = socket.socket(fileno=os.dup(peer.fd))
-        except OSError:
+        copy = copy_of(peer.fd)
+        if copy is None:
             return
         with copy:
             is_same = os.fstat(copy.fileno()).st_ino == peer.inode
-            if is_same and _is_ours(copy.getsockname(), self._own_name):
+            if is_same and is_ours(copy.getsockname(), self._own_name):
                 try:
                     copy.shutdown(socket.SHUT_RDWR)
                 except OSError:
                     return
+
+
+def copy_of(fd: int) -> socket.socket | None:
+    """A socket under another descriptor; None where it is no socket."""
+    try:
+        copy = os.dup(fd)
+    except OSError:
+        return None
+    try:
+        return socket.socket(fileno=copy)
+    except OSError:
+        os.close(copy)
+        return None
 
 
 def _unsent(peer: Peer) -> int | None:
@@ -143,7 +155,7 @@ def _unsent(peer: Peer) -> int | None:
     return int(unsent)
 
 
-def _is_ours(name: Any, own_name: Any) -> bool:
+def is_ours(name: Any, own_name: Any) -> bool:
     """Whether a socket's own name is the listening one's.
 
     A listener on all addresses has connections on each of them, hence
