@@ -205,6 +205,32 @@ class TestCalls:
         ):
             run(play(ann, ben, wait))
 
+    def test_who_only_listens_stays_online(
+        self, shared: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(device, "PRESENT_SECONDS", 0.2)
+
+        async def work() -> None:
+            async with (
+                await aio.Client.connect(shared.rpc) as ann,
+                await aio.Client.connect(shared.rpc) as ben,
+            ):
+                chat_id = await ben.p2p(ann.user_id)
+
+                async def last_seen() -> Any:
+                    users = await ben.users(chat_id)
+                    return next(
+                        user.last_seen
+                        for user in users
+                        if user.id == ann.user_id
+                    )
+
+                first = await last_seen()
+                while await last_seen() == first:  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
+
+        run(work())
+
     def test_a_token_comes_back_as_the_same_user(self, shared: Server) -> None:
         with blocking.BlockingClient.connect(
             shared.rpc, name="Carol"

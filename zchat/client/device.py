@@ -35,6 +35,9 @@ from zchat.errors import Code, Refused, ZchatError
 from zchat.rpc import events, results
 
 TICK_SECONDS: Final = 1.0
+PRESENT_SECONDS: Final = 60.0
+"""A device that asked nothing for so long asks something, since only who
+asks counts as online."""
 QUEUE_LIMIT: Final = 2000
 PAUSE_SECONDS: Final = 5.0
 
@@ -125,6 +128,7 @@ class Device:
         self._connect = connect
         self._subscriber: EventConnection | None = None
         self._attempt = 0
+        self._asked_at = self._loop.time()
         self._carry_out: dict[type[Command], Callable[[Any], None]] = {
             Deliver: self._deliver,
             Fetch: self._fetch,
@@ -262,6 +266,8 @@ class Device:
         self._ticker = self._loop.call_later(TICK_SECONDS, self._tick)
         if not self._paused:
             self._run(self._session.tick(self._loop.time()))
+        if self._loop.time() >= self._asked_at + PRESENT_SECONDS:
+            self._request("settings", {}, lambda error, result: None)
 
     def use_token(self, token: str) -> None:
         """The user has another token from now on."""
@@ -365,6 +371,7 @@ class Device:
     def _request(
         self, method: str, params: dict[str, Any], reply: Reply
     ) -> None:
+        self._asked_at = self._loop.time()
         try:
             self._link.request(
                 method, {"token": self._token, **params}, reply, resend=True
