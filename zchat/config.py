@@ -36,6 +36,7 @@ OTHER_VARIABLES: Final = frozenset(
         "ZCHAT_CONFIG",
         "ZCHAT_SERVER",
         "ZCHAT_PROFILE",
+        "ZCHAT_INVITE",
     }
 )
 """Variables of zchat that are no setting of the server."""

@@ -32,6 +32,7 @@ FIRST: Final = (
     "rate-limit",
     "complaints-and-bans",
     "message-lifetime",
+    "other-machines",
     "service",
     "backup",
     "several-brokers",

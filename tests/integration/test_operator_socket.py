@@ -232,6 +232,14 @@ def test_what_an_operator_does_from_a_shell(
         stranger = client.caller()
         assert stranger.refused("connect").code == "forbidden"
         code = asked(server, "invite", "--uses", "2")["code"]
+        there = ["--server", server.rpc, "--config-dir", str(tmp_path)]
+        console = ["status", *there, "--name", "Cat"]
+        needs = CliRunner().invoke(cli.main, console)
+        assert needs.exit_code == 1
+        assert "invite code" in needs.output
+        one = asked(server, "invite")["code"]
+        came = CliRunner().invoke(cli.main, [*console, "--invite", one])
+        assert came.exit_code == 0, came.output
         users = {
             name: stranger.call("connect", name=name, invite=code)
             for name in ("Ann", "Ben")
@@ -278,6 +286,7 @@ def test_what_an_operator_does_from_a_shell(
             "unban",
             "resolve",
             "ban",
+            "create_invite",
             "create_invite",
         ]
         for token in (new, code, ann["token"]):

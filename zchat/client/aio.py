@@ -28,10 +28,11 @@ _KEPT_FREE: Final = 100
 
 
 async def _enter(
-    link: Link, token: str | None, name: str | None
+    link: Link, token: str | None, name: str | None, invite: str | None
 ) -> tuple[results.Hello, results.Connected]:
     """Ask who answers, and connect as a new user or as the token's."""
-    asked = {"token": token} if token else {"name": name} if name else {}
+    wished = {"token": token} if token else {"name": name, "invite": invite}
+    asked = {field: text for field, text in wished.items() if text}
     hello, connected = await asyncio.gather(
         link.call("hello", {}, resend=True),
         link.call("connect", asked, resend=token is not None),
@@ -100,6 +101,7 @@ class Client(Methods):
         on_up: Callable[[], None] = lambda: None,
         on_down: Callable[[], None] = lambda: None,
         keys: CurveKeys | None = None,
+        invite: str | None = None,
     ) -> Self:
         """Connect as a new user, or as the user of a token.
 
@@ -113,8 +115,9 @@ class Client(Methods):
         `answer_seconds` is how long a request may wait, `connect_seconds`
         how long this call may. `on_up` and `on_down` are called when a
         connection is made and lost. An encrypted server wants `keys`
-        (`load_keys`). Raises Refused, or NoAnswer where no server answers
-        in time or none accepts the keys.
+        (`load_keys`), and one that lets in by invitation a code as
+        `invite` for a new user. Raises Refused, or NoAnswer where no
+        server answers in time or none accepts the keys.
         """
         link = Link(
             rpc_endpoints(server),
@@ -125,7 +128,7 @@ class Client(Methods):
         )
         try:
             async with asyncio.timeout(connect_seconds):
-                hello, connected = await _enter(link, token, name)
+                hello, connected = await _enter(link, token, name, invite)
             session = Session(
                 connected.user_id,
                 hello.heartbeat,

@@ -143,6 +143,7 @@ class BlockingClient:
         answer_seconds: float = ANSWER_SECONDS,
         connect_seconds: float = ANSWER_SECONDS,
         keys: CurveKeys | None = None,
+        invite: str | None = None,
     ) -> Self:
         """Connect: as `Client.connect`."""
         loop = _Loop()
@@ -160,6 +161,7 @@ class BlockingClient:
                         answer_seconds=answer_seconds,
                         connect_seconds=connect_seconds,
                         keys=keys,
+                        invite=invite,
                     )
                 ),
             )

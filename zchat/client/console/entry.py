@@ -29,6 +29,7 @@ class Options(Struct, frozen=True):
     timeout: float
     server_key: Path | None = None
     client_key: Path | None = None
+    invite: str | None = None
 
 
 class UnknownToken(Refused):
@@ -101,7 +102,9 @@ class Entry:
             if refused.code is not Code.UNAUTHORIZED:
                 raise
             raise UnknownToken(refused.code, self._unknown()) from None
-        client = await self._reach(connect(name=name or options.name))
+        client = await self._reach(
+            connect(name=name or options.name, invite=options.invite)
+        )
         try:
             self.profile.keep_identity(
                 self.servers, client.token, client.user_id

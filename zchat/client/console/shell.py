@@ -62,6 +62,12 @@ _SHARED: Final = (
     ),
     click.option("--name", help="Your name, if you are new on this server."),
     click.option(
+        "--invite",
+        metavar="CODE",
+        envvar="ZCHAT_INVITE",
+        help="The operator's invite code, if you are new and need one.",
+    ),
+    click.option(
         "--server-key",
         envvar="ZCHAT_SERVER_KEY",
         metavar="FILE",
@@ -112,6 +118,7 @@ def console(
         timeout: float,
         server_key: Path | None,
         client_key: Path | None,
+        invite: str | None,
         **rest: Any,
     ) -> None:
         options = Options(
@@ -122,6 +129,7 @@ def console(
             timeout,
             server_key,
             client_key,
+            invite,
         )
         sys.exit(exit_status(partial(work, options, **rest)))
 
