@@ -29,7 +29,9 @@ from tests.server import Server
 from zchat.operator.stores import check_store
 
 RETRY_SECONDS: Final = 1.0
-FINISH_SECONDS: Final = 60.0
+FINISH_SECONDS: Final = 150.0
+PAUSES: Final = {"unavailable": 0.02, "rate_limited": 1.0}
+"""How long an actor waits before it asks again, by the code it got."""
 FLAGS: Final = ("--new-users", "0", "--unattached-bytes", "1000000000")
 
 
@@ -90,9 +92,9 @@ class Actor(threading.Thread):
                     continue
                 if answer.error is None:
                     return answer.result
-                if answer.error["code"] != "unavailable":
+                if answer.error["code"] not in PAUSES:
                     raise Failed(answer.error)
-                time.sleep(0.02)
+                time.sleep(PAUSES[answer.error["code"]])
                 break
         raise TimeoutError(f"{method} was not answered")
 

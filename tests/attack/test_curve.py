@@ -170,7 +170,7 @@ def test_the_gateway_beside_it_has_a_key_of_its_own(server: Server) -> None:
 @pytest.mark.parametrize(
     ("client", "words"),
     [
-        ("plain", "accepts encrypted connections only"),
+        ("plain", "encrypted connections only"),
         ("stranger", "does not know this client's key"),
         ("misled", "Check that --server-key is this server's"),
     ],

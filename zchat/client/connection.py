@@ -8,6 +8,7 @@ go to another server.
 """
 
 import asyncio
+import errno
 import logging
 import os
 import random
@@ -120,9 +121,13 @@ def handshake_failure(
             "Leave --server-key out.",
             True,
         )
-    if event == zmq.Event.HANDSHAKE_FAILED_NO_DETAIL and keys is not None:
+    broke_off = value in (errno.EPIPE, errno.ECONNRESET)
+    if event == zmq.Event.HANDSHAKE_FAILED_NO_DETAIL and broke_off:
         return (
-            "The server broke off the encrypted handshake. "
+            "The server broke off the handshake. If it accepts encrypted "
+            "connections only, give its --server-key."
+            if keys is None
+            else "The server broke off the encrypted handshake. "
             "Check that --server-key is this server's.",
             False,
         )
