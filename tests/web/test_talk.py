@@ -183,6 +183,8 @@ def test_a_comment_leads_to_its_message_far_away(
             "POST", "/send", {"message": f"busy {number}"}, writer.bearer
         )
     far.call("POST", "/comment", {"message_id": old["id"], "message": "late"})
+    chat_id = old["chat_id"]
+    far.call("POST", "/read", {"chat_id": chat_id, "seq": 1_000_000})
     far.page.reload()
     far.sees("late", "t-far").get_by_role(
         "button", name=re.compile("an earlier message")
