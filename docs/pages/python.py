@@ -52,6 +52,18 @@ def python_page() -> str:
             [getattr(values, name) for name in values.__all__],
         ),
         _structs_section(
+            "Values for moderators and admins",
+            "What the methods answer that the server gives to them alone.",
+            [
+                client.Account,
+                client.ComplaintInfo,
+                client.BanEnd,
+                client.NewInvite,
+                client.InviteInfo,
+                client.AuditEntry,
+            ],
+        ),
+        _structs_section(
             "Where events begin",
             "What `connect` takes as `cursors` and `start`.",
             [client.Cursors, client.ChatCursor, client.Start],

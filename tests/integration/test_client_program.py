@@ -9,12 +9,13 @@ from collections.abc import (
     Coroutine,
     Iterator,
 )
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+import zmq
 
 from tests.bare import Client as Bare
 from tests.bare import context, wait_until
@@ -131,6 +132,32 @@ class Proxy:
             finally:
                 self.cut()
                 await asyncio.gather(*self._tasks)
+
+
+@contextmanager
+def forwarder(events: str) -> Iterator[str]:
+    """A ZeroMQ proxy of events, which connects anew by itself."""
+    with context() as ctx:
+        front, back = ctx.socket(zmq.XPUB), ctx.socket(zmq.XSUB)
+        control, stop = ctx.socket(zmq.PAIR), ctx.socket(zmq.PAIR)
+        front.setsockopt(zmq.XPUB_VERBOSE, 1)
+        front.bind("tcp://127.0.0.1:*")
+        back.setsockopt(zmq.RECONNECT_IVL, 50)
+        back.connect(events)
+        control.bind("inproc://forwarder")
+        stop.connect("inproc://forwarder")
+        thread = threading.Thread(
+            target=zmq.proxy_steerable, args=(front, back, None, control)
+        )
+        thread.start()
+        try:
+            endpoint = front.getsockopt(zmq.LAST_ENDPOINT)
+            yield bytes(endpoint).rstrip(b"\0").decode()
+        finally:
+            stop.send(b"TERMINATE")
+            thread.join(PATIENCE_SECONDS)
+            for socket in (front, back, control, stop):
+                socket.close(0)
 
 
 class Collector:
@@ -758,6 +785,34 @@ class TestBreaks:
                     await proxy.has_had(n + 2)
                 await seen.has(4)
                 assert seen.texts == ["0", "1", "2", "3"]
+
+        run(work())
+
+    def test_a_proxy_that_connects_anew_unseen_is_noticed(
+        self, shared: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The client's own connection holds; the one behind it breaks."""
+
+        async def work() -> None:
+            async with (
+                Proxy(shared.port + 2).running() as line,
+                await aio.Client.connect(shared.rpc) as ann,
+            ):
+                with forwarder(line.endpoint) as endpoint:
+                    monkeypatch.setattr(
+                        device,
+                        "events_endpoint",
+                        lambda told, reached: endpoint,
+                    )
+                    async with await aio.Client.connect(shared.rpc) as ben:
+                        seen = await listening(ben)
+                        line.cut()
+                        await ann.send("lost")
+                        await until(lambda: seen.caught_up == 2)
+                        await seen.has(1)
+                        await ann.send("comes")
+                        await seen.has(2)
+                        assert seen.texts == ["lost", "comes"]
 
         run(work())
 

@@ -11,7 +11,7 @@ from zchat.client import aio, blocking
 from zchat.client.connection import NoAnswer
 from zchat.client.methods import Methods, may_repeat
 from zchat.rpc import codec
-from zchat.rpc.methods import METHOD_BY_NAME, METHODS
+from zchat.rpc.methods import METHOD_BY_NAME, METHODS, OPERATOR
 
 MOMENT = "2026-03-01T10:30:00.000000+00:00"
 ID = "00000000-0000-7000-8000-000000000001"
@@ -204,8 +204,86 @@ CALLS: list[tuple[str, dict[str, Any], Call]] = [
     ),
 ]
 
-OPEN_TO_ALL = [method for method in METHODS if not method.role]
-"""Those of operators go through `call` and `zchat admin`."""
+PERSON = {"id": ID, "name": "x"}
+ACCOUNT = {
+    "id": ID,
+    "name": "x",
+    "role": "member",
+    "created": MOMENT,
+    "last_seen": None,
+    "banned_until": None,
+    "closed": None,
+    "warnings": 0,
+    "chats": 1,
+    "scheduled": 0,
+}
+COMPLAINT = {
+    "id": ID,
+    "reporter": PERSON,
+    "offender": PERSON,
+    "reason": "rude",
+    "message_id": None,
+    "evidence": None,
+    "created": MOMENT,
+    "state": "open",
+}
+INVITE = {
+    "id": ID,
+    "created": MOMENT,
+    "expires_at": MOMENT,
+    "max_uses": 1,
+    "uses": 0,
+}
+ENTRY = {
+    "id": ID,
+    "created": MOMENT,
+    "actor": None,
+    "action": "ban",
+    "subject": ID,
+    "subject_name": "x",
+    "detail": {"seconds": 5},
+}
+CALLS += [
+    ("accounts", {"users": [ACCOUNT]}, lambda c: c.accounts(banned=True)),
+    (
+        "complaints",
+        {"complaints": [COMPLAINT]},
+        lambda c: c.complaints(state="open", limit=3),
+    ),
+    ("resolve", {}, lambda c: c.resolve(ID, "dismissed")),
+    (
+        "ban",
+        {"until": MOMENT},
+        lambda c: c.ban(ID, seconds=60, reason="rude"),
+    ),
+    ("unban", {}, lambda c: c.unban(ID)),
+    ("set_role", {}, lambda c: c.set_role(ID, "moderator")),
+    ("reset_token", {"token": ID}, lambda c: c.reset_token(ID)),
+    ("close_account", {}, lambda c: c.close_account(ID)),
+    ("delete_message", {}, lambda c: c.delete_message(ID)),
+    ("announce", SENT, lambda c: c.announce("We stop at noon.")),
+    (
+        "create_invite",
+        {"code": "x", "id": ID, "expires_at": MOMENT},
+        lambda c: c.create_invite(uses=3, expires_in=60),
+    ),
+    ("invites", {"invites": [INVITE]}, lambda c: c.invites()),
+    ("revoke_invite", {}, lambda c: c.revoke_invite(ID)),
+    ("audit", {"entries": [ENTRY]}, lambda c: c.audit(after=ID)),
+    ("stats", {"version": "x"}, lambda c: c.stats()),
+]
+
+
+def test_the_detail_of_an_entry_is_read_only() -> None:
+    recorder = Recorder({"entries": [ENTRY]})
+    [entry] = asyncio.run(recorder.audit())
+    assert entry.detail == {"seconds": 5}
+    with pytest.raises(TypeError):
+        entry.detail["seconds"] = 6  # type: ignore[index]
+
+
+OF_USERS = [method for method in METHODS if method.role != OPERATOR]
+"""What is for the operator's socket alone, no user can call."""
 
 
 class Recorder(Methods):
@@ -243,12 +321,12 @@ async def _await(work: Awaitable[Any]) -> None:
 
 def test_every_method_is_tried_above_but_connect() -> None:
     assert {name for name, *_ in CALLS} | {"connect"} == {
-        method.name for method in OPEN_TO_ALL
+        method.name for method in OF_USERS
     }
 
 
 @pytest.mark.parametrize("client", [aio.Client, blocking.BlockingClient])
-@pytest.mark.parametrize("method", OPEN_TO_ALL, ids=lambda method: method.name)
+@pytest.mark.parametrize("method", OF_USERS, ids=lambda method: method.name)
 def test_each_client_has_each_method(client: type, method: Any) -> None:
     assert callable(getattr(client, method.name))
 

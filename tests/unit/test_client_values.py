@@ -11,14 +11,17 @@ import pytest
 from msgspec import UNSET, Struct
 
 from zchat import client
-from zchat.client import events, session, values
+from zchat.client import events, operator_values, session, values
 from zchat.rpc import events as wire
-from zchat.rpc import results
+from zchat.rpc import operator_results, results
 from zchat.rpc.events import EVENTS, name_of
 
 INTERNAL = {"ChatId", "Connected", "Empty", "NewName", "ReadPosition"}
 """Results of which the client hands out one field, or nothing."""
 INTERNAL |= {"ReportId"}
+PLAIN = {"BrokerStats", "Counts", "Histogram", "ResetToken", "Stats"}
+PLAIN |= {"BackedUp"}
+"""Results of operators that are plain numbers, or for no user."""
 MUTABLE = (list, dict, set, bytearray)
 OWN_EVENTS = {"message", "head", "inbox_head", "key_changed"}
 """Events of the wire that the session takes in, or has a type for."""
@@ -94,7 +97,26 @@ def test_each_result_has_a_value_with_its_fields(kind: type[Struct]) -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [*structs(values), *structs(events), session.Cursors],
+    [
+        kind
+        for kind in structs(operator_results)
+        if kind.__name__ not in PLAIN | {"Result", "Person"}
+    ],
+    ids=lambda kind: kind.__name__,
+)
+def test_so_has_each_result_of_operators(kind: type[Struct]) -> None:
+    value = getattr(operator_values, kind.__name__)
+    assert set(kind.__struct_fields__) <= set(value.__struct_fields__)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *structs(values),
+        *structs(operator_values),
+        *structs(events),
+        session.Cursors,
+    ],
     ids=lambda kind: kind.__name__,
 )
 def test_nothing_that_is_handed_out_can_change(kind: type[Struct]) -> None:

@@ -1254,3 +1254,64 @@ class TestPulse:
             device.session.published(topics.HEARTBEAT, codec.pack(beat)) == []
         )
         assert device.wait(3 * BEAT) == []
+
+
+class TestOldAnswers:
+    """Answers that were overtaken by an event, or by a new connection."""
+
+    def test_what_another_device_read_is_not_counted_when_it_comes(
+        self,
+    ) -> None:
+        device = Device()
+        device.start(chat(head=3, read=3))
+        device.inbox("read", chat_id=COMMON, seq=5)
+        assert seqs(device.message(4)) == [4]
+        assert seqs(device.message(5)) == [5]
+        assert device.session.chats[COMMON].unread == 0
+        assert seqs(device.message(6)) == [6]
+        assert device.session.chats[COMMON].unread == 1
+
+    def test_a_sync_from_before_a_read_is_asked_again(self) -> None:
+        device = Device()
+        device.start(chat(head=2, unread=2), chat(GROUP))
+        device.event(GROUP, "key_changed")
+        device.inbox("read", chat_id=COMMON, seq=2)
+        device.session.synced(sync(chat(head=2, unread=2), chat(GROUP)))
+        assert device.session.chats[COMMON].unread == 0
+        assert device.wait(1.0) == [s.AskSync()]
+
+    def test_nothing_is_fetched_before_the_epoch_is_sure(self) -> None:
+        device = Device()
+        device.start(chat(head=3))
+        device.session.disconnected()
+        [subscribe] = device.session.connected(device.now)
+        assert isinstance(subscribe, s.Subscribe)
+        assert device.message(9) == []
+        device.session.live(subscribe)
+        commands = device.session.synced(sync(chat(head=9)))
+        assert fetch_in(commands).after == 3
+
+    def test_a_sync_of_the_connection_before_confirms_nothing(self) -> None:
+        device = Device()
+        device.start(chat(head=3), chat(GROUP))
+        assert device.event(GROUP, "key_changed") == [s.AskSync()]
+        device.session.disconnected()
+        [subscribe] = device.session.connected(device.now)
+        assert isinstance(subscribe, s.Subscribe)
+        assert device.message(4) == []
+        both = sync(chat(head=4), chat(GROUP))
+        assert seqs(device.session.synced(both)) == []
+        assert device.session.live(subscribe) == [s.AskSync()]
+        assert seqs(device.session.synced(both)) == [4]
+
+    def test_changes_from_before_a_sync_rename_nothing_back(self) -> None:
+        device = Device()
+        device.start(chat(GROUP, name="old"))
+        ask = asked(device.event(GROUP, "head", seq=0, revision=3))
+        device.session.disconnected()
+        device.start(chat(GROUP, name="new", revision=5))
+        commands = device.session.changed(
+            ask, changes(revision=3, name="old", key=1)
+        )
+        assert notices(commands) == []
+        assert device.session.chats[GROUP].name == "new"

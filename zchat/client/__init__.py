@@ -43,6 +43,14 @@ from zchat.client.events import (
     SettingsChanged,
     Typing,
 )
+from zchat.client.operator_values import (
+    Account,
+    AuditEntry,
+    BanEnd,
+    ComplaintInfo,
+    InviteInfo,
+    NewInvite,
+)
 from zchat.client.session import ChatCursor, Cursors, Start
 from zchat.client.values import (
     Changed,
@@ -85,6 +93,12 @@ from zchat.client.values import (
 from zchat.errors import Code, ConfigError, Refused, ZchatError
 
 __all__ = [
+    "Account",
+    "AuditEntry",
+    "BanEnd",
+    "ComplaintInfo",
+    "InviteInfo",
+    "NewInvite",
     "Banned",
     "BlockingClient",
     "CaughtUp",

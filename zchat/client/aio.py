@@ -31,8 +31,8 @@ async def _enter(
     link: Link, token: str | None, name: str | None, invite: str | None
 ) -> tuple[results.Hello, results.Connected]:
     """Ask who answers, and connect as a new user or as the token's."""
-    wished = {"token": token} if token else {"name": name, "invite": invite}
-    asked = {field: text for field, text in wished.items() if text}
+    wanted = {"token": token} if token else {"name": name, "invite": invite}
+    asked = {field: value for field, value in wanted.items() if value}
     hello, connected = await asyncio.gather(
         link.call("hello", {}, resend=True),
         link.call("connect", asked, resend=token is not None),
@@ -115,9 +115,9 @@ class Client(Methods):
         `answer_seconds` is how long a request may wait, `connect_seconds`
         how long this call may. `on_up` and `on_down` are called when a
         connection is made and lost. An encrypted server wants `keys`
-        (`load_keys`), and one that lets in by invitation a code as
-        `invite` for a new user. Raises Refused, or NoAnswer where no
-        server answers in time or none accepts the keys.
+        (`load_keys`), one that admits newcomers by code an `invite`.
+        Raises Refused, or NoAnswer where no server answers in time or
+        none accepts the keys.
         """
         link = Link(
             rpc_endpoints(server),

@@ -1,7 +1,6 @@
 """Every RPC method as a typed call; how it travels is the client's."""
 
 import secrets
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -10,6 +9,7 @@ import msgspec
 
 from zchat.client import values
 from zchat.client.connection import NoAnswer
+from zchat.client.operator_methods import OperatorMethods
 from zchat.rpc import results
 from zchat.rpc.methods import METHOD_BY_NAME
 
@@ -34,15 +34,11 @@ def read_answer(plain: object, kind: type[Answer]) -> Answer:
         ) from None
 
 
-class Methods(ABC):
+class Methods(OperatorMethods):
     """The methods of rpc/methods.py but `connect`, one call each.
 
     All raise Refused with the server's code, or NoAnswer.
     """
-
-    @abstractmethod
-    async def call(self, method: str, /, **params: object) -> Any:
-        """The plain result of a method; parameters of None are left out."""
 
     async def _ask(
         self, kind: type[Answer], method: str, **params: object

@@ -64,7 +64,13 @@ class MissedText(msgspec.Struct, frozen=True, tag="missed", tag_field=_NAME):
     chat_id: str | None
 
 
-STREAM_EVENTS: Final = (Open, CaughtUpText, Reset, Heartbeat, MissedText)
+STREAM_EVENTS: Final[tuple[type[msgspec.Struct], ...]] = (
+    Open,
+    CaughtUpText,
+    Reset,
+    Heartbeat,
+    MissedText,
+)
 """The events that only the stream has."""
 HANDLED_HERE: Final = (events.Head, events.InboxHead, events.KeyChanged)
 """The events that the gateway acts on and does not pass on."""
