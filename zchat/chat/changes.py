@@ -163,7 +163,7 @@ async def edit(
     turn = await work.turn()
     message, place = _still_seen(turn, caller_id, seen)
     _refuse_deleted(message)
-    earlier = turn.get(EDITS, (caller_id, key)) if key else None
+    earlier = turn.find(EDITS, (caller_id, key)) if key else None
     if earlier is not None:
         return _repeated(earlier, params)
     refuse_used(turn, caller_id, key, within=EDITS)

@@ -22,9 +22,13 @@ def text_hash(text: str) -> bytes:
 
 
 async def load_key(work: Reading, author_id: str, key: str | None) -> None:
-    """Load what a key of the author's was used for."""
-    if key is not None:
-        await work.load_unique(MESSAGES, BY_KEY, (author_id, key))
+    """Load what a key of the author's was used for.
+
+    It was used for one thing at most, and mostly for a message.
+    """
+    if key is None:
+        return
+    if await work.load_unique(MESSAGES, BY_KEY, (author_id, key)) is None:
         await work.load_unique(SCHEDULED, BY_KEY, (author_id, key))
         await work.load(EDITS, (author_id, key))
 
@@ -37,8 +41,8 @@ def refuse_used(
         return
     used = {
         MESSAGES: view.get_unique(MESSAGES, BY_KEY, (author_id, key)),
-        SCHEDULED: view.get_unique(SCHEDULED, BY_KEY, (author_id, key)),
-        EDITS: view.get(EDITS, (author_id, key)),
+        SCHEDULED: view.find_unique(SCHEDULED, BY_KEY, (author_id, key)),
+        EDITS: view.find(EDITS, (author_id, key)),
     }
     if any(row and table is not within for table, row in used.items()):
         raise other_content()

@@ -144,6 +144,15 @@ class View:
         row: Row | None = None if key is None else state.rows[key]
         return row
 
+    def find_unique(
+        self, table: Table[Row], index: int, value: Any
+    ) -> Row | None:
+        """As `get_unique`, but None also where it was not loaded."""
+        state = self._states[table.name]
+        key = state.keys[index].get(value)
+        row: Row | None = None if key is None else state.rows[key]
+        return row
+
     def find(self, table: Table[Row], key: Any) -> Row | None:
         """As `get`, but None also where it was not loaded."""
         row: Row | None = self._states[table.name].rows.get(key)

@@ -59,7 +59,7 @@ async def schedule(
     await load_key(work, caller_id, draft.key)
     turn = await work.turn()
     refuse_used(turn, caller_id, draft.key, within=SCHEDULED)
-    earlier = draft.key is not None and turn.get_unique(
+    earlier = draft.key is not None and turn.find_unique(
         SCHEDULED, BY_KEY, (caller_id, draft.key)
     )
     if earlier:
