@@ -212,26 +212,15 @@ def _accounts_table(found: list[Any]) -> str:
     if not found:
         return "No accounts found."
     return table(
-        (
-            "NAME",
-            "ROLE",
-            "SINCE",
-            "LAST SEEN",
-            "CHATS",
-            "WARNINGS",
-            "STATE",
-            "ID",
-        ),
+        ("NAME", "ROLE", "LAST SEEN", "CHATS", "WARNINGS", "STATE"),
         [
             (
                 user["name"],
                 user["role"],
-                moment(user["created"]),
                 moment(user["last_seen"]),
                 user["chats"],
                 user["warnings"],
                 _state(user),
-                user["id"],
             )
             for user in found
         ],
@@ -445,14 +434,13 @@ def invites(op: Admin) -> None:
         found,
         lambda: (
             table(
-                ("ID", "CREATED", "EXPIRES", "USED", "OF"),
+                ("ID", "CREATED", "EXPIRES", "USED"),
                 [
                     (
                         one["id"],
                         moment(one["created"]),
                         moment(one["expires_at"]),
-                        one["uses"],
-                        one["max_uses"],
+                        f"{one['uses']}/{one['max_uses']}",
                     )
                     for one in rows
                 ],
