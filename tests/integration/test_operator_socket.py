@@ -355,3 +355,46 @@ def test_a_backup_of_a_running_store(
         assert page["messages"][0]["id"] == sent["id"]
     finally:
         restored.close()
+
+
+def test_on_postgresql_it_is_in_the_runtime_folder(
+    tmp_path: Path,
+    free_port: Callable[[], int],
+    ctx: Sockets,
+    postgres_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = Path(tempfile.mkdtemp(dir="/tmp"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(run))
+    port = free_port()
+    where = ["--store", postgres_url, "--port", str(port)]
+
+    def ask(*words: str) -> Any:
+        line = ["admin", words[0], *where, "--json", *words[1:]]
+        done = CliRunner().invoke(cli.main, line)
+        assert done.exit_code == 0, done.output
+        return json.loads(done.output)
+
+    with running(tmp_path, port, "--store", postgres_url) as server:
+        client = Client(ctx, server.rpc, server.events)
+        ann, bob = client.users(2)
+        group = ann.call("create_chat", name="Hers")["chat_id"]
+        ann.call("invite", chat_id=group, user_id=bob.id)
+        complaint = bob.call("report", user_id=ann.id, reason="rude")["id"]
+        ask("ban", ann.id, "--seconds", "60")
+        assert [u["id"] for u in ask("accounts", "--banned")["users"]] == [
+            ann.id
+        ]
+        ask("unban", ann.name)
+        ask("resolve", complaint, "dismissed")
+        ask("role", bob.name, "moderator")
+        assert bob.call("complaints")["complaints"][0]["state"] == "dismissed"
+        ask("announce", "hello")
+        ask("close", ann.id, "--yes")
+        assert ann.refused("status").code == "unauthorized"
+        bob.call("rename_chat", chat_id=group, name="His")
+        token = ask("reset-token", bob.id, "--yes")["token"]
+        assert client.user(token).texts() == ["hello"]
+        assert ask("stats")["counts"]["users"] == 3
+        assert len(ask("audit")["entries"]) == 7
+    shutil.rmtree(run)
