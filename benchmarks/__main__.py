@@ -5,6 +5,7 @@ import os
 import platform
 import sqlite3
 import sys
+import sysconfig
 import time
 from collections.abc import Callable
 from importlib import import_module
@@ -30,11 +31,12 @@ WORKLOADS: Final = {
     "W1": Workload("sends", "durable sends beside a bare echo"),
     "W2": Workload("latency", "one send until another member has it"),
     "W3": Workload("fanout", "events for 10, 100 and 1000 subscribers"),
-    "W4": Workload("history", "pages of small and big chats"),
+    "W4": Workload("history", "pages of small and big chats, warm, cold"),
     "W5": Workload("web", "POST /send beside FastAPI"),
-    "W6": Workload("growth", "idle subscribers, big stores"),
+    "W6": Workload("growth", "idle subscribers, active and new users"),
     "W7": Workload("brokers", "brokers on one PostgreSQL", usual=False),
-    "files": Workload("files", "sends while files are uploaded"),
+    "W8": Workload("files", "sends while files are uploaded"),
+    "W9": Workload("searching", "searches, and what the index costs"),
 }
 
 
@@ -45,6 +47,7 @@ def main() -> int:
     names = given.names or [
         name for name, workload in WORKLOADS.items() if workload.usual
     ]
+    print(_interpreter(), flush=True)
     started = time.monotonic()
     compared: list[Comparison] = []
     for name in names:
@@ -92,13 +95,24 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _interpreter() -> str:
+    """Which Python measures and is measured, and how it was built."""
+    flags = sysconfig.get_config_var("CONFIG_ARGS") or ""
+    is_optimised = "--enable-optimizations" in flags
+    return (
+        f"{platform.python_implementation()} {platform.python_version()}, "
+        f"built with{'' if is_optimised else 'out'} optimisations "
+        f"({platform.python_compiler()}): {sys.executable}"
+    )
+
+
 def _facts(options: Options) -> dict[str, Any]:
     """On what all was measured."""
     return {
         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "cores": os.cpu_count(),
         "system": platform.platform(),
-        "python": platform.python_version(),
+        "python": _interpreter(),
         "libzmq": zmq.zmq_version(),
         "pyzmq": zmq.__version__,
         "sqlite": sqlite3.sqlite_version,

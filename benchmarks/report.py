@@ -37,6 +37,10 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
             for mine, base in zip(self.sides[name], floor)
         )
 
+    def median(self, name: str) -> float:
+        """The side's median over the rounds."""
+        return statistics.median(s.value for s in self.sides[name])
+
     def reached(self, name: str) -> bool:
         """Whether the side's ratio keeps to the goal."""
         assert self.goal is not None

@@ -1,14 +1,17 @@
 """Stores with many messages, written through the storage layer.
 
-A big one takes most of a minute to make, so it is kept in the system's
-folder for temporary files until the schema changes.
+A big one takes a minute or two to make, so it is kept in the system's
+folder for temporary files until the schema changes. Its search index is
+complete, so that nobody builds it while something is measured.
 """
 
 import hashlib
 import os
+import random
 import tempfile
 import time
 from contextlib import closing
+from itertools import product
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -31,9 +34,19 @@ from zchat.model import (
 from zchat.rpc.credentials import token_hash
 from zchat.storage.sql import migrations
 from zchat.storage.sqlite import SqliteStore
+from zchat.storage.sqlite.search import SUFFIX
 
 BATCH: Final = 20_000
 TEXT_BYTES: Final = 200
+INDEXED_SECONDS: Final = 0.01
+_SYLLABLES: Final = "ba ce di fo gu ha ki lo mu na po ra si te vu zo".split()
+WORDS: Final = [
+    "".join(syllables)
+    for length in (1, 2, 3)
+    for syllables in product(_SYLLABLES, repeat=length)
+][:2_000]
+RANKS: Final = [1 / place for place in range(1, len(WORDS) + 1)]
+"""Weights of the words, as natural languages have them (Zipf)."""
 
 
 class Seeded(NamedTuple):
@@ -62,12 +75,14 @@ def seeded(users: int, messages: int) -> Seeded:
             old.unlink()
         making = path.with_suffix(".making")
         _make(making, chat_id, users, messages)
-        making.rename(path)
+        for suffix in (SUFFIX, ""):
+            Path(f"{making}{suffix}").rename(f"{path}{suffix}")
     return Seeded(path, chat_id, users, messages)
 
 
 def _make(path: Path, chat_id: str, users: int, messages: int) -> None:
-    path.unlink(missing_ok=True)
+    for left in path.parent.glob(f"{path.name}*"):
+        left.unlink()
     entropy = SystemEntropy()
     now = time.time_ns() // 1000
     with closing(
@@ -127,11 +142,19 @@ def _make(path: Path, chat_id: str, users: int, messages: int) -> None:
                     for seq in range(start, ends)
                 ],
             )
+            store.feed()
+        while store.indexed_through(chat_id) < messages:
+            store.feed()
+            time.sleep(INDEXED_SECONDS)
 
 
 def text_of(seq: int) -> str:
-    """What the message with that seq says."""
-    return f"{seq} ".ljust(TEXT_BYTES, "x")
+    """What the message with that seq says: its number, then words."""
+    chosen = random.Random(seq)
+    words = " ".join(
+        chosen.choices(WORDS, RANKS, k=TEXT_BYTES // 4)  # 4: short words
+    )
+    return f"{seq} {words}"[:TEXT_BYTES]
 
 
 def _user(number: int, now: int) -> User:

@@ -1,5 +1,6 @@
 """Every query and statement of `queries.sql`, on every store."""
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import pairwise
@@ -54,6 +55,8 @@ from zchat.model import (
 from zchat.queries import QUERIES, STATEMENTS, Query, Statement
 from zchat.storage import open_store
 from zchat.storage.base import Store
+from zchat.storage.sql import blocks
+from zchat.storage.sqlite import SqliteStore
 
 NIL = "00000000-0000-0000-0000-000000000000"
 CHUNK = 262_144
@@ -1093,3 +1096,17 @@ def test_queries_of_large_tables_use_indexes(store: Store) -> None:
 
     assert pages == [[1, 2, 3], [1501, 1502, 1503], [2999, 3000]]
     assert all(a < b for a, b in pairwise(pages))
+
+
+def test_messages_in_sqlite_are_never_read_through(tmp_path: Path) -> None:
+    """Every query finds them by an index or by two bounds of places."""
+    with closing(SqliteStore(tmp_path / "zchat.db", 1, new_id)) as store:
+        for name, text in blocks("sqlite", skip_locked="").items():
+            if not re.search(r"\b(message_rows|messages AS)\b", text):
+                continue
+            params = dict.fromkeys(re.findall(r"(?<!:):([a-z_]+)", text), 1)
+            for *_, step in store._connection.execute(
+                f"EXPLAIN QUERY PLAN {text}", params
+            ):
+                assert not re.match("SCAN (m|message_rows)\\b", step), name
+                assert not step.endswith(("(rowid>?)", "(rowid<?)")), name

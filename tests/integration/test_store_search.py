@@ -368,6 +368,34 @@ def test_grams_are_spread_over_a_long_text() -> None:
 # SQLite's file beside the store
 
 
+def test_messages_are_read_by_both_bounds_of_their_places(
+    tmp_path: Path,
+) -> None:
+    """What a search looks at does not grow with the chat."""
+    with closing(SqliteStore(tmp_path / "zchat.db", NOW, new_id)) as store:
+        talk = Talk(store)
+        talk.say(*(f"words {n}" for n in range(600)))
+        wait_for_index(store, talk)
+        asked: list[str] = []
+        store._connection.set_trace_callback(asked.append)
+        assert len(found(store, "words", talk.scope, limit=50)) == 600
+        store._connection.set_trace_callback(None)
+
+        plans = {
+            step
+            for sql in asked
+            if "message_rows" in sql
+            for *_, step in store._connection.execute(
+                f"EXPLAIN QUERY PLAN {sql}"
+            )
+            if " m " in step
+        }
+
+    assert plans == {
+        "SEARCH m USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"
+    }
+
+
 def index_rows(path: Path, text: str) -> int:
     """How many messages the index has under a text's trigrams."""
     with closing(sqlite3.connect(f"{path}{lite_search.SUFFIX}")) as index:

@@ -33,11 +33,12 @@ WINDOW: Final = 65_536
 SUFFIX: Final = "-search"
 _SEQ_MASK: Final = (1 << SEQ_BITS) - 1
 _IN_CHAT: Final = (
-    "chat_numbers AS n CROSS JOIN message_rows AS m "
-    "WHERE n.id = ? AND m.place > n.number << 36 "
-    "AND m.place < (n.number + 1) << 36"
+    "chat_numbers AS n CROSS JOIN message_rows AS m WHERE n.id = ? "
 )
-"""The messages of one chat; their order is that of their places."""
+"""The messages of one chat, which are ordered by their places. A query
+adds one lower and one upper bound: SQLite searches by one of each."""
+_ABOVE: Final = "AND m.place > (n.number << 36) + ? "
+_IN_FRONT: Final = "AND m.place < (n.number + 1) << 36 "
 
 log = structlog.get_logger()
 
@@ -175,7 +176,7 @@ class SqliteSearch:
         (after,) = self.through([chat_id])
         texts = self._store.execute(
             f"SELECT m.place & {_SEQ_MASK}, m.text FROM {_IN_CHAT} "
-            "AND m.place > (n.number << 36) + ? ORDER BY m.place LIMIT ?",
+            f"{_ABOVE} {_IN_FRONT} ORDER BY m.place LIMIT ?",
             (chat_id, after, CATCH_UP),
         ).fetchall()
         if len(texts) < CATCH_UP:
@@ -270,19 +271,19 @@ class SqliteSearch:
     def _locate(self, chat_id: str, floor: int, before: str) -> int:
         """By halves, as ids grow with the seq."""
         (last,) = self._store.execute(
-            f"SELECT max(m.place) & {_SEQ_MASK} FROM {_IN_CHAT}",
-            (chat_id,),
-        ).fetchone()
-        low, high = floor + 1, (last or 0) + 1
+            f"SELECT m.place & {_SEQ_MASK} FROM {_IN_CHAT} "
+            f"{_ABOVE} {_IN_FRONT} ORDER BY m.place DESC LIMIT 1",
+            (chat_id, floor),
+        ).fetchone() or (0,)
+        low, high = floor + 1, last + 1
         if before == NEWEST_ID:
             return high
         while low < high:
             middle = (low + high) // 2
             row = self._store.execute(
                 f"SELECT m.place & {_SEQ_MASK}, m.id FROM {_IN_CHAT} "
-                "AND m.place >= (n.number << 36) + ? "
-                "ORDER BY m.place LIMIT 1",
-                (chat_id, middle),
+                f"{_ABOVE} {_IN_FRONT} ORDER BY m.place LIMIT 1",
+                (chat_id, middle - 1),
             ).fetchone()
             if row is None or row[1] >= before:
                 high = middle
@@ -297,7 +298,7 @@ class SqliteSearch:
                 for row in self._store.execute(
                     f"SELECT m.place & {_SEQ_MASK}, m.id, m.text, "
                     f"m.author_id, m.files FROM {_IN_CHAT} "
-                    "AND m.place > (n.number << 36) + ? "
+                    f"{_ABOVE} "
                     "AND m.place < (n.number << 36) + ? "
                     "ORDER BY m.place DESC LIMIT ?",
                     span,

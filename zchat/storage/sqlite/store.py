@@ -566,6 +566,10 @@ class SqliteStore(Store):
     def connections(self) -> tuple[int, int]:
         return 1, int(self._watch.lost is None)
 
+    def indexed_through(self, chat_id: str) -> int:
+        """Up to which seq the chat is in the search index."""
+        return self._search.through([chat_id])[0]
+
     def back_up(self, path: Path) -> Backup:
         self._backups = [one for one in self._backups if not one.is_done]
         backup = Backup(self._connection, path, self.epoch, self._files)

@@ -39,14 +39,15 @@ ORDER BY m.place LIMIT :limit;
 
 -- name: changed_after
 -- The messages that changed after a revision and are above a floor, in
--- the order of their last changes.
+-- the order of their last changes. Only a number without an affinity is
+-- searched for in the index of an expression, hence `+`.
 SELECT m.id, :chat_id, m.place & 68719476735, m.author_id, m.created, m.text,
        m.is_comment_on, m.comments, m.files, m.idempotency_key,
        m.revision, m.edited, m.deleted, m.mentions, m.reactions,
        m.sent_hash, u.name
 FROM chat_numbers AS n CROSS JOIN message_rows AS m
 JOIN users AS u ON u.id = m.author_id
-WHERE n.id = :chat_id AND m.place >> 36 = n.number
+WHERE n.id = :chat_id AND m.place >> 36 = +n.number
   AND m.revision > :after AND m.revision > 0
   AND m.place > (n.number << 36) + :floor
 ORDER BY m.revision LIMIT :limit;
