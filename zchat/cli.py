@@ -55,6 +55,7 @@ EXTRA_BY_MODULE: Final = {
     "structlog": "server",
     "uvloop": "server",
     "psycopg": "postgres",
+    "textual": "console",
 }
 """Modules that `pip install zchat` alone leaves out: the lists in
 requirements/, by what is imported."""

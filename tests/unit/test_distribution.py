@@ -77,7 +77,7 @@ def test_requirements_txt_is_the_lists_that_pyproject_reads() -> None:
 
 
 def test_what_an_extra_holds_is_told_by_its_modules() -> None:
-    for extra in ("server", "postgres"):
+    for extra in ("console", "server", "postgres"):
         modules = {
             name.replace("-", "_") for name in packages(LISTS / f"{extra}.txt")
         }
