@@ -155,8 +155,9 @@ class _Reader:
         """Ids in lower case, and no text with a NUL in it."""
         for name in self._lower:
             value = getattr(given, name)
-            if value is not None:
-                _to_lower(given, name, value)
+            if value is None or (type(value) is str and value.islower()):
+                continue
+            _to_lower(given, name, value)
         if b"\x00" in body:
             _refuse_nul(given)
 
