@@ -35,7 +35,7 @@ REFUSED: Final = {
         }
     },
 }
-_EVENTS: Final = (
+_EVENTS: Final[tuple[type[msgspec.Struct], ...]] = (
     *STREAM_EVENTS,
     *(event for event in EVENTS if event not in HANDLED_HERE),
 )
