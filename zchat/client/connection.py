@@ -280,6 +280,7 @@ class Link:
         self._on_up = on_up
         self._on_down = on_down
         self._waiting: dict[int, _Waiting] = {}
+        self._unsent: list[_Waiting] = []
         self._last_id = 0
         self._tries = 0
         self._attempt = 0
@@ -333,7 +334,7 @@ class Link:
         )
         self._waiting[self._last_id] = waiting
         if self.up:
-            self._send(waiting)
+            self._send_soon(waiting)
 
     def call(
         self, method: str, params: dict[str, Any], *, resend: bool = False
@@ -432,6 +433,22 @@ class Link:
         if self._refusals >= tries * len(self._endpoints):
             self._refusals = 0
             self._fail(list(self._waiting), reason)
+
+    def _send_soon(self, waiting: _Waiting) -> None:
+        """Send at the end of this turn of the loop.
+
+        What is asked in one turn then goes out in one go: each send that
+        finds the I/O thread asleep wakes it by a system call.
+        """
+        if not self._unsent:
+            self._loop.call_soon(self._send_unsent)
+        self._unsent.append(waiting)
+
+    def _send_unsent(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        for waiting in unsent:
+            if self.up and not waiting.sent:
+                self._send(waiting)
 
     def _send(self, waiting: _Waiting) -> None:
         plug = self._socket

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable
-from functools import partial
+from functools import cache, partial
 from typing import Final
 
 import msgspec
@@ -55,7 +55,6 @@ class Gateway:
         self._broker = None if operator is None else BrokerMetrics(operator)
         if self._broker is not None:
             self.metrics.add(self._broker)
-        self._openapi = msgspec.json.encode(document()) + b"\n"
         self._add_methods()
         self._add_own()
 
@@ -159,12 +158,18 @@ class Gateway:
         return json_answer({"status": "ready", "epoch": hello["epoch"]})
 
     def _describe(self, request: Request, values: Values) -> Response:
-        return Response(200, self._openapi)
+        return Response(200, _description())
 
     async def _measure(self, request: Request, values: Values) -> Response:
         if self._broker is not None:
             await self._broker.refresh()
         return self.metrics.page()
+
+
+@cache
+def _description() -> bytes:
+    """The description of all endpoints, made when it is first asked for."""
+    return msgspec.json.encode(document()) + b"\n"
 
 
 def _healthy(request: Request, values: Values) -> Response:
