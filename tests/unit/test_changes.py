@@ -208,6 +208,16 @@ class TestDelete:
         for table in ("files", "file_chunks", "reactors", "mentions", "edits"):
             assert world.store.rows(f"SELECT * FROM {table}") == []
 
+    def test_its_files_make_room(self, make_world: MakeWorld) -> None:
+        world = make_world(user_file_bytes=300_000, all_file_bytes=300_000)
+        ann = world.user("ann")
+        for _ in range(3):
+            file_id = world.file(ann, world.common, bytes(200_000))
+            sent = ann("send", text="x", files=[file_id])
+            ann("delete", message_id=sent.id)
+
+        world.file(ann, world.common, bytes(200_000))
+
     def test_by_author_owner_and_moderator(
         self, world: World, ann: Person, bob: Person
     ) -> None:

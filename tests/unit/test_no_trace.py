@@ -22,7 +22,7 @@ def where(world: World, secret: str) -> list[str]:
     folder = Path(world.store._path).parent
     return [
         path.name
-        for path in sorted(folder.iterdir())
+        for path in sorted(folder.rglob("*"))
         if path.is_file()
         and secret.casefold().encode() in path.read_bytes().lower()
     ]

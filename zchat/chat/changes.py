@@ -32,6 +32,7 @@ from zchat.chat.messages import check_text, fitting
 from zchat.chat.moderation import refuse_banned
 from zchat.chat.paces import Pace
 from zchat.chat.phases import Reading, Turn, View, Writing
+from zchat.chat.quotas import drop_attached
 from zchat.chat.rendering import (
     files_of,
     kept,
@@ -286,6 +287,7 @@ def bury(turn: Turn, message: Message) -> Message:
     for info in files_of(message):
         file = turn.find(FILES, info.file_id)
         if file is not None:
+            drop_attached(turn, file)
             turn.delete(FILES, file)
         turn.run(DELETE_CHUNKS_OF_FILE, file_id=info.file_id)
     for statement in (FORGET_EDITS, FORGET_REACTORS, BLANK_SCHEDULE):

@@ -134,6 +134,11 @@ def attach_file(turn: Turn, file: StoredFile) -> None:
 def drop_file(turn: Turn, file: StoredFile) -> None:
     """The unattached file is gone."""
     attach_file(turn, file)
+    drop_attached(turn, file)
+
+
+def drop_attached(turn: Turn, file: StoredFile) -> None:
+    """The file is gone with the message that it was on."""
     cost = cost_of(file.size)
     turn.totals.file_bytes -= cost
     turn.adjust_count(-cost, Counted.FILE_BYTES, file.uploader_id)
