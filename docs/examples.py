@@ -28,7 +28,7 @@ ROOT: Final = Path(__file__).parents[1]
 PORTS: Final = (8000, 8001, 8002)
 """The ports in the pages; another server is used when they are run."""
 START_SECONDS: Final = 20.0
-COMMAND_SECONDS: Final = 30.0
+COMMAND_SECONDS: Final = 120.0
 _SERVER: Final = re.compile(r"(?:zchat serve|make run)\b")
 _BLOCK: Final = re.compile(
     r"`(?P<name>[\w.]+)`:\n\n```python\n(?P<code>.*?)^```$"

@@ -41,6 +41,7 @@ def test_there_are_examples() -> None:
     assert {"README.md", "protocol.md", "first-chat.md", "curl.md"} <= names
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     "path", RUNNABLE, ids=lambda path: str(path.relative_to(ROOT))
 )
