@@ -6,13 +6,13 @@ together and in order, transactions in the order of their commits.
 """
 
 import re
-from base64 import b64decode, b64encode
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
-import msgpack
+import msgspec
 import psycopg
 
 from zchat.storage.base import Outgoing
@@ -24,6 +24,9 @@ EPOCH_HEADING: Final = "epoch "
 _HEADING: Final = re.compile(r"([0-9a-f]+):(\d+):(\d+):")
 PART_BYTES: Final = 7_900
 """Of a payload, which must stay below 8,000 with its heading."""
+_Entry = tuple[bytes, bytes, bytes | None, int, bool]
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(list[_Entry]).decode
 
 
 def payloads(label: str, outgoing: Sequence[Outgoing]) -> list[str]:
@@ -32,8 +35,8 @@ def payloads(label: str, outgoing: Sequence[Outgoing]) -> list[str]:
     `label` tells batches apart; PostgreSQL drops a payload that is
     equal to one before it in the same transaction, and none here is.
     """
-    text = b64encode(
-        msgpack.packb(
+    text = b2a_base64(
+        _encode(
             [
                 (
                     event.topic,
@@ -44,7 +47,8 @@ def payloads(label: str, outgoing: Sequence[Outgoing]) -> list[str]:
                 )
                 for event in outgoing
             ]
-        )
+        ),
+        newline=False,
     ).decode()
     parts = [
         text[start : start + PART_BYTES]
@@ -82,10 +86,8 @@ class Assembly:
         text = "".join(self._parts)
         self._parts = []
         try:
-            return [
-                _event(entry) for entry in msgpack.unpackb(b64decode(text))
-            ]
-        except (ValueError, TypeError):
+            return [_event(entry) for entry in _decode(a2b_base64(text))]
+        except (ValueError, msgspec.MsgspecError):
             return self._miss()
 
     def _miss(self) -> list[Outgoing]:
@@ -94,9 +96,10 @@ class Assembly:
         return []
 
 
-def _event(entry: list[Any]) -> Outgoing:
+def _event(entry: _Entry) -> Outgoing:
     topic, body, chat, seq, counted = entry
-    return Outgoing(topic, body, chat and _id_text(chat), seq, counted)
+    chat_id = _id_text(chat) if chat else None
+    return Outgoing(topic, body, chat_id, seq, counted)
 
 
 @lru_cache(CHATS_KEPT)

@@ -65,6 +65,8 @@ class Kind:
 UUID: Final = Kind("uuid", str)
 BIGINT: Final = Kind("bigint", str)
 TEXT: Final = Kind("text", text_literal)
+PAYLOAD: Final = Kind("text", str)
+"""Text without anything that an array would take for its own."""
 BYTEA: Final = Kind("bytea", bytes_literal)
 _KIND_BY_TYPE: Final[dict[Any, Kind]] = {
     int: BIGINT,

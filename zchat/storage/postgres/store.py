@@ -49,7 +49,7 @@ from zchat.storage.postgres.link import (
     LockTimeout,
     NoReply,
 )
-from zchat.storage.postgres.rows import TABLE_SQL, TEXT, scalar
+from zchat.storage.postgres.rows import PAYLOAD, TABLE_SQL, scalar
 from zchat.storage.postgres.search import PostgresSearch
 from zchat.storage.search import SEARCH_SECONDS, search
 from zchat.storage.sql import blocks
@@ -380,7 +380,7 @@ class PostgresStore(Store):
         return Command(
             b"notify",
             _NOTIFY,
-            [channel_of(self.common_id).encode(), TEXT.array(parts)],
+            [channel_of(self.common_id).encode(), PAYLOAD.array(parts)],
         )
 
     def _remember(self, outgoing: Sequence[Outgoing]) -> None:
