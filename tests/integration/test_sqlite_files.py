@@ -81,6 +81,8 @@ def test_bytes_lie_beside_the_store(store: SqliteStore, path: Path) -> None:
     (found,) = Path(f"{path}{SUFFIX}").glob("*/*")
     assert found.read_bytes() == BYTES
     assert found.stat().st_mode & 0o777 == 0o600
+    for folder in found.parents[:2]:
+        assert folder.stat().st_mode & 0o777 == 0o700
     store._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     assert BYTES[:64] not in path.read_bytes()
 

@@ -605,3 +605,53 @@ def test_an_outcome_may_be_nothing() -> None:
     call.again()
 
     assert (call.outcome, call.done, call.caller_id) == (None, False, None)
+
+
+class TestTokensThatDie:
+    """A token is dead from the turn on that replaces it."""
+
+    def test_what_came_in_the_same_batch(
+        self, world: World, ann: Person
+    ) -> None:
+        before, first, inside, second, after = world.batch(
+            [
+                ann.asks("send", text="before"),
+                ann.asks("rotate_token"),
+                ann.asks("send", text="inside"),
+                ann.asks("rotate_token"),
+                ann.asks("sync"),
+            ]
+        )
+
+        assert before.seq == 1
+        dead = [inside, second, after]
+        assert codes(dead) == ["unauthorized"] * 3
+        ann.token = first.token
+        assert ann("sync").chats[0].head == 1
+
+    def test_whoever_only_reads_does_not_learn_the_new_keys(
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
+        """Also where the request came before the token was replaced."""
+        earlier, others, _ = world.batch(
+            [ann.asks("sync"), bob.asks("sync"), ann.asks("rotate_token")]
+        )
+
+        assert codes([earlier]) == ["unauthorized"]
+        assert others.user.name == "bob"
+
+    def test_closing_an_account(
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
+        admin = world.user("admin")
+        world.operator("set_role", user_id=admin.id, role="admin")
+
+        _, text, state = world.batch(
+            [
+                admin.asks("close_account", user_id=bob.id),
+                bob.asks("send", text="still here?"),
+                bob.asks("status"),
+            ]
+        )
+
+        assert codes([text, state]) == ["unauthorized"] * 2

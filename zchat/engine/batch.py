@@ -82,6 +82,7 @@ class Call(Struct, eq=False):
     caller_id: str | None = None
     coroutine: Coroutine[Any, Any, Struct | Refused | None] | None = None
     origin: Any = None
+    token_hash: bytes | None = None
 
     def end(self, outcome: Struct | Refused | None) -> None:
         """The outcome is there.
@@ -245,9 +246,22 @@ class Batches:
             user = digest and self.work.get_unique(USERS, BY_TOKEN, digest)
             if user:
                 self.work.times_seen.note(user.id, self.work.now)
+                call.token_hash = digest
                 self._start(call, user.id)
             else:
                 call.end(_unauthorized(call.token))
+
+    def _shut_out(self, call: Call) -> bool:
+        """End a call whose token was replaced since the batch began.
+
+        A token is dead from the turn on that replaces it, and what only
+        reads runs after all turns: it would be told the new keys.
+        """
+        digest = call.token_hash
+        if digest is None or self.work.get_unique(USERS, BY_TOKEN, digest):
+            return False
+        call.end(_unauthorized(call.token))
+        return True
 
     def _start(self, call: Call, caller_id: str | None) -> None:
         call.caller_id = caller_id
@@ -263,7 +277,7 @@ class Batches:
         for call in calls:
             if late and call.origin in late:
                 call.again()
-            else:
+            elif not self._shut_out(call):
                 readers.append(call)
         self._advance(readers, lock=False)
         if not all(call.done for call in readers):
@@ -334,7 +348,7 @@ class Batches:
                 continue
             if late and call.origin in late:
                 call.again()
-            elif not self._take_turn(call):
+            elif not self._shut_out(call) and not self._take_turn(call):
                 call.again()
                 if call.origin is not None:
                     late.add(call.origin)

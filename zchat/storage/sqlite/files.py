@@ -58,7 +58,8 @@ class FileFolder:
         path = self._path(file_id)
         is_new = not path.exists()
         if is_new:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self.folder, path.parent):
+                folder.mkdir(mode=0o700, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
         try:
             view = memoryview(data)
