@@ -166,16 +166,17 @@ class Membership(NamedTuple):
         Where messages expire, more may have done so than is noted yet:
         see `chat.expiry.visible_after`.
         """
-        chat, member = self
-        return max(
-            member.first_seq - 1, member.expired_through, chat.purged_seq
-        )
+        return max(self.stored_after, self.member.expired_through)
+
+    @property
+    def stored_after(self) -> int:
+        """The seq after which messages are visible or have been so."""
+        return max(self.member.first_seq - 1, self.chat.purged_seq)
 
     @property
     def unread_after(self) -> int:
         """The seq after which messages are unread."""
-        chat, member = self
-        return max(member.first_seq - 1, member.read_seq, chat.purged_seq)
+        return max(self.stored_after, self.member.read_seq)
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):

@@ -211,6 +211,26 @@ def test_evidence_must_be_visible(
         bob("comments", message_id=sent.id)
 
 
+def test_what_is_commented_on_must_be_visible(
+    world: World, ann: Person, bob: Person
+) -> None:
+    sent = ann("send", text="x")
+    read_all(world, bob)
+    world.advance(TTL - 1)
+    bob("schedule", text="c", comment_on=sent.id, send_at=world.at(2))
+    world.advance(1)
+
+    with refused(Code.NOT_FOUND):
+        bob("comment", message_id=sent.id, text="y")
+    with refused(Code.NOT_FOUND):
+        bob("send", text="y", comment_on=sent.id)
+    with refused(Code.NOT_FOUND):
+        bob("schedule", text="y", comment_on=sent.id, send_at=world.at(60))
+    assert ann("comment", message_id=sent.id, text="a")
+    world.wait(2)
+    assert bob.texts(world.common) == ["a", "c"]
+
+
 def test_a_comment_keeps_what_it_is_on(
     world: World, ann: Person, bob: Person
 ) -> None:

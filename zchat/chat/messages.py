@@ -1,7 +1,7 @@
 """Messages: sending, commenting, and reading pages of them."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -64,9 +64,9 @@ async def send(
 ) -> results.Sent:
     "Send a message to a chat, by default the common one."
     draft = draft_of(work, caller_id, params)
-    everybody = await load_draft(work, draft)
+    loaded = await load_draft(work, draft)
     turn = await work.turn()
-    return deliver(turn, draft, everybody)
+    return deliver(turn, draft, loaded.everybody, loaded.floor)
 
 
 @writes("comment")
@@ -91,11 +91,11 @@ async def comment(
         comment_on=target_id,
         key=params.idempotency_key,
     )
-    everybody = await load_draft(work, draft)
+    loaded = await load_draft(work, draft)
     turn = await work.turn()
     if not repeats and not turn.is_member(draft.chat_id, caller_id):
         raise no_message()
-    return deliver(turn, draft, everybody)
+    return deliver(turn, draft, loaded.everybody, loaded.floor)
 
 
 def draft_of(
@@ -112,13 +112,32 @@ def draft_of(
     )
 
 
-async def load_draft(work: Reading, draft: Draft) -> list[str]:
-    """Load what `deliver` looks at; who is everybody, where that counts."""
+class LoadedDraft(NamedTuple):
+    """Who is everybody, where that counts, and the draft's floor."""
+
+    everybody: list[str]
+    floor: int
+
+
+async def load_draft(work: Reading, draft: Draft) -> LoadedDraft:
+    """Load what `deliver` looks at."""
     await work.load_each(rows_of(draft))
     await load_key(work, draft.author_id, draft.key)
-    return await load_mentioned(
-        work, draft.chat_id, draft.author_id, draft.text
+    return LoadedDraft(
+        await load_mentioned(work, draft.chat_id, draft.author_id, draft.text),
+        await load_floor(work, draft),
     )
+
+
+async def load_floor(work: Reading, draft: Draft) -> int:
+    """The seq up to which the author can comment on nothing.
+
+    0 where the draft is no comment. Its rows must have been loaded.
+    """
+    if draft.comment_on is None:
+        return 0
+    place = work.membership(draft.chat_id, draft.author_id)
+    return 0 if place is None else await visible_after(work, place)
 
 
 def rows_of(draft: Draft) -> list[tuple[Table[Any], Any]]:
@@ -133,10 +152,13 @@ def rows_of(draft: Draft) -> list[tuple[Table[Any], Any]]:
     return rows
 
 
-def deliver(turn: Turn, draft: Draft, everybody: list[str]) -> results.Sent:
+def deliver(
+    turn: Turn, draft: Draft, everybody: list[str], floor: int
+) -> results.Sent:
     """Check and append a loaded draft, or answer its repeat.
 
-    `everybody` is what `load_mentioned` returned for its text.
+    `everybody` is what `load_mentioned` returned for its text, `floor`
+    what `load_floor` did.
     """
     refuse_used(turn, draft.author_id, draft.key, within=MESSAGES)
     if draft.key is not None:
@@ -147,7 +169,7 @@ def deliver(turn: Turn, draft: Draft, everybody: list[str]) -> results.Sent:
             turn.require_fresh(Subject.MESSAGES_GONE, earlier.chat_id)
             return _repeated(earlier, draft)
     author = turn.user(draft.author_id)
-    chat, target, files = check_draft(turn, author, draft)
+    chat, target, files = check_draft(turn, author, draft, floor)
     if chat.kind == COMMON:
         spend_quota(turn, author)
     mentioned = mentioned_in(turn, chat, author.id, draft.text, everybody)
@@ -186,7 +208,7 @@ def _has_content_of(earlier: Message, draft: Draft) -> bool:
 
 
 def check_draft(
-    view: View, author: User, draft: Draft
+    view: View, author: User, draft: Draft, floor: int
 ) -> tuple[Chat, Message | None, list[StoredFile]]:
     """Whether the author may send this now; changes nothing."""
     found = view.membership(draft.chat_id, author.id)
@@ -196,7 +218,7 @@ def check_draft(
     check_text(view, draft.text)
     return (
         found.chat,
-        _target(view, found, draft.comment_on),
+        _target(view, found, draft, floor),
         [_attachable(view, draft, id) for id in draft.file_ids],
     )
 
@@ -214,16 +236,23 @@ def check_text(view: View, text: str) -> None:
 
 
 def _target(
-    view: View, place: Membership, message_id: str | None
+    view: View, place: Membership, draft: Draft, floor: int
 ) -> Message | None:
-    """The message commented on; it must be visible to its author."""
-    if message_id is None:
+    """The message commented on; it must be visible to the author.
+
+    For a scheduled comment it was when that was scheduled: it may have
+    expired since, but not be deleted.
+    """
+    if draft.comment_on is None:
         return None
-    target = view.get(MESSAGES, message_id)
+    hidden = max(floor, place.visible_after)
+    if draft.scheduled_id is not None:
+        hidden = place.stored_after
+    target = view.get(MESSAGES, draft.comment_on)
     if (
         target is None
         or target.chat_id != place.chat.id
-        or target.seq <= place.visible_after
+        or target.seq <= hidden
     ):
         raise no_message()
     return target

@@ -14,6 +14,7 @@ from zchat.chat.messages import (
     check_draft,
     deliver,
     draft_of,
+    load_floor,
     rows_of,
 )
 from zchat.chat.phases import Reading, Turn, View, Writing
@@ -55,6 +56,7 @@ async def schedule(
     draft = draft_of(work, caller_id, params)
     send_at = _microseconds(params.send_at)
     await work.load_each(rows_of(draft))
+    floor = await load_floor(work, draft)
     waiting = await work.ask(COUNT_PENDING, author_id=caller_id)
     await load_key(work, caller_id, draft.key)
     turn = await work.turn()
@@ -64,7 +66,7 @@ async def schedule(
     )
     if earlier:
         return _repeated(earlier, draft, send_at)
-    _, _, files = check_draft(turn, turn.user(caller_id), draft)
+    _, _, files = check_draft(turn, turn.user(caller_id), draft, floor)
     _check_time(turn, send_at)
     count = waiting[0].count + turn.count_adjustment(
         Counted.SCHEDULED, caller_id
@@ -256,7 +258,7 @@ def _send_one(
     """Send one message whose time has come, or note why not."""
     turn.adjust_count(-1, Counted.SCHEDULED, row.author_id)
     try:
-        sent = deliver(turn, draft, everybody)
+        sent = deliver(turn, draft, everybody, floor=0)
     except Refused as refused:
         _release_files(turn, row)
         turn.change(SCHEDULED, row, state=FAILED, error=refused.code.wire)
