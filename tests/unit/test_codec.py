@@ -259,6 +259,21 @@ class TestComplaints:
                 "`state` must be pending, sent, failed or cancelled.",
             ),
             (
+                "complaints",
+                {"state": "lost"},
+                "`state` must be open, dismissed or upheld.",
+            ),
+            (
+                "resolve",
+                {"id": NOWHERE, "verdict": "open"},
+                "`verdict` must be dismissed or upheld.",
+            ),
+            (
+                "set_role",
+                {"user_id": NOWHERE, "role": "king"},
+                "`role` must be member, moderator or admin.",
+            ),
+            (
                 "schedule",
                 {"text": "x", "send_at": "tomorrow"},
                 "`send_at` must be an RFC 3339 time with an offset, such as "

@@ -9,6 +9,11 @@ from collections.abc import Callable
 from typing import Final
 
 from zchat.errors import Code, Refused
+from zchat.rpc.operator_params import (
+    COMPLAINT_PATTERN,
+    ROLE_PATTERN,
+    VERDICT_PATTERN,
+)
 from zchat.rpc.params import ID_PATTERN, SHA256_PATTERN, STATE_PATTERN
 
 _LONGEST_NAME: Final = 64
@@ -32,6 +37,9 @@ _PATTERNS: Final = {
         (ID_PATTERN, "a UUID"),
         (SHA256_PATTERN, "a SHA-256 in hexadecimal"),
         (STATE_PATTERN, "pending, sent, failed or cancelled"),
+        (COMPLAINT_PATTERN, "open, dismissed or upheld"),
+        (VERDICT_PATTERN, "dismissed or upheld"),
+        (ROLE_PATTERN, "member, moderator or admin"),
     )
 }
 _UNITS: Final = {"str": "characters", "array": "entries", "bytes": "bytes"}
