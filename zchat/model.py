@@ -16,6 +16,8 @@ SECOND: Final = 1_000_000
 CHUNK_BYTES: Final = 262_144
 
 COMMON, P2P, GROUP = "common", "p2p", "group"
+COMMON_NAME: Final = "default"
+"""The common chat's name."""
 MEMBER, MODERATOR, ADMIN = "member", "moderator", "admin"
 OPEN, INVITE, CLOSED = "open", "invite", "closed"
 """Who may make an account (`--registration`)."""

@@ -241,6 +241,16 @@ class TestGroup:
         with refused(Code.BAD_REQUEST, field="name"):
             ann("create_chat", name=name)
 
+    @pytest.mark.parametrize("name", ["default", "DEFAULT", "p2p", "P2P"])
+    def test_names_of_other_chats(
+        self, world: World, ann: Person, name: str
+    ) -> None:
+        chat_id = world.group(ann)
+        with refused(Code.BAD_REQUEST, field="name"):
+            ann("create_chat", name=name)
+        with refused(Code.BAD_REQUEST, field="name"):
+            ann("rename_chat", chat_id=chat_id, name=name)
+
     def test_who_is_invited_is_a_member(
         self, world: World, ann: Person, bob: Person
     ) -> None:

@@ -1,5 +1,7 @@
 """Groups: making, naming, inviting, removing."""
 
+from typing import Final
+
 from zchat.chat.errors import no_chat, owner_only
 from zchat.chat.expiry import Earlier, load_earlier
 from zchat.chat.memberships import (
@@ -11,15 +13,18 @@ from zchat.chat.memberships import (
     require_room,
 )
 from zchat.chat.moderation import refuse_banned
+from zchat.chat.names import name_key
 from zchat.chat.phases import Turn, View, Writing
 from zchat.chat.rules import writes
 from zchat.chat.visibility import acquaintance, load_acquaintance
 from zchat.errors import Code, Refused
 from zchat.model import (
     CHATS,
+    COMMON_NAME,
     GROUP,
     JOIN_REQUESTS,
     MEMBERS,
+    P2P,
     USERS,
     Chat,
     JoinRequest,
@@ -27,6 +32,9 @@ from zchat.model import (
 )
 from zchat.rpc import events, results
 from zchat.rpc import params as given
+
+_NAMES_OF_OTHERS: Final = frozenset({COMMON_NAME, P2P})
+"""What `name` is of the common chat and of private ones on the wire."""
 
 
 @writes("create_chat")
@@ -49,6 +57,13 @@ def _chat_name(name: str) -> str:
             Code.BAD_REQUEST,
             "A chat name must not start or end with a space or contain "
             "control characters.",
+            field="name",
+        )
+    if name_key(name) in _NAMES_OF_OTHERS:
+        raise Refused(
+            Code.BAD_REQUEST,
+            f"A group cannot be named `{name}`, as other chats are. Choose "
+            "another name.",
             field="name",
         )
     return name

@@ -8,7 +8,7 @@ from msgspec.structs import astuple
 from psycopg.conninfo import conninfo_to_dict
 
 from zchat.errors import StoreUnusable
-from zchat.model import CHATS, COMMON, Chat
+from zchat.model import CHATS, COMMON, COMMON_NAME, Chat
 from zchat.storage.postgres.feed import EPOCH_HEADING, channel_of
 from zchat.storage.sql import migrations
 
@@ -183,7 +183,9 @@ def _identify(
 def _insert_common(
     connection: psycopg.Connection[Any], common_id: str, now: int
 ) -> None:
-    chat = Chat(common_id, COMMON, "default", None, None, now, 0, 0, 0, 0, b"")
+    chat = Chat(
+        common_id, COMMON, COMMON_NAME, None, None, now, 0, 0, 0, 0, b""
+    )
     columns = ", ".join(CHATS.columns)
     places = ", ".join(["%s"] * len(CHATS.columns))
     connection.execute(

@@ -13,6 +13,7 @@ from msgspec.structs import astuple
 from zchat.errors import StoreAway, StoreNotReady, StoreRejected, StoreUnusable
 from zchat.model import (
     COMMON,
+    COMMON_NAME,
     FILE_CHUNKS,
     MESSAGES,
     TABLES,
@@ -269,7 +270,7 @@ class SqliteStore(Store):
             chat = Chat(
                 meta["common_id"],
                 COMMON,
-                "default",
+                COMMON_NAME,
                 None,
                 None,
                 now,
