@@ -12,6 +12,8 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
+OPERATOR_ID: Final = "00000000-0000-7000-8000-6f70657261ff"
+"""The user that announcements are from; nobody holds its token."""
 SECOND: Final = 1_000_000
 CHUNK_BYTES: Final = 262_144
 

@@ -15,8 +15,8 @@ from tests.harness import (
     refused,
 )
 from zchat.chat.jobs import BackUp
-from zchat.chat.roles import OPERATOR_ID
 from zchat.errors import Code, Refused
+from zchat.model import OPERATOR_ID
 from zchat.rpc.methods import METHODS
 
 MODERATORS = {m.name: m for m in METHODS if m.role == "moderator"}
@@ -111,9 +111,14 @@ class TestWhoMay:
 
     def test_a_banned_moderator_may_not(self, world: World) -> None:
         mod, ann = staff(world, "mod", "moderator"), world.user("ann")
+        own = mod("send", text="x")
         world.operator("ban", user_id=mod.id)
+        assert mod("delete", message_id=own.id)
         with refused(Code.BANNED):
             mod("ban", user_id=ann.id)
+        sent = ann("send", text="x")
+        with refused(Code.BANNED):
+            mod("delete", message_id=sent.id)
 
     @pytest.mark.parametrize("role", ["moderator", "admin"])
     @pytest.mark.parametrize("method", ["ban", "unban"])
@@ -378,6 +383,7 @@ class TestAccounts:
         with refused(Code.CONFLICT):
             world.user("ann")
         for method, given in (
+            ("ban", {}),
             ("close_account", {}),
             ("reset_token", {}),
             ("set_role", {"role": "admin"}),
@@ -476,6 +482,19 @@ class TestAnnouncements:
         ):
             with refused(Code.FORBIDDEN):
                 world.operator(method, user_id=OPERATOR_ID, **given)
+
+    def test_nobody_acts_on_its_account(self, world: World) -> None:
+        ann = world.user("ann")
+        group = world.group(ann)
+        sent = world.operator("announce", text="x")
+        for method, given in (
+            ("p2p", {}),
+            ("report", {"reason": "rude"}),
+            ("report", {"reason": "rude", "message_id": sent.id}),
+            ("invite", {"chat_id": group}),
+        ):
+            with refused(Code.FORBIDDEN):
+                ann(method, user_id=OPERATOR_ID, **given)
 
     def test_a_text_that_is_too_long(self, make_world: MakeWorld) -> None:
         world = make_world(max_text=3)

@@ -242,7 +242,7 @@ async def delete(
     if message.deleted is not None:
         return results.Changed(revision=message.revision)
     caller = turn.user(caller_id)
-    _require_deletable(caller, place, message)
+    _require_deletable(turn, caller, place, message)
     if message.author_id == caller_id:
         turn.spend(Pace.EDITS, caller_id)
     elif place.chat.owner_id == caller_id:
@@ -253,12 +253,16 @@ async def delete(
 
 
 def _require_deletable(
-    user: User, place: Membership, message: Message
+    view: View, user: User, place: Membership, message: Message
 ) -> None:
-    """Refuse who is not the author, the owner, or a moderator here."""
+    """Refuse who is not the author, the owner, or a moderator here.
+
+    A banned moderator may delete no more than other users may.
+    """
     if message.author_id == user.id or place.chat.owner_id == user.id:
         return
     if place.chat.kind == COMMON and user.role in (MODERATOR, ADMIN):
+        refuse_banned(view, user)
         return
     raise Refused(
         Code.FORBIDDEN,

@@ -3,7 +3,7 @@
 from zchat.chat.memberships import NIL_ID
 from zchat.chat.moderation import round_of
 from zchat.chat.phases import Reading, Turn, Writing
-from zchat.chat.roles import record, require, subject
+from zchat.chat.roles import open_subject, record, require, subject
 from zchat.chat.rules import reads, writes
 from zchat.chat.subjects import Subject
 from zchat.errors import Code, Refused
@@ -97,7 +97,7 @@ async def ban(
     turn = await work.turn()
     actor = require(turn, caller_id, MODERATOR)
     _refuse_own(actor, params.user_id)
-    user = subject(turn, actor, params.user_id)
+    user = open_subject(turn, actor, params.user_id)
     seconds = params.seconds or turn.rules.ban_seconds
     until = turn.now + seconds * SECOND
     _set_ban(turn, user, round_of(turn, user), until)

@@ -17,11 +17,10 @@ from zchat.chat.names import BY_NAME, name_key
 from zchat.chat.own_account import replace_token
 from zchat.chat.phases import Reading, Turn, Writing
 from zchat.chat.roles import (
-    OPERATOR_ID,
+    open_subject,
     record,
     require,
     require_operator,
-    subject,
 )
 from zchat.chat.rules import reads, writes
 from zchat.chat.subjects import Subject
@@ -32,6 +31,7 @@ from zchat.model import (
     GROUP,
     MEMBER,
     MESSAGES,
+    OPERATOR_ID,
     USERS,
     Membership,
     User,
@@ -114,7 +114,7 @@ async def set_role(
     await work.load(USERS, params.user_id)
     turn = await work.turn()
     actor = require(turn, caller_id, ADMIN)
-    user = _open_account(turn, actor, params.user_id)
+    user = open_subject(turn, actor, params.user_id)
     if user.role != params.role:
         turn.change(USERS, user, role=params.role)
         turn.tell_user(user.id, events.RoleChanged(role=params.role))
@@ -134,7 +134,7 @@ async def reset_token(
     places = await places_of(work, params.user_id)
     turn = await work.turn()
     actor = require(turn, caller_id, ADMIN)
-    user = _open_account(turn, actor, params.user_id)
+    user = open_subject(turn, actor, params.user_id)
     turn.require_fresh(Subject.CHATS_OF, user.id)
     token = replace_token(turn, user.id, places)
     record(turn, actor, "reset_token", user.id)
@@ -153,7 +153,7 @@ async def close_account(
     heirs = await _heirs(work, user_id, places)
     turn = await work.turn()
     actor = require(turn, caller_id, ADMIN)
-    _open_account(turn, actor, user_id)
+    open_subject(turn, actor, user_id)
     turn.require_fresh(Subject.CHATS_OF, user_id)
     for chat_id in heirs:
         turn.require_fresh(Subject.MEMBERS, chat_id)
@@ -192,13 +192,6 @@ def _leave(
     if heir is not None:
         chat = turn.change(CHATS, chat, owner_id=heir)
     leave(turn, chat, member, turn.user(member.user_id))
-
-
-def _open_account(turn: Turn, actor: User | None, user_id: str) -> User:
-    user = subject(turn, actor, user_id)
-    if user.closed is not None:
-        raise Refused(Code.CONFLICT, "This account is closed.")
-    return user
 
 
 def _nobodys_token(turn: Turn) -> bytes:

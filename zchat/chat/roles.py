@@ -20,13 +20,12 @@ from zchat.model import (
     AUDIT,
     MEMBER,
     MODERATOR,
+    OPERATOR_ID,
     USERS,
     Audit,
     User,
 )
 
-OPERATOR_ID: Final = "00000000-0000-7000-8000-6f70657261ff"
-"""The user that announcements are from; nobody holds its token."""
 _RANK: Final = {MEMBER: 0, MODERATOR: 1, ADMIN: 2}
 _ONLY: Final = {
     MODERATOR: "Only a moderator can do this.",
@@ -73,6 +72,14 @@ def subject(turn: Turn, actor: User | None, user_id: str) -> User:
         raise Refused(
             Code.FORBIDDEN, "Only an admin can act on a moderator or an admin."
         )
+    return user
+
+
+def open_subject(turn: Turn, actor: User | None, user_id: str) -> User:
+    """As `subject`; refuses an account that was closed."""
+    user = subject(turn, actor, user_id)
+    if user.closed is not None:
+        raise Refused(Code.CONFLICT, "This account is closed.")
     return user
 
 

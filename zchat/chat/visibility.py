@@ -3,7 +3,8 @@
 from zchat.chat.errors import no_user
 from zchat.chat.phases import Reading, Turn, View
 from zchat.chat.subjects import Subject
-from zchat.model import MEMBERS, USERS, User
+from zchat.errors import Code, Refused
+from zchat.model import MEMBERS, OPERATOR_ID, USERS, User
 from zchat.queries import SHARED_CHATS
 
 
@@ -12,8 +13,15 @@ async def load_acquaintance(
 ) -> bool:
     """Load the other user; whether the two shared a private chat.
 
-    Most meet in the common chat, for which nothing is asked.
+    Most meet in the common chat, for which nothing is asked. The user
+    that announcements are from is nobody's acquaintance.
     """
+    if other_id == OPERATOR_ID:
+        raise Refused(
+            Code.FORBIDDEN,
+            "This is the account of announcements, which nobody reads. "
+            "Ask the operator of the server another way.",
+        )
     await work.load_each(
         (
             (USERS, other_id),
