@@ -277,7 +277,10 @@ def test_what_an_operator_does_from_a_shell(
         }
         assert rows["Ben"]["closed"]
         assert rows["Ann"]["role"] == "moderator"
-        log = [entry["action"] for entry in asked(server, "audit")["entries"]]
+        entries = asked(server, "audit")["entries"]
+        (ban,) = (entry for entry in entries if entry["action"] == "ban")
+        assert ban["detail"]["reason"] == "No reason given."
+        log = [entry["action"] for entry in entries]
         assert log == [
             "close_account",
             "reset_token",

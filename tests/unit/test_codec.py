@@ -195,6 +195,7 @@ class TestComplaints:
         ("method", "given_", "message"),
         [
             ("send", {}, "`text` is missing."),
+            ("ban", {"user_id": NOWHERE}, "`reason` is missing."),
             ("send", {"text": 5}, "`text` must be text, not an integer."),
             ("send", {"text": None}, "`text` must be text, not null."),
             ("send", {"text": b"x"}, "`text` must be text, not binary data."),

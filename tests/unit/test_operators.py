@@ -24,7 +24,7 @@ ADMINS = {m.name: m for m in METHODS if m.role == "admin"}
 
 SAMPLE: dict[str, dict[str, Any]] = {
     "resolve": {"id": NOWHERE, "verdict": "dismissed"},
-    "ban": {"user_id": NOWHERE},
+    "ban": {"user_id": NOWHERE, "reason": "x"},
     "unban": {"user_id": NOWHERE},
     "set_role": {"user_id": NOWHERE, "role": "admin"},
     "reset_token": {"user_id": NOWHERE},
@@ -103,7 +103,7 @@ class TestWhoMay:
         outcomes = world.batch(
             [
                 boss.asks("set_role", user_id=mod.id, role="member"),
-                mod.asks("ban", user_id=ann.id),
+                mod.asks("ban", user_id=ann.id, reason="x"),
                 mod.asks("complaints"),
             ]
         )
@@ -112,10 +112,10 @@ class TestWhoMay:
     def test_a_banned_moderator_may_not(self, world: World) -> None:
         mod, ann = staff(world, "mod", "moderator"), world.user("ann")
         own = mod("send", text="x")
-        world.operator("ban", user_id=mod.id)
+        world.operator("ban", user_id=mod.id, reason="x")
         assert mod("delete", message_id=own.id)
         with refused(Code.BANNED):
-            mod("ban", user_id=ann.id)
+            mod("ban", user_id=ann.id, reason="x")
         sent = ann("send", text="x")
         with refused(Code.BANNED):
             mod("delete", message_id=sent.id)
@@ -126,16 +126,16 @@ class TestWhoMay:
         self, world: World, role: str, method: str
     ) -> None:
         mod, other = staff(world, "mod", "moderator"), staff(world, "x", role)
-        world.operator("ban", user_id=other.id)
+        world.operator("ban", user_id=other.id, reason="x")
         with refused(Code.FORBIDDEN):
-            mod(method, user_id=other.id)
+            mod(method, **SAMPLE[method] | {"user_id": other.id})
         assert other("status").user.banned_until
 
     def test_nobody_judges_themselves(self, world: World) -> None:
         boss, ann = staff(world, "boss", "admin"), world.user("ann")
         complaint = ann("report", user_id=boss.id, reason="bossy")
         with refused(Code.FORBIDDEN):
-            boss("ban", user_id=boss.id)
+            boss("ban", user_id=boss.id, reason="x")
         with refused(Code.FORBIDDEN):
             boss("resolve", id=complaint.id, verdict="dismissed")
         assert world.operator("resolve", id=complaint.id, verdict="dismissed")
@@ -164,7 +164,7 @@ class TestBans:
 
     def test_it_ends_by_itself(self, world: World) -> None:
         ann = world.user("ann")
-        world.operator("ban", user_id=ann.id, seconds=60)
+        world.operator("ban", user_id=ann.id, seconds=60, reason="x")
         world.advance(61)
         assert ann("send", text="x")
 
@@ -173,7 +173,9 @@ class TestBans:
     ) -> None:
         world = make_world(ban_seconds=7)
         ann = world.user("ann")
-        assert world.operator("ban", user_id=ann.id).until == world.at(7)
+        assert world.operator(
+            "ban", user_id=ann.id, reason="x"
+        ).until == world.at(7)
 
     def test_warnings_start_again_after_unban(
         self, make_world: MakeWorld
@@ -196,12 +198,14 @@ class TestBans:
         """The complaint was begun when the round was another one."""
         world = make_world(max_warnings=2)
         ann, bob = world.users("ann bob")
-        world.operator("ban", user_id=ann.id, seconds=10)
+        world.operator("ban", user_id=ann.id, seconds=10, reason="x")
         if method == "ban":
             world.advance(11)
         outcomes = world.batch(
             [
-                world.operator.asks(method, user_id=ann.id),
+                world.operator.asks(
+                    method, **SAMPLE[method] | {"user_id": ann.id}
+                ),
                 bob.asks("report", user_id=ann.id, reason="x"),
             ]
         )
@@ -217,7 +221,7 @@ class TestBans:
         world = make_world(max_warnings=1, ban_seconds=10)
         ann, bob = world.users("ann bob")
         bob("report", user_id=ann.id, reason="rude")
-        world.operator("ban", user_id=ann.id, seconds=1000)
+        world.operator("ban", user_id=ann.id, seconds=1000, reason="x")
         world.advance(500)
         with refused(Code.BANNED):
             ann("send", text="x")
@@ -294,7 +298,7 @@ class TestAccounts:
     def test_they_are_found(self, world: World) -> None:
         ann, _, bob = world.users("ann Anna bob")
         world.operator("set_role", user_id=bob.id, role="moderator")
-        world.operator("ban", user_id=ann.id, seconds=60)
+        world.operator("ban", user_id=ann.id, seconds=60, reason="x")
 
         def names(**given: Any) -> list[str]:
             found = world.operator("accounts", **given).users
@@ -383,7 +387,7 @@ class TestAccounts:
         with refused(Code.CONFLICT):
             world.user("ann")
         for method, given in (
-            ("ban", {}),
+            ("ban", {"reason": "x"}),
             ("close_account", {}),
             ("reset_token", {}),
             ("set_role", {"role": "admin"}),
@@ -475,7 +479,7 @@ class TestAnnouncements:
     def test_its_account_stays_as_it_is(self, world: World) -> None:
         world.operator("announce", text="x")
         for method, given in (
-            ("ban", {}),
+            ("ban", {"reason": "x"}),
             ("reset_token", {}),
             ("close_account", {}),
             ("set_role", {"role": "admin"}),
@@ -612,9 +616,11 @@ class TestTheLog:
     @pytest.mark.parametrize(
         "act",
         [
-            lambda world, ann: world.operator("ban", user_id=NOWHERE),
+            lambda world, ann: world.operator(
+                "ban", user_id=NOWHERE, reason="x"
+            ),
             lambda world, ann: world.operator("unban", user_id=ann.id),
-            lambda world, ann: ann("ban", user_id=ann.id),
+            lambda world, ann: ann("ban", user_id=ann.id, reason="x"),
         ],
     )
     def test_what_was_refused_leaves_none(

@@ -107,7 +107,7 @@ async def ban(
         "ban",
         user.id,
         until=time_text(until),
-        reason=params.reason or "",
+        reason=params.reason,
     )
     return results.BanEnd(until=time_text(until))
 

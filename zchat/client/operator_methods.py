@@ -78,8 +78,8 @@ class OperatorMethods(ABC):
         self,
         user_id: str,
         *,
+        reason: str,
         seconds: int | None = None,
-        reason: str | None = None,
     ) -> values.BanEnd:
         """Ban a user, by default as long as the server's rule; moderators."""
         return await self._ask(

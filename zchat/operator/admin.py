@@ -360,8 +360,13 @@ def resolve(op: Admin, complaint: str, verdict: str) -> None:
     type=click.IntRange(min=1),
     help="For how long.  [default: as --ban-seconds of the server]",
 )
-@click.option("--reason", help="For the audit log.")
-def ban(op: Admin, who: str, seconds: int | None, reason: str | None) -> None:
+@click.option(
+    "--reason",
+    default="No reason given.",
+    show_default=True,
+    help="For the audit log.",
+)
+def ban(op: Admin, who: str, seconds: int | None, reason: str) -> None:
     """Ban somebody: they can read, but not write."""
     user_id = account_id(op, who)
     done = op.caller.call(

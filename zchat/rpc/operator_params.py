@@ -46,7 +46,7 @@ class Ban(Params, frozen=True, kw_only=True):
 
     user_id: Id
     seconds: Seconds | None = None
-    reason: Reason | None = None
+    reason: Reason
 
 
 class Unban(Params, frozen=True, kw_only=True):
