@@ -1,8 +1,11 @@
 """The full screen as a person uses it, before a real broker."""
 
 import asyncio
+import json
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -10,10 +13,11 @@ from typing import Any
 
 import pytest
 from textual import events
+from textual.widgets import Input
 
 from tests.screen import LARGE, SMALL, Screen, screen
-from tests.server import Server, running
-from zchat.client import Client
+from tests.server import Server, environment, running
+from zchat.client import Client, Refused
 from zchat.client.console.identity import Profile
 from zchat.client.console.wrapping import cells
 
@@ -41,11 +45,14 @@ class Scene:
         """A name of this test's own."""
         return f"{name}-{self._suffix}"
 
-    async def client(self, name: str) -> Client:
+    async def client(self, name: str, invite: str | None = None) -> Client:
         """Somebody who is on no console."""
         return await self._stack.enter_async_context(
             await Client.connect(
-                self._server.rpc, name=self.name(name), listen=False
+                self._server.rpc,
+                name=self.name(name),
+                listen=False,
+                invite=invite,
             )
         )
 
@@ -450,6 +457,66 @@ def test_a_banned_user_is_told_where_one_types(
     with running(
         tmp_path, free_port(), "--rate-limit", "2", "--max-warnings", "1"
     ) as own:
+        play(own, tmp_path, act)
+
+
+def admin(folder: Path, *words: str) -> Any:
+    """What `zchat admin` answers, beside the store of a folder."""
+    done = subprocess.run(
+        [sys.executable, "-m", "zchat", "admin", *words],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return json.loads(done.stdout or "{}")
+
+
+def test_a_moderator_who_came_by_an_invite(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    async def act(scene: Scene) -> None:
+        code = admin(tmp_path, "invite", "--uses", "3", "--json")["code"]
+        ann, kim = [
+            await scene.client(name, invite=code) for name in ("ann", "kim")
+        ]
+        async with screen(tmp_path, own.rpc, "ben") as ben:
+            await ben.shows("Your invite code", "Ask its operator")
+            await ben.press("x", "enter")
+            await ben.until(
+                lambda: ben.app.screen.query(Input).last().value == "",
+                "it asks again",
+            )
+            ben.app.screen.query_one(Input).value = code
+            await ben.press("enter")
+            await ben.shows("● ben")
+            await ben.type("/complaints")
+            await ben.shows("✗ ")
+            me = ben.desk.client.user_id
+            admin(tmp_path, "role", me, "moderator", "--json")
+            await ben.until(lambda: ben.desk.role == "moderator", "he is told")
+            sent = await ann.send("something rude")
+            await kim.report(ann.user_id, "rude", message_id=sent.id)
+            await ben.type("/complaints")
+            await ben.shows(f"1 {kim.name} about {ann.name}: rude")
+            await ben.type("/resolve 1 dismissed")
+            await ben.shows("· dismissed")
+            await ben.type(f"/ban {ann.name} enough of it")
+            await ben.shows("· banned until")
+            with pytest.raises(Refused, match="banned"):
+                await ann.send("more")
+            await ben.type(f"/unban {ann.name}")
+            await ben.shows("· the ban was lifted")
+            await ann.send("thank you")
+            await ben.shows("thank you")
+            await ben.press("up", "d")
+            await ben.shows("Delete this message")
+            await ben.press("d")
+            await ben.shows("message deleted")
+
+    with running(tmp_path, free_port(), "--registration", "invite") as own:
         play(own, tmp_path, act)
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Final, cast
 
+from msgspec import Struct
 from textual import events
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual.app import App, ComposeResult
@@ -75,6 +76,13 @@ _RETRY_SECONDS: Final = 1.0
 
 # Most terminals send Alt+Enter as ESC CR, which Textual reads as Enter.
 cast(dict[str, object], ANSI_SEQUENCES_KEYS)["\x1b\r"] = (Keys.ControlJ,)
+
+
+class _Newcomer(Struct):
+    """What somebody new has said of themselves."""
+
+    name: str | None
+    invite: str | None = None
 
 
 class Console(App[None]):
@@ -169,15 +177,14 @@ class Console(App[None]):
 
     async def _enter(self) -> Client | None:
         """The client; asks for a name, and again while none fits."""
-        name = self._entry.options.name
-        if name is None and self._entry.kept is None:
-            name = await self._asked_name("")
-        while True:
-            if name is None and self._entry.kept is None:
-                return None
+        who = _Newcomer(self._entry.options.name)
+        if who.name is None and self._entry.kept is None:
+            who.name = await self._asked_name("")
+        while who.name is not None or self._entry.kept is not None:
             try:
                 return await self._entry.connect(
-                    name,
+                    who.name,
+                    invite=who.invite,
                     listen=True,
                     answer_seconds=ANSWER_SECONDS,
                     on_up=self._link_up,
@@ -189,16 +196,23 @@ class Console(App[None]):
             except UnknownToken as error:
                 if not await self._forgets(error):
                     raise
-                name = await self._asked_name("")
+                who.name = await self._asked_name("")
             except Refused as refused:
-                if self._entry.kept is not None or refused.code not in (
-                    Code.CONFLICT,
-                    Code.BAD_REQUEST,
-                ):
+                if self._entry.kept is not None:
                     raise
-                name = await self._asked_name(
-                    failure(refused, self._now()), name or ""
-                )
+                await self._ask_again(who, refused)
+        return None
+
+    async def _ask_again(self, who: "_Newcomer", refused: Refused) -> None:
+        """Ask for what was refused; raises what asking does not mend."""
+        if refused.data.get("field") == "invite":
+            who.invite = await self._asked_invite(refused)
+        elif refused.code in (Code.CONFLICT, Code.BAD_REQUEST):
+            who.name = await self._asked_name(
+                failure(refused, self._now()), who.name or ""
+            )
+        else:
+            raise refused
 
     def _splash(self, text: str) -> None:
         self.query_one("#splash", Static).update(harmless(text))
@@ -211,6 +225,14 @@ class Console(App[None]):
                 problem or "1 to 32 letters or digits, no spaces",
             )
         )
+
+    async def _asked_invite(self, refused: Refused) -> str:
+        code = await self._answer_to(
+            Ask("Your invite code", note=failure(refused, self._now()))
+        )
+        if code is None:
+            raise refused
+        return code
 
     async def _forgets(self, error: UnknownToken) -> bool:
         answer = await self._answer_to(

@@ -66,6 +66,7 @@ class Entry:
         self,
         name: str | None = None,
         *,
+        invite: str | None = None,
         chat_id: str | None = None,
         resume: bool = False,
         listen: bool = False,
@@ -103,7 +104,7 @@ class Entry:
                 raise
             raise UnknownToken(refused.code, self._unknown()) from None
         client = await self._reach(
-            connect(name=name or options.name, invite=options.invite)
+            connect(name=name or options.name, invite=invite or options.invite)
         )
         try:
             self.profile.keep_identity(

@@ -1,6 +1,7 @@
 """The commands behind a slash: one table, which is also the help."""
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
@@ -139,6 +140,47 @@ async def _search(talk: Conversation, text: str) -> None:
         talk.show_message(message, f"[{talk.chat_name(message.chat_id)}] ")
     if not found.messages:
         talk.say("nothing found")
+
+
+async def _complaints(talk: Conversation) -> None:
+    found = await talk.client.call("complaints", state="open")
+    complaints = found["complaints"]
+    talk.listed["complaints"] = [each["id"] for each in complaints]
+    for number, each in enumerate(complaints, 1):
+        talk.show(
+            f"{number:4} {harmless(each['reporter']['name'])} about "
+            f"{harmless(each['offender']['name'])}: "
+            f"{harmless(each['reason'])}"
+        )
+        if each["evidence"]:
+            talk.show(f"     {harmless(each['evidence'])}")
+    if not complaints:
+        talk.say("no complaint is open")
+
+
+async def _resolve(talk: Conversation, number: str, verdict: str) -> None:
+    if verdict not in ("dismissed", "upheld"):
+        raise ConfigError("Type /resolve NUMBER dismissed, or upheld.")
+    complaint = talk.numbered("complaints", number)
+    if complaint is None:
+        raise ConfigError(f"There is no complaint {number}. See /complaints.")
+    await talk.client.call("resolve", id=complaint, verdict=verdict)
+    talk.say(f"{verdict}")
+
+
+async def _ban(
+    talk: Conversation, person: str, reason: str | None = None
+) -> None:
+    ended = await talk.client.call(
+        "ban", user_id=await talk.person(person), reason=reason
+    )
+    until = datetime.fromisoformat(ended["until"])
+    talk.say(f"banned until {clock_time(until, talk.now())}")
+
+
+async def _unban(talk: Conversation, person: str) -> None:
+    await talk.client.call("unban", user_id=await talk.person(person))
+    talk.say("the ban was lifted")
 
 
 async def _receipts(talk: Conversation, value: str | None = None) -> None:
@@ -415,6 +457,15 @@ SLASHES: Final[tuple[Slash, ...]] = (
     Slash("approve", ("USER|NUMBER",), "Let somebody in.", _approve),
     Slash("deny", ("USER|NUMBER",), "Turn somebody away.", _deny),
     Slash("leave", (), "Leave this chat.", _leave, "exit"),
+    Slash("complaints", (), "Moderators: list open complaints.", _complaints),
+    Slash(
+        "resolve",
+        ("NUMBER", "VERDICT"),
+        "Moderators: call a complaint dismissed or upheld.",
+        _resolve,
+    ),
+    Slash("ban", ("USER", "[REASON...]"), "Moderators: ban a user.", _ban),
+    Slash("unban", ("USER",), "Moderators: lift a ban.", _unban),
     Slash("help", (), "Show this list.", _help),
     Slash("quit", (), "Close the program.", _quit),
 )
