@@ -14,6 +14,7 @@ from zchat.model import (
     COMPLAINTS,
     DELIVERIES,
     EDITS,
+    ERASURES,
     FILE_CHUNKS,
     FILES,
     GROUP,
@@ -33,6 +34,7 @@ from zchat.model import (
     Complaint,
     Delivery,
     Edit,
+    Erasure,
     FileChunk,
     Invite,
     JoinRequest,
@@ -254,6 +256,7 @@ def row_of_each() -> dict[Table[Any], Any]:
         LINKS: link(room, max_uses=1, revoked_at=3),
         JOIN_REQUESTS: JoinRequest(room.id, other.id, new_id(), 1),
         DELIVERIES: Delivery(room.id, who.id, 1, 2),
+        ERASURES: Erasure(who.id, note.id, 3),
     }
 
 

@@ -16,6 +16,7 @@ OPERATOR_ID: Final = "00000000-0000-7000-8000-6f70657261ff"
 """The user that announcements are from; nobody holds its token."""
 SECOND: Final = 1_000_000
 CHUNK_BYTES: Final = 262_144
+LAST_ID: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
 COMMON, P2P, GROUP = "common", "p2p", "group"
 COMMON_NAME: Final = "default"
@@ -371,6 +372,18 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     at: int
 
 
+class Erasure(msgspec.Struct, frozen=True, gc=False):
+    """A user whose texts and files go, and how far that went.
+
+    Of the messages up to the id `message_id` none of the user's are
+    left; `messages` says how many were deleted.
+    """
+
+    user_id: str
+    message_id: str
+    messages: int
+
+
 Row = TypeVar("Row", bound=msgspec.Struct)
 
 
@@ -436,6 +449,7 @@ FILE_CHUNKS = Table("file_chunks", FileChunk, ("file_id", "offset"))
 LINKS = Table("links", Link, ("id",), (("link_hash",),))
 JOIN_REQUESTS = Table("join_requests", JoinRequest, ("chat_id", "user_id"))
 DELIVERIES = Table("deliveries", Delivery, ("chat_id", "user_id", "seq"))
+ERASURES = Table("erasures", Erasure, ("user_id",))
 
 TABLES: tuple[Table[Any], ...] = (
     USERS,
@@ -454,4 +468,5 @@ TABLES: tuple[Table[Any], ...] = (
     LINKS,
     JOIN_REQUESTS,
     DELIVERIES,
+    ERASURES,
 )

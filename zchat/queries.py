@@ -13,6 +13,7 @@ import msgspec
 
 from zchat.model import (
     AuthoredMessage,
+    Erasure,
     FileChunk,
     Invite,
     JoinRequest,
@@ -239,6 +240,11 @@ FILES_OF = _query("files_of", UserFiles)
 SERVER_TOTALS = _query("server_totals", ServerTotals)
 STALE_UPLOADS = _query("stale_uploads", StoredFile)
 CHUNKS_OF = _query("chunks_of", FileChunk)
+# Erasing
+NEXT_ERASURE = _query("next_erasure", Erasure)
+END_OF_MESSAGES = _query("end_of_messages", Found)
+MESSAGES_OF_AUTHOR = _query("messages_of_author", Found)
+UPLOADS_OF = _query("uploads_of", Found)
 # Rooms
 LINKS_OF = _query("links_of", Link)
 REQUESTS_OF_OWNER = _query("requests_of_owner", CountedChat)

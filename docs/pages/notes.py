@@ -22,6 +22,8 @@ PARAMETERS: Final[Mapping[str, str]] = {
     "verdict": "A dismissed complaint counts for no ban.",
     "Ban.seconds": "For how long; as `--ban-seconds` if left out.",
     "Ban.reason": "For the audit log.",
+    "erase": "Whether all texts and files of the account are deleted too; "
+    "it may have been closed before.",
     "Announce.chat_id": "The chat, any there is; null is the common one.",
     "Announce.text": "At most `limits.text` characters.",
     "uses": "How many it lets in; one if left out.",

@@ -15,7 +15,7 @@ import zmq
 from click import Context, Group
 from click.testing import CliRunner, Result
 
-from tests.bare import Caller, Client, Sockets, context
+from tests.bare import Caller, Client, Sockets, context, wait_until
 from tests.server import Server, running
 from zchat import cli
 
@@ -294,6 +294,31 @@ def test_what_an_operator_does_from_a_shell(
         ]
         for token in (new, code, ann["token"]):
             assert token not in server.log.text
+
+
+def test_an_account_is_erased(server: Server, ctx: Sockets) -> None:
+    client = Client(ctx, server.rpc, server.events)
+    ann, ben = client.users(2)
+    ann.call("rename", name="erased")
+    ben.send("by another")
+    for number in range(3):
+        ann.send(f"unspeakable {number}")
+
+    done = admin(server, "close", "erased", "--erase", "--yes")
+
+    assert done.exit_code == 0, done.output
+    assert "being deleted" in done.output
+
+    wait_until(
+        lambda: ben.texts()[-4:] == ["by another", "", "", ""], "an erasure"
+    )
+    assert ben.call("search", text="unspeakable")["messages"] == []
+    entry = asked(server, "audit")["entries"][0]
+    assert (entry["action"], entry["subject_name"], entry["detail"]) == (
+        "close_account",
+        "erased",
+        {"erase": 1},
+    )
 
 
 def test_what_destroys_asks_first(server: Server, ctx: Sockets) -> None:

@@ -13,6 +13,7 @@ from tests.harness import FIGURES
 from tests.stores import (
     ask,
     chat,
+    load,
     member,
     message,
     new_id,
@@ -23,6 +24,7 @@ from tests.stores import (
     write,
 )
 from zchat.chat.environment import Facts
+from zchat.chat.erasure import erase
 from zchat.chat.expiry import delete_expired, expire_members
 from zchat.chat.files import drop_stale
 from zchat.chat.jobs import NoParams
@@ -30,7 +32,16 @@ from zchat.chat.schedule import send_due
 from zchat.chat.unit_of_work import UnitOfWork
 from zchat.engine.batch import Batches, Call
 from zchat.engine.entropy import SystemEntropy
-from zchat.model import CHATS, COMMON, SECOND, Delivery, Rules, first_id_at
+from zchat.model import (
+    CHATS,
+    COMMON,
+    ERASURES,
+    SECOND,
+    Delivery,
+    Erasure,
+    Rules,
+    first_id_at,
+)
 from zchat.queries import FILES_OF, MESSAGES_AFTER, SCHEDULED_OF
 from zchat.storage import open_store
 from zchat.storage.base import Outgoing, Store
@@ -179,6 +190,23 @@ def test_expired_messages(brokers: list[Broker]) -> None:
         assert sorted(event["chat_id"] for event in expired) == sorted(
             room.id for room in rooms
         )
+
+
+def test_an_erased_user(brokers: list[Broker]) -> None:
+    store = brokers[0].store
+    room, ann, bob = chat(kind=COMMON, head=300), user(), user()
+    written = [message(room, (ann, bob)[n % 3 > 1], n) for n in range(1, 301)]
+    first = "00000000-0000-0000-0000-000000000000"
+    write(store, room, ann, bob, *written, Erasure(ann.id, first, 0))
+
+    do_everywhere(brokers, *[erase] * 4)
+
+    rows = ask(store, MESSAGES_AFTER, chat_id=room.id, after=0, limit=1000)
+    assert {row.author_id for row in rows if row.text} == {bob.id}
+    assert {row.text for row in rows if row.author_id == ann.id} == {""}
+    assert sorted(row.revision for row in rows)[-200:] == list(range(1, 201))
+    assert len(told(store, "message_changed")) == 200
+    assert load(store, ERASURES, ann.id) == []
 
 
 def test_stale_uploads(brokers: list[Broker]) -> None:

@@ -44,6 +44,7 @@ from zchat.model import (
     Audit,
     Delivery,
     Edit,
+    Erasure,
     FileChunk,
     Invite,
     JoinRequest,
@@ -1035,6 +1036,55 @@ def test_what_a_closed_account_had_waiting(store: Store) -> None:
     found = [load(store, FILES, file.id)[0] for file in files]
     assert (found[0].scheduled_id, found[0].created) == (None, 77)
     assert found[1:] == files[1:]
+
+
+def test_what_an_erased_user_left(store: Store) -> None:
+    """In pages, in the order of ids, whatever the chats."""
+    room, other, ann, bob = chat(), chat(), user(), user()
+    written = [
+        message((room, other)[place % 2], who, place, id=number(place))
+        for place, who in enumerate((ann, bob, ann, ann, bob, ann), 1)
+    ]
+    written[3] = replace(written[3], deleted=5, text="")
+    free = [stored_file(room, ann, id=number(place)) for place in (1, 2)]
+    write(
+        store,
+        room,
+        other,
+        ann,
+        bob,
+        *written,
+        *free,
+        stored_file(room, ann, message_id=number(1)),
+        stored_file(room, bob),
+        Erasure(ann.id, NIL, 3),
+    )
+
+    def ids(query: Query[Any], **params: Any) -> list[str]:
+        return [row.id for row in ask(store, query, **params)]
+
+    def of_ann(after: str, through: str, limit: int) -> list[str]:
+        return ids(
+            queries.MESSAGES_OF_AUTHOR,
+            user_id=ann.id,
+            after=after,
+            through=through,
+            limit=limit,
+        )
+
+    assert ask(store, queries.NEXT_ERASURE, lock=True) == [
+        Erasure(ann.id, NIL, 3)
+    ]
+    assert of_ann(NIL, number(6), 9) == [number(n) for n in (1, 3, 6)]
+    assert of_ann(NIL, number(6), 2) == [number(1), number(3)]
+    assert of_ann(number(1), number(5), 9) == [number(3)]
+    ends = queries.END_OF_MESSAGES
+    assert ids(ends, after=NIL, skipped=1) == [number(2)]
+    assert ids(ends, after=number(2), skipped=3) == [number(6)]
+    assert ids(ends, after=number(2), skipped=4) == []
+    uploads = queries.UPLOADS_OF
+    assert ids(uploads, user_id=ann.id, limit=9) == [number(1), number(2)]
+    assert ids(uploads, user_id=ann.id, limit=1) == [number(1)]
 
 
 def test_all_is_counted(store: Store) -> None:

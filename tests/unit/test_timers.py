@@ -4,6 +4,7 @@ import pytest
 
 from tests.harness import START
 from zchat.chat.accounts import compare_names
+from zchat.chat.erasure import erase
 from zchat.chat.expiry import delete_expired, expire_members
 from zchat.chat.files import drop_stale
 from zchat.chat.heads import Quiet, tell_heads, tell_missed_heads
@@ -108,6 +109,7 @@ def test_what_is_done_how_often(timers: Timers) -> None:
         count_totals: 1,
         save_last_seen: 2,
         compare_names: 1,
+        erase: 120,
         expire_members: 12,
         delete_expired: 3,
     }
@@ -122,6 +124,7 @@ def test_no_lifetime_no_expiry() -> None:
         count_totals,
         save_last_seen,
         compare_names,
+        erase,
     ]
 
 

@@ -169,7 +169,7 @@ def _take_chunk(
     """The bytes are the file's next; those of a false file all go."""
     received = file.received + len(data)
     if received == file.size and digest.hexdigest() != file.sha256:
-        _drop(turn, file)
+        drop(turn, file)
         return Refused(
             Code.CONFLICT,
             "The upload does not match its sha256 and was discarded. "
@@ -236,7 +236,7 @@ async def _require_sight(
         raise _no_file()
 
 
-def _drop(turn: Turn, file: StoredFile) -> None:
+def drop(turn: Turn, file: StoredFile) -> None:
     """A file that is on no message goes, and so do its bytes."""
     turn.hashes.forget(file.id)
     drop_file(turn, file)
@@ -255,5 +255,5 @@ async def drop_stale(
     for found in stale:
         file = turn.get(FILES, found.id)
         if file is not None and not file.in_use and file.created <= at:
-            _drop(turn, file)
+            drop(turn, file)
     return Progress(more=len(stale) == STALE_PAGE)

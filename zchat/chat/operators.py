@@ -8,6 +8,7 @@ import msgspec
 from zchat.chat.accounts import enter_common
 from zchat.chat.changes import bury, load_burial
 from zchat.chat.chats import places_of
+from zchat.chat.erasure import begin
 from zchat.chat.expiry import NOTHING_EARLIER
 from zchat.chat.jobs import BackUp
 from zchat.chat.memberships import NIL_ID, leave
@@ -21,6 +22,7 @@ from zchat.chat.roles import (
     record,
     require,
     require_operator,
+    subject,
 )
 from zchat.chat.rules import reads, writes
 from zchat.chat.subjects import Subject
@@ -28,7 +30,9 @@ from zchat.errors import Code, Refused
 from zchat.model import (
     ADMIN,
     CHATS,
+    ERASURES,
     GROUP,
+    LAST_ID,
     MEMBER,
     MESSAGES,
     OPERATOR_ID,
@@ -52,7 +56,6 @@ from zchat.rpc.credentials import token_hash
 from zchat.rpc.results import Empty, Person, Sent
 from zchat.rpc.sealing import SECRET_BYTES
 
-LAST_ID: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 LAST_CHARACTER: Final = "\U0010ffff"
 ANY: Final = -1
 _OPERATOR_NAME: Final = "operator"
@@ -145,15 +148,34 @@ async def reset_token(
 async def close_account(
     work: Writing, caller_id: str | None, params: given.CloseAccount
 ) -> Empty:
-    """End an account: its token is dead, and it is in no chat."""
+    """End an account: its token is dead, and it is in no chat.
+
+    To erase, it may have been closed before.
+    """
     require(work, caller_id, ADMIN)
     user_id = params.user_id
-    await work.load(USERS, user_id)
+    await work.load_each(((USERS, user_id), (ERASURES, user_id)))
     places = await places_of(work, user_id)
     heirs = await _heirs(work, user_id, places)
     turn = await work.turn()
     actor = require(turn, caller_id, ADMIN)
-    open_subject(turn, actor, user_id)
+    allowed = subject if params.erase else open_subject
+    user = allowed(turn, actor, user_id)
+    if user.closed is None:
+        _close(turn, user_id, places, heirs)
+    if params.erase:
+        begin(turn, user_id)
+    detail = {"erase": 1} if params.erase else {}
+    record(turn, actor, "close_account", user_id, **detail)
+    return Empty()
+
+
+def _close(
+    turn: Turn,
+    user_id: str,
+    places: list[Membership],
+    heirs: dict[str, str | None],
+) -> None:
     turn.require_fresh(Subject.CHATS_OF, user_id)
     for chat_id in heirs:
         turn.require_fresh(Subject.MEMBERS, chat_id)
@@ -163,8 +185,6 @@ async def close_account(
     turn.run(CANCEL_SCHEDULED, user_id=user_id)
     _shut_out(turn, turn.user(user_id))
     turn.change(USERS, turn.user(user_id), closed=turn.now, role=MEMBER)
-    record(turn, actor, "close_account", user_id)
-    return Empty()
 
 
 async def _heirs(

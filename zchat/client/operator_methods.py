@@ -105,9 +105,14 @@ class OperatorMethods(ABC):
         )
         return made.token
 
-    async def close_account(self, user_id: str) -> None:
-        """Close an account; admins only."""
-        await self._ask(results.Empty, "close_account", user_id=user_id)
+    async def close_account(
+        self, user_id: str, *, erase: bool = False
+    ) -> None:
+        """Close an account; `erase` takes all texts and files of it
+        away, also where it is closed already; admins only."""
+        await self._ask(
+            results.Empty, "close_account", user_id=user_id, erase=erase
+        )
 
     async def delete_message(self, message_id: str) -> None:
         """Delete any message; a tombstone stays; admins only."""

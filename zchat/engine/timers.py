@@ -6,6 +6,7 @@ Each duty is a call like any other, put into the next batch.
 from typing import Final
 
 from zchat.chat.accounts import compare_names
+from zchat.chat.erasure import erase
 from zchat.chat.expiry import delete_expired, expire_members
 from zchat.chat.files import drop_stale
 from zchat.chat.heads import Quiet, tell_heads, tell_missed_heads
@@ -20,6 +21,7 @@ from zchat.rpc import HEARTBEAT_SECONDS
 
 HEAD_SECONDS: Final = (1, 5, 30)
 DUE_SECONDS: Final = 0.25
+ERASURE_SECONDS: Final = 0.5
 EXPIRY_SECONDS: Final = 5
 DELETION_SECONDS: Final = 20
 STALE_SECONDS: Final = 60
@@ -127,6 +129,7 @@ class Timers:
             Task(count_totals, TOTALS_SECONDS, now),
             Task(save_last_seen, SEEN_SECONDS, now),
             Task(compare_names, NAMES_SECONDS, now),
+            Task(erase, ERASURE_SECONDS, now),
         ]
         if lifetime:
             self._tasks += [

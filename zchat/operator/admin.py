@@ -291,13 +291,21 @@ def reset_token(op: Admin, who: str, yes: bool) -> None:
 
 @command("close")
 @_WHO
+@click.option("--erase", is_flag=True, help="Its messages and files go too.")
 @_YES
-def close(op: Admin, who: str, yes: bool) -> None:
-    """Close an account for good; its messages stay."""
+def close(op: Admin, who: str, erase: bool, yes: bool) -> None:
+    """Close an account for good; its messages stay.
+
+    With --erase they are deleted, a page at a time, and so are its files
+    and what it scheduled. An account that is closed already can be erased
+    too.
+    """
     user_id = account_id(op, who)
-    sure(yes, f"Close the account of {who} for good?")
-    done = op.caller.call("close_account", user_id=user_id)
-    op.show(done, lambda: f"The account of {who} is closed.")
+    what = " and delete all messages and files of it" if erase else ""
+    sure(yes, f"Close the account of {who} for good{what}?")
+    done = op.caller.call("close_account", user_id=user_id, erase=erase)
+    more = " Its messages and files are being deleted." if erase else ""
+    op.show(done, lambda: f"The account of {who} is closed.{more}")
 
 
 # Complaints and bans

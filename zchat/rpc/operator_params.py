@@ -69,9 +69,10 @@ class ResetToken(Params, frozen=True, kw_only=True):
 
 
 class CloseAccount(Params, frozen=True, kw_only=True):
-    """Whose account ends."""
+    """Whose account ends, and whether what it wrote goes too."""
 
     user_id: Id
+    erase: bool = False
 
 
 class Announce(Params, frozen=True, kw_only=True):

@@ -272,6 +272,29 @@ FROM files
 WHERE message_id IS NULL AND scheduled_id IS NULL AND created <= :at
 ORDER BY created LIMIT :limit {skip_locked};
 
+-- name: next_erasure
+-- A user whose texts and files are to go.
+SELECT user_id, message_id, messages FROM erasures
+ORDER BY user_id LIMIT 1 {skip_locked};
+
+-- name: end_of_messages
+-- The message of any chat that comes so many behind an id.
+SELECT id FROM messages WHERE id > :after
+ORDER BY id LIMIT 1 OFFSET :skipped;
+
+-- name: messages_of_author
+-- A page of what a user wrote and nobody deleted, between two ids.
+SELECT id FROM messages
+WHERE id > :after AND id <= :through AND author_id = :user_id
+  AND deleted IS NULL
+ORDER BY id LIMIT :limit;
+
+-- name: uploads_of
+-- Files of a user that are on no message.
+SELECT id FROM files
+WHERE uploader_id = :user_id AND message_id IS NULL
+ORDER BY id LIMIT :limit;
+
 -- name: chunks_of
 -- The chunks of a file from an offset on, in order.
 SELECT file_id, "offset", data FROM file_chunks

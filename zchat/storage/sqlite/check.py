@@ -36,6 +36,7 @@ _REFERENCES: Final = (
     ("reactors", "user_id", "users"),
     ("mentions", "chat_id", "chats"),
     ("mentions", "user_id", "users"),
+    ("erasures", "user_id", "users"),
 )
 """A table, a column, and the table whose ids stand in it."""
 

@@ -145,6 +145,19 @@ WHERE c.offender_id = :offender_id AND c.round = :round
         WHERE n.id = :common_id)
   ));
 
+-- name: end_of_messages
+-- The message of any chat that comes so many behind an id.
+SELECT id FROM message_rows WHERE id > :after
+ORDER BY id LIMIT 1 OFFSET :skipped;
+
+-- name: messages_of_author
+-- A page of what a user wrote and nobody deleted, between two ids. The
+-- key's index would be no help: `+` keeps it out.
+SELECT id FROM message_rows
+WHERE id > :after AND id <= :through AND +author_id = :user_id
+  AND deleted IS NULL
+ORDER BY id LIMIT :limit;
+
 -- name: recent_chats
 -- Chats with messages since a time, told by their ids.
 SELECT id FROM chat_numbers WHERE number IN (

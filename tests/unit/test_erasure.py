@@ -1,0 +1,226 @@
+"""All that a user wrote and uploaded goes with the account."""
+
+import json
+
+import pytest
+
+from tests.harness import NOWHERE, Person, World, codes, refused
+from zchat.chat import erasure
+from zchat.chat.jobs import NoParams, Progress
+from zchat.engine.batch import Call
+from zchat.errors import Code
+
+
+@pytest.fixture
+def ann(world: World) -> Person:
+    return world.user("ann")
+
+
+@pytest.fixture
+def bob(world: World, ann: Person) -> Person:
+    return world.user("bob")
+
+
+@pytest.fixture
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages of a few."""
+    monkeypatch.setattr(erasure, "SEEN_PAGE", 4)
+    monkeypatch.setattr(erasure, "ERASED_PAGE", 2)
+
+
+def close(world: World, person: Person) -> None:
+    world.operator("close_account", user_id=person.id, erase=True)
+
+
+def erase(world: World) -> bool:
+    """One page; whether there is more at once."""
+    call = Call(erasure.erase, NoParams())
+    world.run([call])
+    assert isinstance(call.outcome, Progress)
+    return call.outcome.more
+
+
+def left(world: World) -> list[tuple[str, int]]:
+    """Whose erasure is under way, and how many messages went."""
+    return world.store.rows("SELECT user_id, messages FROM erasures")
+
+
+def test_every_text_and_file_goes(
+    world: World, ann: Person, bob: Person
+) -> None:
+    group = world.group(bob, ann)
+    pair = ann("p2p", user_id=bob.id).chat_id
+    kept = bob("send", text="a word for @ann")
+    for chat_id in (world.common, group, pair):
+        ann("send", chat_id=chat_id, text="secret @bob")
+    sent = ann("comment", message_id=kept.id, text="secret too")
+    bob("react", message_id=sent.id, emoji="👍")
+    file = world.file(ann, group, b"secret bytes")
+    ann("send", chat_id=group, text="", files=[file])
+    ann("exit", chat_id=group)
+    close(world, ann)
+    world.told()
+
+    world.wait(5)
+
+    assert world.told_names().count("message_changed") == 5
+    assert bob.texts(world.common) == ["a word for @ann", "", ""]
+    assert bob.texts(group) == ["", ""]
+    assert bob.texts(pair) == [""]
+    page = bob("history", chat_id=world.common).messages
+    assert page[-1].deleted
+    assert page[-1].author.name == "ann"
+    assert not page[-1].reactions
+    with refused(Code.NOT_FOUND):
+        bob("download", file_id=file)
+    assert bob("search", text="secret").messages == []
+    assert left(world) == []
+    for table in ("files", "file_chunks", "files_gone"):
+        assert world.store.rows(f"SELECT * FROM {table}") == []
+
+
+def test_what_waited_and_what_was_unattached_goes(
+    world: World, ann: Person
+) -> None:
+    file = world.file(ann, world.common, b"waits")
+    world.file(ann, world.common, b"unattached")
+    ann("schedule", text="soon", send_at=world.at(5))
+    world.wait(10)
+    ann("schedule", text="later", send_at=world.at(60), files=[file])
+    close(world, ann)
+
+    world.wait(90)
+
+    for table in ("files", "file_chunks", "scheduled"):
+        assert world.store.rows(f"SELECT * FROM {table}") == []
+    texts = world.store.rows("SELECT text FROM messages")
+    assert texts == [("",)]
+
+
+@pytest.mark.usefixtures("_small")
+def test_page_by_page_and_across_a_restart(
+    world: World, ann: Person, bob: Person
+) -> None:
+    for number in range(5):
+        ann("send", text=f"mine {number}")
+    for number in range(9):
+        bob("send", text=f"not mine {number}")
+    ann("send", text="mine again")
+    close(world, ann)
+
+    assert not erase(world)
+    assert left(world) == [(ann.id, 2)]
+    world.restart()
+    assert not erase(world)
+    assert left(world) == [(ann.id, 4)]
+    assert "mine 4" in bob.texts(world.common)
+    assert not erase(world)
+    assert erase(world)
+    assert left(world) == [(ann.id, 5)]
+    world.wait(1)
+
+    assert left(world) == []
+    texts = bob.texts(world.common)
+    assert [text for text in texts if text] == [
+        f"not mine {number}" for number in range(9)
+    ]
+    assert len(texts) == 15
+
+
+@pytest.mark.usefixtures("_small")
+def test_two_pages_at_a_time_are_one(
+    world: World, ann: Person, bob: Person
+) -> None:
+    for number in range(3):
+        ann("send", text=f"mine {number}")
+    close(world, ann)
+
+    world.run([Call(erasure.erase, NoParams()) for _ in range(2)])
+
+    assert left(world) == [(ann.id, 2)]
+    world.wait(5)
+    assert bob.texts(world.common) == ["", "", ""]
+
+
+def test_deleted_by_others_meanwhile(
+    world: World, ann: Person, bob: Person
+) -> None:
+    group = world.group(bob, ann)
+    gone = ann("send", text="mine")
+    ann("send", chat_id=group, text="in a group that ends")
+    close(world, ann)
+    world.told()
+
+    world.run(
+        [
+            *world.calls(
+                [
+                    world.operator.asks("delete_message", message_id=gone.id),
+                    bob.asks("exit", chat_id=group),
+                ]
+            ),
+            Call(erasure.erase, NoParams()),
+        ]
+    )
+
+    assert world.told_names().count("message_changed") == 1
+    assert left(world) == []
+
+
+def test_several_one_after_another(
+    world: World, ann: Person, bob: Person
+) -> None:
+    for person in (ann, bob):
+        person("send", text="mine")
+        close(world, person)
+
+    world.wait(5)
+
+    assert left(world) == []
+    assert world.store.rows("SELECT DISTINCT text FROM messages") == [("",)]
+
+
+def test_a_closed_account_can_be_erased_later(
+    world: World, ann: Person, bob: Person
+) -> None:
+    ann("send", text="mine")
+    world.operator("close_account", user_id=ann.id)
+    world.wait(5)
+    assert bob.texts(world.common) == ["mine"]
+    with refused(Code.CONFLICT):
+        world.operator("close_account", user_id=ann.id, erase=False)
+
+    close(world, ann)
+    world.wait(5)
+    close(world, ann)
+    world.wait(5)
+
+    assert bob.texts(world.common) == [""]
+    assert left(world) == []
+    entries = world.operator("audit").entries
+    assert [(one.action, one.subject, one.detail) for one in entries] == [
+        ("close_account", ann.id, {"erase": 1}),
+        ("close_account", ann.id, {"erase": 1}),
+        ("close_account", ann.id, {}),
+    ]
+
+
+def test_the_evidence_of_a_complaint_stays(
+    world: World, ann: Person, bob: Person
+) -> None:
+    sent = ann("send", text="rude")
+    bob("report", user_id=ann.id, message_id=sent.id, reason="look")
+    close(world, ann)
+    world.wait(5)
+
+    assert bob.texts(world.common) == [""]
+    (complaint,) = world.operator("complaints").complaints
+    assert "rude" in json.dumps(complaint.evidence)
+
+
+def test_nobody_is_erased_without_an_account(world: World) -> None:
+    asked = world.operator.asks("close_account", user_id=NOWHERE, erase=True)
+
+    assert codes(world.batch([asked])) == ["not_found"]
+    assert left(world) == []
+    assert not erase(world)
