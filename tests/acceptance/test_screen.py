@@ -511,6 +511,13 @@ def test_a_moderator_who_came_by_an_invite(
             await ben.shows("· the ban was lifted")
             await ann.send("thank you")
             await ben.shows("thank you")
+            await ben.type(f"/ban {kim.name}")
+            await ben.until(
+                lambda: admin(tmp_path, "accounts", "--banned", "--json")[
+                    "users"
+                ],
+                "a ban needs no reason here",
+            )
             await ben.press("up", "d")
             await ben.shows("Delete this message")
             await ben.press("d")

@@ -169,7 +169,7 @@ async def _resolve(talk: Conversation, number: str, verdict: str) -> None:
 
 
 async def _ban(
-    talk: Conversation, person: str, reason: str | None = None
+    talk: Conversation, person: str, reason: str = "No reason given."
 ) -> None:
     ended = await talk.client.call(
         "ban", user_id=await talk.person(person), reason=reason
