@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.harness import MEMORY
@@ -241,6 +241,49 @@ def steps_of(names: list[str]) -> st.SearchStrategy[list[tuple[str, int]]]:
 
 
 STEPS = steps_of(LOSSY)
+COMING_AND_GOING: Final = [
+    ("post", 0),
+    ("post", 2),
+    ("come_or_go", 1),
+    ("come_or_go", 2),
+    ("come_or_go", 2),
+    ("come_or_go", 2),
+    ("event", 0),
+    ("event", 0),
+    ("event", 0),
+    ("event", 0),
+    ("event", 0),
+    ("event", 0),
+    ("event", 0),
+    ("answer", 0),
+    ("answered", 0),
+    ("come_or_go", 2),
+    ("head", 0),
+    ("head", 0),
+    ("rename", 0),
+    ("rename", 0),
+    ("event", 0),
+    ("event", 0),
+    ("barrier", 0),
+    ("come_or_go", 2),
+    ("event", 0),
+    ("event", 0),
+    ("event", 0),
+    ("answer", 1),
+    ("answer", 0),
+    ("answered", 1),
+    ("come_or_go", 2),
+    ("come_or_go", 2),
+    ("event", 0),
+    ("event", 0),
+    ("answer", 0),
+    ("post", 2),
+    ("event", 0),
+    ("event", 0),
+    ("answer", 0),
+    ("answered", 2),
+]
+"""A sync from before the last coming is answered after it."""
 Steps = list[tuple[str, int]]
 
 ACTIONS: dict[str, Callable[[World, int], None]] = {
@@ -388,6 +431,7 @@ def test_so_it_does_on_the_real_rules(steps: Steps) -> None:
 
 
 @given(steps_of(FAITHFUL))
+@example(steps=COMING_AND_GOING)
 def test_it_needs_no_reconnect_when_nothing_is_lost(steps: Steps) -> None:
     play_faithful(ModelServer(), steps)
 

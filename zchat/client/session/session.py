@@ -287,13 +287,19 @@ class Session:
         return chat
 
     def _beginning(self, found: results.SyncChat) -> tuple[int, int]:
-        """The seq and the revision behind which a chat's events begin."""
+        """The seq and the revision behind which a chat's events begin.
+
+        A saved cursor beyond the head is of a store that was set back. One
+        that this session left is right, and the sync may be an old one.
+        """
         left = self._left.pop(found.id, None)
         if left is not None:
             revision = found.revision
             if left.revision is not None:
                 revision = min(left.revision, revision)
-            return min(left.seq, found.head), revision
+            if found.id in self._resumed:
+                return min(left.seq, found.head), revision
+            return left.seq, revision
         seq_by_start = {
             Start.HEAD: found.head,
             Start.UNREAD: found.read,
@@ -306,6 +312,7 @@ class Session:
         self._behind.pop(chat.id, None)
         self._keys.forget(topics.chat_topic(chat.id))
         self._left[chat.id] = chat.place
+        self._resumed.discard(chat.id)
         self._tell(events.ChatRemoved(chat_id=chat.id))
 
     def _tune(self) -> None:
