@@ -252,7 +252,7 @@ export class Session {
     }
     const left = this._left.get(found.id);
     this._left.delete(found.id);
-    const cursor = this._syncedOnce ? Math.min(left ?? 0, found.head) : found.head;
+    const cursor = this._syncedOnce ? (left ?? 0) : found.head;
     this.chats.set(found.id, new ChatState(found, cursor));
     if (this._syncedOnce) {
       this._deliver({
