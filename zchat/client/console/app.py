@@ -139,6 +139,7 @@ class Console(App[None]):
 
     def on_mount(self) -> None:
         """Come in beside the first drawing."""
+        self.app_resume_signal.subscribe(self, self._resumed)
         self._settings = self._entry.profile.screen_settings()
         self.theme = (
             self._theme
@@ -590,8 +591,14 @@ class Console(App[None]):
         self.changed()
 
     def action_redraw(self) -> None:
-        """Draw the screen again."""
+        """Draw the whole screen again: also what did not change."""
         self.refresh(layout=True)
+        for widget in self.screen.walk_children():
+            widget.refresh()
+
+    def _resumed(self, app: "App[None]") -> None:
+        """The shell gave the terminal back, with its own text on it."""
+        self.action_redraw()
 
     def action_suspend(self) -> None:
         """Back to the shell."""
