@@ -147,6 +147,9 @@ def test_a_search_leads_to_the_message(someone: Someone) -> None:
     for number in range(40):
         ann.call("POST", "/send", {"message": f"filler {number}"})
     ben.page.reload()
+    expect(
+        ben.page.get_by_role("log").get_by_text("filler 39")
+    ).to_be_visible()
     box = ben.page.get_by_role("searchbox", name="Search")
     box.fill("привет")
     result = ben.page.get_by_role("button", name=re.compile("Привет"))
