@@ -5,6 +5,7 @@ last to see an event before it is put into words.
 """
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Mapping
@@ -96,10 +97,11 @@ def console() -> Processor:
     """Puts an event into words for people.
 
     Strings are quoted, so that no name can forge a line. Tracebacks are
-    plain: others show variables, which might hold a token.
+    plain: others show variables, which might hold a token. There are
+    colours at a terminal only, and not where NO_COLOR is set.
     """
     return structlog.dev.ConsoleRenderer(
-        colors=sys.stderr.isatty(),
+        colors=sys.stderr.isatty() and not os.environ.get("NO_COLOR"),
         repr_native_str=True,
         exception_formatter=structlog.dev.plain_traceback,
     )

@@ -168,3 +168,25 @@ def test_a_full_disk_does_not_stop_the_server() -> None:
             timeout=30,
         )
     assert (result.returncode, result.stdout) == (0, b"alive\n")
+
+
+@pytest.mark.parametrize(
+    ("at_terminal", "no_color", "coloured"),
+    [
+        (True, "", True),
+        (True, "1", False),
+        (False, "", False),
+    ],
+)
+def test_colours_are_for_terminals_that_want_them(
+    monkeypatch: pytest.MonkeyPatch,
+    at_terminal: bool,
+    no_color: str,
+    coloured: bool,
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: at_terminal)
+    monkeypatch.setenv("NO_COLOR", no_color)
+
+    line = logs.console()(None, "info", {"event": "started", "level": "info"})
+
+    assert ("\x1b[" in str(line)) is coloured
