@@ -78,6 +78,11 @@ class Event(NamedTuple):
     local: bool = False
 
 
+def _head_of(chat: Chat) -> events.Head:
+    """Both counts of a chat, as they now stand."""
+    return events.Head(chat_id=chat.id, seq=chat.head, revision=chat.revision)
+
+
 class Shared(NamedTuple):
     """What the phases of all rules of a broker hold together."""
 
@@ -248,9 +253,7 @@ class Reading(View):
             Event(
                 chat_topic(chat.id),
                 chat.event_key,
-                events.Head(
-                    chat_id=chat.id, seq=chat.head, revision=chat.revision
-                ),
+                _head_of(chat),
                 local=True,
             )
         )
@@ -375,9 +378,7 @@ class Turn(View):
             Event(
                 chat_topic(chat.id),
                 chat.event_key,
-                events.Head(
-                    chat_id=chat.id, seq=chat.head, revision=chat.revision
-                ),
+                _head_of(chat),
                 counted=True,
             )
         )
