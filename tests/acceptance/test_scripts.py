@@ -1,5 +1,6 @@
 """The commands for scripts, against the real program."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -13,6 +14,8 @@ import pytest
 
 from tests.server import PROJECT, Server, environment, running
 from zchat.client import BlockingClient
+from zchat.client.console import entry
+from zchat.errors import ConfigError
 
 
 @pytest.fixture(scope="module")
@@ -204,6 +207,17 @@ def test_the_port_of_http_is_told(server: Server, tmp_path: Path) -> None:
     ended = shell.run("status")
     assert ended.returncode == 2
     assert "HTTP" in ended.stderr
+
+
+def test_the_port_of_http_is_told_after_a_quick_failure(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entry, "_PROBE_SECONDS", 60)
+    options = entry.Options(
+        f"127.0.0.1:{server.port}", "default", tmp_path, "ann", 10
+    )
+    with pytest.raises(ConfigError, match="speaks HTTP"):
+        asyncio.run(entry.Entry(options).connect())
 
 
 def test_flags_behind_the_command_win(ben: Shell) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from zchat.client import Client, Start
+from zchat.client import Client, NoAnswer, Start
 from zchat.client.addresses import rpc_endpoints
 from zchat.client.console.identity import Identity, Profile, Taken
 from zchat.client.console.probe import speaks_http
@@ -123,12 +123,19 @@ class Entry:
         try:
             await asyncio.wait([task], timeout=_PROBE_SECONDS)
             if not task.done():
-                for server in self.servers:
-                    if await speaks_http(server):
-                        raise ConfigError(_meant(server))
+                await self._refuse_http()
             return await task
+        except NoAnswer:
+            await self._refuse_http()
+            raise
         finally:
             task.cancel()
+
+    async def _refuse_http(self) -> None:
+        """Raise ConfigError if one of the servers speaks HTTP."""
+        for server in self.servers:
+            if await speaks_http(server):
+                raise ConfigError(_meant(server))
 
     def _unknown(self) -> str:
         options = self.options
