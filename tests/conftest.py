@@ -1,4 +1,4 @@
-"""What tests of every tier share: Hypothesis's settings and free ports."""
+"""What tests of every tier share: free ports, servers, settings."""
 
 import random
 import socket
@@ -7,6 +7,10 @@ from contextlib import ExitStack
 
 import pytest
 from hypothesis import settings
+
+from tests.http_server import Client, Served, serving
+from tests.program import Program, User
+from tests.server import Server
 
 FIRST_PORT, LAST_PORT = 20_000, 32_000
 """Below the ports that Linux gives to outgoing connections."""
@@ -44,3 +48,53 @@ def free_port() -> Callable[[], int]:
     """Gives the port of a new server; the next two are free as well."""
     numbers = candidates()
     return lambda: next(port for port in numbers if is_free(port))
+
+
+@pytest.fixture(scope="module")
+def flags() -> tuple[str, ...]:
+    """Flags of a module's program; a module may have its own."""
+    return ()
+
+
+@pytest.fixture(scope="module")
+def program(
+    tmp_path_factory: pytest.TempPathFactory,
+    free_port: Callable[[], int],
+    flags: tuple[str, ...],
+) -> Iterator[Program]:
+    """The real program with its gateway, which outlives all its tests."""
+    server = Server(
+        tmp_path_factory.mktemp("store"), free_port(), *flags, http=True
+    )
+    running = Program(server)
+    running.start()
+    yield running
+    assert server.stop() == 0
+    assert "Traceback" not in server.log.text
+    assert server.log.events("gateway_died") == []
+
+
+@pytest.fixture
+def ann(program: Program) -> User:
+    """A user of the program."""
+    return program.user()
+
+
+@pytest.fixture
+def bob(program: Program) -> User:
+    """Another user of the program."""
+    return program.user()
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    """The HTTP front alone, in front of routes of the tests."""
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture
+def client(served: Served) -> Iterator[Client]:
+    """A connection to the HTTP front."""
+    with Client(served.port) as one:
+        yield one

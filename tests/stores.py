@@ -51,6 +51,8 @@ from zchat.model import (
 from zchat.queries import PRIMARY, KeyLookup, Query, QueryCall, Statement
 from zchat.storage.base import Outgoing, Store
 
+NOW = 1_700_000_000_000_000
+"""When the stores of tests are made."""
 _numbers = count(1)
 
 

@@ -1,6 +1,5 @@
 """Clients that send too much, too little, or take nothing."""
 
-from collections.abc import Iterator
 from functools import partial
 
 import pytest
@@ -12,18 +11,6 @@ from zchat.gateway.messages import Response
 HOST = b"Host: 127.0.0.1\r\n"
 GET = b"GET /echo HTTP/1.1\r\n" + HOST + b"\r\n"
 MEBIBYTE = 1024 * 1024
-
-
-@pytest.fixture
-def served() -> Iterator[Served]:
-    with serving() as running:
-        yield running
-
-
-@pytest.fixture
-def client(served: Served) -> Iterator[Client]:
-    with Client(served.port) as one:
-        yield one
 
 
 def has_uploaded(served: Served, size: int) -> bool:

@@ -2,33 +2,17 @@
 
 import re
 import threading
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-
-import pytest
 
 from tests.event_stream import Stream
 from tests.http_server import Client, serving
 from tests.program import Program, User
-from tests.server import Server
 from zchat.gateway.messages import Response
 
 CONNECTIONS = 64
 PIPELINED = 16
 MEBIBYTE = 1024 * 1024
-
-
-@pytest.fixture(scope="module")
-def program(
-    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
-) -> Iterator[Program]:
-    running = Program(
-        Server(tmp_path_factory.mktemp("store"), free_port(), http=True)
-    )
-    running.start()
-    yield running
-    assert running.server.stop() == 0
 
 
 class Flood:

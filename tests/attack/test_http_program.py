@@ -3,7 +3,6 @@
 import hashlib
 import os
 import random
-from collections.abc import Callable, Iterator
 
 import msgspec
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from tests.bare import Caller, context
 from tests.http_server import Client
 from tests.program import Program, User, wait_until
-from tests.server import Server
 from zchat.model import CHUNK_BYTES
 
 METHODS = (b"GET", b"POST", b"DELETE", b"OPTIONS", b"HEAD", b"PUT")
@@ -32,23 +30,8 @@ PATHS = (
 
 
 @pytest.fixture(scope="module")
-def program(
-    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
-) -> Iterator[Program]:
-    running = Program(
-        Server(
-            tmp_path_factory.mktemp("store"),
-            free_port(),
-            "--log-level",
-            "debug",
-            http=True,
-        )
-    )
-    running.start()
-    yield running
-    assert running.server.stop() == 0
-    assert "Traceback" not in running.server.log.text
-    assert running.server.log.events("gateway_died") == []
+def flags() -> tuple[str, ...]:
+    return ("--log-level", "debug")
 
 
 def request(chance: random.Random) -> bytes:

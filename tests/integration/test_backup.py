@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from msgspec.structs import replace
 
 from tests.stores import (
+    NOW,
     batch,
     changes,
     chat,
@@ -30,8 +31,6 @@ from zchat.operator.stores import back_up_store, check_store, restore_store
 from zchat.storage.base import Store
 from zchat.storage.postgres import PostgresStore
 from zchat.storage.sqlite import SqliteStore, backup
-
-NOW = 1_700_000_000_000_000
 
 
 @pytest.fixture

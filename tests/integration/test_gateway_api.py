@@ -3,7 +3,6 @@
 import hashlib
 import http.client
 import re
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,37 +14,14 @@ import pytest
 
 from tests.http_server import Client
 from tests.program import Program, User, wait_until
-from tests.server import PROJECT, Server
+from tests.server import PROJECT
 
 LIMIT_BYTES = 700_000
 
 
 @pytest.fixture(scope="module")
-def program(
-    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
-) -> Iterator[Program]:
-    running = Program(
-        Server(
-            tmp_path_factory.mktemp("store"),
-            free_port(),
-            "--max-file-bytes",
-            str(LIMIT_BYTES),
-            http=True,
-        )
-    )
-    running.start()
-    yield running
-    assert running.server.stop() == 0
-
-
-@pytest.fixture
-def ann(program: Program) -> User:
-    return program.user()
-
-
-@pytest.fixture
-def bob(program: Program) -> User:
-    return program.user()
+def flags() -> tuple[str, ...]:
+    return ("--max-file-bytes", str(LIMIT_BYTES))
 
 
 def test_the_documented_api_from_connect_to_exit(program: Program) -> None:

@@ -1,34 +1,9 @@
 """`GET /events` of the real program: decrypted, in order, resumable."""
 
-from collections.abc import Callable, Iterator
-
 import pytest
 
 from tests.event_stream import Stream
 from tests.program import Program, User, wait_until
-from tests.server import Server
-
-
-@pytest.fixture(scope="module")
-def program(
-    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
-) -> Iterator[Program]:
-    running = Program(
-        Server(tmp_path_factory.mktemp("store"), free_port(), http=True)
-    )
-    running.start()
-    yield running
-    assert running.server.stop() == 0
-
-
-@pytest.fixture
-def ann(program: Program) -> User:
-    return program.user()
-
-
-@pytest.fixture
-def bob(program: Program) -> User:
-    return program.user()
 
 
 def send(

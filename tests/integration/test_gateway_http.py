@@ -1,7 +1,6 @@
 """The HTTP front over real sockets: what a well-behaved client sees."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,18 +10,6 @@ from zchat.gateway.limits import Limits
 HOST = b"Host: 127.0.0.1\r\n"
 GET = b"GET /echo HTTP/1.1\r\n" + HOST + b"\r\n"
 SLOW = b"GET /wait HTTP/1.1\r\n" + HOST + b"\r\n"
-
-
-@pytest.fixture
-def served() -> Iterator[Served]:
-    with serving() as running:
-        yield running
-
-
-@pytest.fixture
-def client(served: Served) -> Iterator[Client]:
-    with Client(served.port) as one:
-        yield one
 
 
 def post(path: bytes, body: bytes, *fields: bytes) -> bytes:

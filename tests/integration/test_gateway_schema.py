@@ -4,7 +4,6 @@ Whatever fits the description, or nearly does, gets an answer that fits it
 too: no status, type or field that is not described, and no fault.
 """
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from schemathesis.generation.modes import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from tests.program import Program, User
-from tests.server import Server
 
 Case = schemathesis.Case[Any]
 ENDLESS = "GET /events"
@@ -23,22 +21,8 @@ EXAMPLES = 12
 
 
 @pytest.fixture(scope="module")
-def program(
-    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
-) -> Iterator[Program]:
-    running = Program(
-        Server(
-            tmp_path_factory.mktemp("store"),
-            free_port(),
-            "--rate-limit",
-            "off",
-            http=True,
-        )
-    )
-    running.start()
-    yield running
-    assert running.server.stop() == 0
-    assert "Traceback" not in running.server.log.text
+def flags() -> tuple[str, ...]:
+    return ("--rate-limit", "off")
 
 
 @pytest.fixture(scope="module")

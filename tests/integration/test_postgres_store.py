@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from tests.bare import wait_until
 from tests.postgres import Cluster
 from tests.stores import (
+    NOW,
     ask,
     batch,
     changes,
@@ -55,7 +56,6 @@ from zchat.storage.postgres.link import Command, Link, LinkLost
 from zchat.storage.postgres.store import PostgresStore
 from zchat.storage.sqlite import SqliteStore
 
-NOW = 1_700_000_000_000_000
 Run = Callable[[str], list[Any]]
 
 

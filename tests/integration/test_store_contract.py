@@ -1,15 +1,15 @@
 """What every store promises (storage/base.py), on each of them."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
 from msgspec.structs import replace
 
 from tests.stores import (
+    NOW,
     ask,
     batch,
     changes,
@@ -30,22 +30,7 @@ from zchat.storage import open_store
 from zchat.storage.base import Outgoing, Store
 from zchat.storage.sqlite import SqliteStore
 
-NOW = 1_700_000_000_000_000
 Opener = Callable[[], Store]
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def target(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where a store is to be made."""
-    if request.param == "sqlite":
-        return str(tmp_path / "zchat.db")
-    return str(request.getfixturevalue("postgres_url"))
-
-
-@pytest.fixture
-def store(target: str) -> Iterator[Store]:
-    with closing(open_store(target, NOW, new_id)) as opened:
-        yield opened
 
 
 def test_new_store_has_the_common_chat(store: Store) -> None:

@@ -1,7 +1,6 @@
 """Every query and statement of `queries.sql`, on every store."""
 
 import re
-from collections.abc import Iterator
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
@@ -54,22 +53,12 @@ from zchat.model import (
     first_id_at,
 )
 from zchat.queries import QUERIES, STATEMENTS, Query, Statement
-from zchat.storage import open_store
 from zchat.storage.base import Store
 from zchat.storage.sql import blocks
 from zchat.storage.sqlite import SqliteStore
 
 NIL = "00000000-0000-0000-0000-000000000000"
 CHUNK = 262_144
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    target = str(tmp_path / "zchat.db")
-    if request.param == "postgres":
-        target = request.getfixturevalue("postgres_url")
-    with closing(open_store(target, 1, new_id)) as opened:
-        yield opened
 
 
 def seqs(rows: list[Any]) -> list[int]:

@@ -13,6 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.stores import (
+    NOW,
     ask,
     chat,
     load,
@@ -37,7 +38,6 @@ from zchat.storage.sqlite import indexer as lite_indexer
 from zchat.storage.sqlite import search as lite_search
 from zchat.storage.sqlite.store import SqliteStore
 
-NOW = 1_700_000_000_000_000
 DEADLINE_SECONDS = 60
 Opener = Callable[[], Store]
 
@@ -49,20 +49,6 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lite_indexer, "RETRY_SECONDS", 0.1)
     monkeypatch.setattr(shared_indexer, "PAUSE_SECONDS", 0.05)
     monkeypatch.setattr(shared_indexer, "LOOK_SECONDS", 0.1)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def target(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where a store is to be made."""
-    if request.param == "sqlite":
-        return str(tmp_path / "zchat.db")
-    return str(request.getfixturevalue("postgres_url"))
-
-
-@pytest.fixture
-def store(target: str) -> Iterator[Store]:
-    with closing(open_store(target, NOW, new_id)) as opened:
-        yield opened
 
 
 class Talk:

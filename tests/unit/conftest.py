@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from tests.harness import MEMORY, MakeWorld, World
+from tests.harness import MEMORY, MakeWorld, Person, World
 
 
 @pytest.fixture
@@ -39,3 +39,13 @@ def make_world(logged: list[MutableMapping[str, Any]]) -> Iterator[MakeWorld]:
 def world(make_world: MakeWorld) -> World:
     """A server with the default settings."""
     return make_world()
+
+
+@pytest.fixture
+def ann(world: World) -> Person:
+    return world.user("ann")
+
+
+@pytest.fixture
+def bob(world: World) -> Person:
+    return world.user("bob")

@@ -29,16 +29,6 @@ BUSY, REJECTED = StoreBusy("a deadlock"), StoreRejected("a unique index")
 AWAY = StoreAway("no disk")
 
 
-@pytest.fixture
-def ann(world: World) -> Person:
-    return world.user("ann")
-
-
-@pytest.fixture
-def bob(world: World) -> Person:
-    return world.user("bob")
-
-
 def sends(*people: Person) -> list[Asked]:
     """One message of each person, numbered from 1."""
     return [

@@ -20,16 +20,6 @@ every_change = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture
-def ann(world: World) -> Person:
-    return world.user("ann")
-
-
-@pytest.fixture
-def bob(world: World, ann: Person) -> Person:
-    return world.user("bob")
-
-
 def one(person: Person, chat_id: str) -> Any:
     """The newest message of a chat as the person sees it."""
     return person("history", chat_id=chat_id, limit=1).messages[-1]

@@ -12,16 +12,6 @@ from zchat.errors import Code
 
 
 @pytest.fixture
-def ann(world: World) -> Person:
-    return world.user("ann")
-
-
-@pytest.fixture
-def bob(world: World, ann: Person) -> Person:
-    return world.user("bob")
-
-
-@pytest.fixture
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages of a few."""
     monkeypatch.setattr(erasure, "SEEN_PAGE", 4)

@@ -22,16 +22,6 @@ def world(make_world: MakeWorld) -> World:
     return make_world(message_ttl_seconds=TTL)
 
 
-@pytest.fixture
-def ann(world: World) -> Person:
-    return world.user("ann")
-
-
-@pytest.fixture
-def bob(world: World) -> Person:
-    return world.user("bob")
-
-
 def kept(world: World) -> list[str]:
     """The texts that stand in the store."""
     return [

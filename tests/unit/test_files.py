@@ -17,16 +17,6 @@ DATA = bytes(range(256)) * 2500
 DAY = 86_400
 
 
-@pytest.fixture
-def ann(world: World) -> Person:
-    return world.user("ann")
-
-
-@pytest.fixture
-def bob(world: World) -> Person:
-    return world.user("bob")
-
-
 def announce(
     world: World, data: bytes = DATA, name: str = "a.png", **fields: Any
 ) -> dict[str, Any]:

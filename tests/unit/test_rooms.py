@@ -10,16 +10,6 @@ from zchat.rpc.topics import chat_topic
 
 
 @pytest.fixture
-def ann(world: World) -> Person:
-    return world.user("ann")
-
-
-@pytest.fixture
-def bob(world: World) -> Person:
-    return world.user("bob")
-
-
-@pytest.fixture
 def eve(world: World) -> Person:
     return world.user("eve")
 

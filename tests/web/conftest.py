@@ -1,4 +1,4 @@
-"""A browser for all tests of the page, and a server for each module."""
+"""A browser for all tests of the page."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -8,7 +8,6 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.program import Program
-from tests.server import Server
 from tests.web.browser import Person, launch, person_in
 
 Someone = Callable[..., Person]
@@ -20,27 +19,6 @@ def browser() -> Iterator[Browser]:
         running = launch(playwright)
         yield running
         running.close()
-
-
-@pytest.fixture(scope="module")
-def flags() -> tuple[str, ...]:
-    """What a module adds to the command line of its server."""
-    return ()
-
-
-@pytest.fixture(scope="module")
-def program(
-    tmp_path_factory: pytest.TempPathFactory,
-    free_port: Callable[[], int],
-    flags: tuple[str, ...],
-) -> Iterator[Program]:
-    server = Server(
-        tmp_path_factory.mktemp("store"), free_port(), *flags, http=True
-    )
-    running = Program(server)
-    running.start()
-    yield running
-    server.close()
 
 
 @pytest.fixture
