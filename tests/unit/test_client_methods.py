@@ -1,6 +1,7 @@
 """Both clients have every method of the table, and ask it rightly."""
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -407,3 +408,14 @@ def test_pages_of_chats_follow_one_another() -> None:
 def test_an_answer_of_another_shape_is_no_answer() -> None:
     with pytest.raises(NoAnswer, match="too old"):
         asyncio.run(_await(Recorder({"seq": "x"}).read(ID, 1)))
+
+
+def test_both_connect_with_the_same_parameters() -> None:
+    blocking_ones = inspect.signature(blocking.BlockingClient.connect)
+    asyncio_ones = inspect.signature(aio.Client.connect)
+    callbacks = {"on_up", "on_down"}
+    assert [*blocking_ones.parameters.values()] == [
+        parameter
+        for name, parameter in asyncio_ones.parameters.items()
+        if name not in callbacks
+    ]

@@ -1,9 +1,9 @@
 """What the client hands out: frozen values, times as datetimes.
 
-They mirror `zchat.rpc.results`, which says how the same things look on the
-wire. The two are kept apart so that the wire can carry times as text and
-lists as lists, while a program gets what Python has for them; a test
-compares the fields. Fields that an older server does not send have a default.
+What has neither a time nor a list is the struct of `zchat.rpc.results`
+itself. The others mirror it: the wire carries times as text and lists as
+lists, while a program gets what Python has for them. A test compares the
+fields. Fields that an older server does not send have a default.
 """
 
 from datetime import datetime
@@ -11,15 +11,20 @@ from datetime import datetime
 from msgspec import Struct, structs
 
 from zchat.rpc.results import (
+    Changed,
+    ChatFacts,
     Connected,
     Download,
     EventKey,
     FileInfo,
     Hello,
     Limits,
+    NewToken,
+    Person,
     SyncChat,
     Upload,
     Uploaded,
+    UserSettings,
 )
 
 __all__ = [
@@ -66,13 +71,6 @@ __all__ = [
 
 class Value(Struct, frozen=True, kw_only=True, gc=False):
     """The base of everything that is handed out."""
-
-
-class Person(Value, frozen=True, kw_only=True):
-    """A user as others see it: the public id and the name."""
-
-    id: str
-    name: str
 
 
 class Reaction(Value, frozen=True, kw_only=True):
@@ -223,16 +221,6 @@ class Sync(Value, frozen=True, kw_only=True):
     chats: tuple[SyncChat, ...]
 
 
-class ChatFacts(Value, frozen=True, kw_only=True):
-    """What a chat is now, apart from its messages."""
-
-    name: str
-    title: str
-    owner_id: str | None
-    size: int
-    event_key: EventKey | None
-
-
 class Changes(Value, frozen=True, kw_only=True):
     """What happened to a chat after a revision; with `more`, ask again."""
 
@@ -240,12 +228,6 @@ class Changes(Value, frozen=True, kw_only=True):
     messages: tuple[Message, ...]
     chat: ChatFacts
     more: bool
-
-
-class Changed(Value, frozen=True, kw_only=True):
-    """The revision of the chat that this made."""
-
-    revision: int
 
 
 class Edited(Value, frozen=True, kw_only=True):
@@ -266,18 +248,6 @@ class Found(Value, frozen=True, kw_only=True):
 
     messages: tuple[FoundMessage, ...]
     next: str | None
-
-
-class NewToken(Value, frozen=True, kw_only=True):
-    """The caller's new token; the old one is dead."""
-
-    token: str
-
-
-class UserSettings(Value, frozen=True, kw_only=True):
-    """The caller's settings as they now stand."""
-
-    receipts: bool
 
 
 class Sent(Value, frozen=True, kw_only=True):

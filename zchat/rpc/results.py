@@ -93,7 +93,7 @@ class Sent(Result, frozen=True, kw_only=True):
 
 
 class Person(Result, frozen=True, kw_only=True):
-    """A user as others see it."""
+    """A user as others see it: the public id and the name."""
 
     id: str
     name: str

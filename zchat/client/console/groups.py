@@ -1,5 +1,7 @@
 """`zchat groups`: make groups, let people in, from a script."""
 
+from collections.abc import Awaitable, Callable
+
 import click
 
 from zchat.client import Client
@@ -13,6 +15,11 @@ from zchat.client.console.shell import (
 )
 from zchat.client.console.text import clock_time, harmless, json_line
 from zchat.errors import ConfigError
+
+FindUser = Callable[[Client, str, str], Awaitable[str]]
+"""The id of a user whom somebody named, in a chat."""
+ActOnUser = Callable[[Client, str, str], Awaitable[None]]
+"""A method of the client for a chat and a user."""
 
 
 @click.group("groups")
@@ -62,26 +69,48 @@ async def rename(options: Options, chat: str, title: str) -> None:
         await client.rename_chat(await _group(client, chat), title)
 
 
-@groups.command("invite")
-@click.argument("chat")
-@click.argument("user")
-@console
-async def invite(options: Options, chat: str, user: str) -> None:
-    """Add USER, a name or an id, to the group CHAT."""
-    async with entered(options) as client:
-        chat_id = await _group(client, chat)
-        await client.invite(chat_id, await user_id_of(client, user, chat_id))
+async def _anybody(client: Client, chat_id: str, user: str) -> str:
+    return await user_id_of(client, user, chat_id)
 
 
-@groups.command("remove")
-@click.argument("chat")
-@click.argument("user")
-@console
-async def remove(options: Options, chat: str, user: str) -> None:
-    """Remove USER from the group CHAT."""
-    async with entered(options) as client:
-        chat_id = await _group(client, chat)
-        await client.remove(chat_id, await user_id_of(client, user, chat_id))
+async def _asker(client: Client, chat_id: str, user: str) -> str:
+    for request in await client.join_requests(chat_id):
+        if user in (request.user.id, request.user.name):
+            return request.user.id
+    raise ConfigError(f"Nobody called {user!r} asks to be let in.")
+
+
+def _people_command(
+    name: str, summary: str, find: FindUser, act: ActOnUser
+) -> None:
+    """Add a command that does one thing with one USER of one CHAT."""
+
+    @groups.command(name, help=summary)
+    @click.argument("chat")
+    @click.argument("user")
+    @console
+    async def command(options: Options, chat: str, user: str) -> None:
+        async with entered(options) as client:
+            chat_id = await _group(client, chat)
+            await act(client, chat_id, await find(client, chat_id, user))
+
+
+_people_command(
+    "invite",
+    "Add USER, a name or an id, to the group CHAT.",
+    _anybody,
+    Client.invite,
+)
+_people_command(
+    "remove", "Remove USER from the group CHAT.", _anybody, Client.remove
+)
+_people_command(
+    "approve",
+    "Let USER, who asked by a link, into the group CHAT.",
+    _asker,
+    Client.approve,
+)
+_people_command("deny", "Turn USER away.", _asker, Client.deny)
 
 
 @groups.command("link")
@@ -139,35 +168,6 @@ async def requests(options: Options, chat: str, as_json: bool) -> None:
                 else f"{request.user.id}  {since}  "
                 f"{harmless(request.user.name)}"
             )
-
-
-async def _asker(client: Client, chat_id: str, user: str) -> str:
-    for request in await client.join_requests(chat_id):
-        if user in (request.user.id, request.user.name):
-            return request.user.id
-    raise ConfigError(f"Nobody called {user!r} asks to be let in.")
-
-
-@groups.command("approve")
-@click.argument("chat")
-@click.argument("user")
-@console
-async def approve(options: Options, chat: str, user: str) -> None:
-    """Let USER, who asked by a link, into the group CHAT."""
-    async with entered(options) as client:
-        chat_id = await _group(client, chat)
-        await client.approve(chat_id, await _asker(client, chat_id, user))
-
-
-@groups.command("deny")
-@click.argument("chat")
-@click.argument("user")
-@console
-async def deny(options: Options, chat: str, user: str) -> None:
-    """Turn USER away."""
-    async with entered(options) as client:
-        chat_id = await _group(client, chat)
-        await client.deny(chat_id, await _asker(client, chat_id, user))
 
 
 @groups.command("leave")
