@@ -287,6 +287,35 @@ def test_many_rows_at_once(store: Store) -> None:
     assert {row.id: row for row in found} == {note.id: note for note in notes}
 
 
+def test_messages_of_all_kinds_at_once(store: Store) -> None:
+    """Plain ones, of which a store may write many at a time, and others."""
+    room, other, who = chat(), chat(), user()
+    kinds: list[dict[str, Any]] = [
+        {"is_comment_on": new_id()},
+        {"comments": 1},
+        {"files": "[]"},
+        {"idempotency_key": "k"},
+        {"revision": 1},
+        {"edited": 1},
+        {"deleted": 1},
+        {"mentions": "[]"},
+        {"reactions": "[]"},
+        {"sent_hash": b"hash"},
+    ]
+    notes = [
+        message((room, other)[seq % 3 == 0], who, seq) for seq in range(1, 151)
+    ] + [
+        message(room, who, seq, **fields)
+        for seq, fields in enumerate(kinds, 151)
+    ]
+    random.shuffle(notes)
+
+    write(store, room, other, who, *notes)
+
+    found = load(store, MESSAGES, *(note.id for note in notes))
+    assert {row.id: row for row in found} == {note.id: note for note in notes}
+
+
 def test_rollback_undoes_everything(store: Store) -> None:
     who, room = user(), chat()
     write(store, room)
@@ -298,6 +327,21 @@ def test_rollback_undoes_everything(store: Store) -> None:
 
     assert load(store, USERS, who.id) == []
     assert load(store, CHATS, room.id) == [room]
+
+
+def test_messages_of_chats_that_were_rolled_back(store: Store) -> None:
+    """What such a chat left in memory belongs to no other one."""
+    who, first, second = user(), chat(), chat()
+    notes = message(first, who, 1), message(second, who, 1)
+    store.begin()
+    store.write(changes([who, first, notes[0]]))
+    store.rollback()
+
+    write(store, who, second, notes[1])
+    write(store, first, notes[0])
+
+    found = load(store, MESSAGES, *(note.id for note in notes))
+    assert sorted(map(repr, found)) == sorted(map(repr, notes))
 
 
 @pytest.mark.parametrize("begun", [False, True])

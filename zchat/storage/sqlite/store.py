@@ -37,6 +37,7 @@ from zchat.storage.search import SEARCH_SECONDS, search
 from zchat.storage.sql import blocks, migrations
 from zchat.storage.sqlite.backup import Backup
 from zchat.storage.sqlite.files import FileFolder
+from zchat.storage.sqlite.message_rows import MessageRows
 from zchat.storage.sqlite.search import SqliteSearch
 from zchat.storage.sqlite.watch import FileWatch, require_a_place
 
@@ -47,14 +48,6 @@ _CHECKPOINT_PAGES: Final = 4_096
 _FILES_AT_ONCE: Final = 16
 _SET: Final = 64
 _SET_PLACES: Final = ", ".join("?" * _SET)
-_BLOCK_MASK: Final = 1023
-_COUNT_BLOCK: Final = """
-INSERT OR REPLACE INTO authored
-SELECT n.number, m.author_id, (?2 - 1) >> 10, count(*)
-FROM chat_numbers AS n CROSS JOIN message_rows AS m
-WHERE n.id = ?1 AND m.place > (n.number << 36) + ?2 - 1024
-  AND m.place <= (n.number << 36) + ?2
-GROUP BY m.author_id"""
 _SYNCHRONOUS: Final = {"full": "FULL", "normal": "NORMAL"}
 
 log = structlog.get_logger()
@@ -86,18 +79,11 @@ class _TableSql:
             self._size_chunks()
 
     def _place_messages(self, columns: Sequence[str]) -> None:
-        """Messages are read as others, through a view, and written where
-        they lie (0007_places.sql)."""
+        """Messages are read as others, through a view, and changed where
+        they lie (0007_places.sql); message_rows.py inserts them."""
         numbers = {name: f"?{n}" for n, name in enumerate(columns, 1)}
-        chat_id, seq = numbers.pop("chat_id"), numbers.pop("seq")
-        names = ", ".join(numbers)
-        values = ", ".join(numbers.values())
+        del numbers["chat_id"], numbers["seq"]
         fields = ", ".join(f"{name} = {n}" for name, n in numbers.items())
-        self.insert = (
-            f"INSERT INTO message_rows (place, {names}) VALUES ((SELECT "
-            f"number FROM chat_numbers WHERE id = {chat_id}) << 36 | {seq}, "
-            f"{values})"
-        )
         self.update = (
             f"UPDATE message_rows SET {fields} WHERE id = ?{len(columns) + 1}"
         )
@@ -175,6 +161,7 @@ class SqliteStore(Store):
                 undo.callback(self._connection.close)
                 self._prepare(durability)
                 self._migrate(now, new_id)
+                self._message_rows = MessageRows(self._connection)
                 self._watch = FileWatch(self._path)
                 self._files = FileFolder(self._path)
                 self._files.remove_others(self._knows_file)
@@ -433,20 +420,11 @@ class SqliteStore(Store):
             for delta in changes.tables:
                 self._write_table(delta)
                 if delta.table is MESSAGES:
-                    self._count_authors(delta.inserts.values())
                     self._added += delta.inserts.values()
                     self._some_gone |= bool(delta.updates or delta.deletes)
             for statement, params in changes.statements:
                 execute(self._statements[statement.name], params)
                 self._some_gone = True
-
-    def _count_authors(self, messages: Iterable[Message]) -> None:
-        """Count who wrote a block of a chat that is full now."""
-        for message in messages:
-            if message.seq & _BLOCK_MASK == 0:
-                self._connection.execute(
-                    _COUNT_BLOCK, (message.chat_id, message.seq)
-                )
 
     def _write_table(self, delta: TableChanges) -> None:
         table = delta.table
@@ -472,7 +450,9 @@ class SqliteStore(Store):
                     for row in delta.updates.values()
                 ),
             )
-        if delta.inserts:
+        if delta.inserts and table is MESSAGES:
+            self._message_rows.insert(delta.inserts.values())
+        elif delta.inserts:
             many(sql.insert, map(values, delta.inserts.values()))
 
     def commit(self, outgoing: Sequence[Outgoing]) -> None:
@@ -498,6 +478,7 @@ class SqliteStore(Store):
 
     def rollback(self) -> None:
         self._forget()
+        self._message_rows.forget()
         self._files.give_up()
         if self._open:
             self._open = False
