@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 from zchat.client.console.app import Console
 from zchat.client.console.desk import Desk
 from zchat.client.console.entry import Entry, Options
+from zchat.client.console.panes import Panes
 
 PATIENCE_SECONDS = 30.0
 SMALL = (80, 24)
@@ -40,6 +41,12 @@ class Screen:
         """What the screen shows."""
         assert self.app.desk is not None
         return self.app.desk
+
+    @property
+    def panes(self) -> Panes:
+        """What the screen is made of."""
+        assert self.app.panes is not None
+        return self.app.panes
 
     @property
     def text(self) -> str:
@@ -77,7 +84,7 @@ class Screen:
 
     async def type(self, words: str, *, enter: bool = True) -> None:
         """Write into the composer, and send it."""
-        self.app.composer.insert(words)
+        self.panes.composer.insert(words)
         if enter:
             await self.press("enter")
 

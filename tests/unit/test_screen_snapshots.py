@@ -36,7 +36,7 @@ from zchat.client import (
 )
 from zchat.client.console.app import Console
 from zchat.client.console.entry import Entry, Options
-from zchat.client.values import Changes, Limits, Sync, SyncUser
+from zchat.client.values import Changes, Limits
 
 SNAPSHOTS: Final = Path(__file__).parent.parent / "snapshots"
 NOW: Final = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -229,21 +229,6 @@ class Stage:
             ),
         )
 
-    async def sync(self) -> Sync:
-        return Sync(
-            epoch="e",
-            inbox_key=None,  # type: ignore[arg-type]
-            user=SyncUser(
-                id="ada",
-                name="ada",
-                role="member",
-                banned_until=None,
-                quota=None,
-                receipts=True,
-            ),
-            chats=(),
-        )
-
     async def send(self, text: str, chat_id: str, **more: Any) -> Any:
         await asyncio.Event().wait()
 
@@ -308,7 +293,7 @@ async def banned(play: Play) -> None:
     play.stage.banned_until = NOW + timedelta(hours=4)
     desk = play.app.desk
     assert desk is not None
-    desk.chore(desk._look_at_standing())
+    desk.chore(desk.look_at_standing())
     await play.until("You are banned until 16:00")
 
 

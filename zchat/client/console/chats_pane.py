@@ -7,8 +7,8 @@ from textual.widget import Widget
 
 from zchat.client.console.colours import STYLES
 from zchat.client.console.desk import ChatLine, Desk
-from zchat.client.console.log_pane import strip
 from zchat.client.console.rows import Span, author_role
+from zchat.client.console.strips import strip
 from zchat.client.console.wrapping import cells, fitted
 
 _COUNT_MOST = 999

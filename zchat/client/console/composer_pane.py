@@ -1,184 +1,151 @@
 """Where one writes: the text, what it is about, what forbids it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar, Final
+from collections.abc import Sequence
+from typing import Final
 
-from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message as Event
-from textual.strip import Strip
-from textual.widget import Widget
-from textual.widgets import TextArea
 
 from zchat.client import Message
-from zchat.client.console.colours import STYLES
-from zchat.client.console.composing import (
-    Completion,
-    Recall,
-    Words,
-    complete,
-    is_large,
-)
-from zchat.client.console.keys import Where, keys_of
-from zchat.client.console.log_pane import strip
-from zchat.client.console.rows import Span
-from zchat.client.console.text import harmless
+from zchat.client.console.composer import Composer
+from zchat.client.console.composing import Words
+from zchat.client.console.conversation_pane import EDIT
+from zchat.client.console.desk import Desk
+from zchat.client.console.rows import Span, moment_text
+from zchat.client.console.slash import SLASH_BY_NAME, SLASHES
+from zchat.client.console.strips import SpanLine
+from zchat.client.console.text import clock_time, harmless
 from zchat.client.console.wrapping import cells, fitted
 
-_ACTIONS: Final = {
-    name: key.action
-    for key in keys_of(Where.WRITING)
-    for name in key.keys.split(",")
-}
+_OFFERED_CHARACTERS: Final = 30
 
 
-class InfoLine(Widget):
+class InfoLine(SpanLine):
     """One row above the text; it is there only if it says something."""
-
-    def __init__(self) -> None:
-        super().__init__(id="info")
-        self._spans: tuple[Span, ...] = ()
 
     def say(self, spans: tuple[Span, ...]) -> None:
         """Show this."""
-        if spans != self._spans:
-            self._spans = spans
-            self.display = bool(spans)
-            self.refresh()
-
-    def render_line(self, y: int) -> Strip:
-        """The row."""
-        return strip(
-            self._spans,
-            self.size.width,
-            self.rich_style,
-            STYLES[self.app.theme],
-        )
-
-
-class Composer(TextArea):
-    """The text being written.
-
-    Keys of the table go first; the rest is a usual editor.
-    """
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("alt+z", "undo", show=False),
-    ]
-
-    @dataclass
-    class Pressed(Event):
-        """A key of the table that is not about the text alone."""
-
-        action: str
-
-    @dataclass
-    class Pasted(Event):
-        """A paste that is so large that one is asked."""
-
-        text: str
-
-    def __init__(self, words: Callable[[], Words]) -> None:
-        super().__init__(
-            id="composer",
-            soft_wrap=True,
-            tab_behavior="focus",
-            show_line_numbers=False,
-            highlight_cursor_line=False,
-            compact=True,
-            placeholder="",
-        )
-        self.recall = Recall()
-        self._words = words
-        self._offered: tuple[Completion, int] | None = None
-
-    @property
-    def offered(self) -> tuple[tuple[str, ...], int] | None:
-        """What Tab goes through, and where it is."""
-        if self._offered is None:
-            return None
-        return self._offered[0].choices, self._offered[1]
-
-    async def _on_key(self, event: events.Key) -> None:
-        action = _ACTIONS.get(event.key)
-        if action is None or not self._takes(action):
-            self._offered = None
-            await super()._on_key(event)
-            return
-        event.stop()
-        event.prevent_default()
-        if action == "newline":
-            self.insert("\n")
-        elif action == "complete":
-            self._complete()
-        elif action.startswith("recall"):
-            step = -1 if "-1" in action else 1
-            self.write(self.recall.move(step, self.text))
-        elif action == "clear" and self.text:
-            self.recall.add(self.text)
-            self.write("")
-        else:
-            self.post_message(self.Pressed(action))
-
-    def _takes(self, action: str) -> bool:
-        """Whether the key means this now: ↑ only in an empty text."""
-        return action != "select" or not self.text
-
-    async def _on_paste(self, event: events.Paste) -> None:
-        text = event.text.replace("\r\n", "\n").replace("\r", "\n")
-        event.stop()
-        event.prevent_default()
-        if is_large(text):
-            self.post_message(self.Pasted(text))
-        else:
-            self.insert(text)
-
-    def write(self, text: str) -> None:
-        """Put this text there, the cursor at its end."""
-        self.text = text
-        self.move_cursor(self.document.end)
-        self._offered = None
-
-    def _complete(self) -> None:
-        """Put in what Tab offers; again for the next."""
-        if self._offered is not None:
-            completion, number = self._offered
-            choices = completion.choices
-            self._put(completion, choices[(number + 1) % len(choices)])
-            self._offered = completion, (number + 1) % len(choices)
-            return
-        row, column = self.cursor_location
-        lines = self.text.split("\n")
-        cursor = sum(len(line) + 1 for line in lines[:row]) + column
-        found = complete(self.text, cursor, self._words())
-        if found is not None:
-            self._put(found, found.choices[0])
-            self._offered = (found, 0) if len(found.choices) > 1 else None
-
-    def _put(self, completion: Completion, choice: str) -> None:
-        before = self.text[: completion.start]
-        row = before.count("\n")
-        column = completion.start - (before.rfind("\n") + 1)
-        self.replace(choice, (row, column), self.cursor_location)
+        self.display = bool(spans)
+        super().say(spans)
 
 
 class ComposerPane(Vertical):
-    """The composer in its frame, which says where one writes to."""
+    """The composer in its frame, which says where one writes to.
 
-    def __init__(self, composer: Composer) -> None:
+    Each chat keeps what was being written in it. A message that one
+    comments on or edits takes the draft's place, and the draft comes
+    back afterwards.
+    """
+
+    class Commented(Event):
+        """A comment was sent."""
+
+    def __init__(self, desk: Desk) -> None:
         super().__init__(id="compose")
-        self.composer = composer
-        self.info = InfoLine()
+        self._desk = desk
+        self._drafts: dict[str, str] = {}
+        self._drafted = desk.chat_id
+        self._about: tuple[str, Message] | None = None
+        self.composer = Composer(self._words)
+        self.info = InfoLine("info")
 
     def compose(self) -> ComposeResult:
         """The info line above the text."""
         yield self.info
         yield self.composer
 
-    def title(self, title: str, note: str) -> None:
+    def _words(self) -> Words:
+        """What Tab may put in."""
+        return Words(
+            names=self._desk.names(),
+            chats=[line.title for line in self._desk.lines()],
+            commands=[slash.name for slash in SLASHES],
+            arguments=_first_argument,
+        )
+
+    # What is written.
+
+    def enter(self) -> str | None:
+        """Take what was written, to be sent or done.
+
+        None where it stays, or was about a message and is sent already.
+        """
+        text = self.composer.text
+        most = self._desk.client.limits.text
+        if len(text) > most:
+            self._desk.fail(
+                f"This has {len(text):,} characters; a message holds "
+                f"{most:,}. Shorten it, or /upload it as a file."
+            )
+            return None
+        if not text.strip():
+            return None
+        self.composer.recall.add(text)
+        if self._about is not None:
+            self._send_about(*self._about, text)
+            return None
+        self.composer.write("")
+        return text
+
+    def _send_about(self, action: str, message: Message, text: str) -> None:
+        desk = self._desk
+        self.stop_about()
+        if action == EDIT:
+            desk.chore(desk.edit(message, text))
+        else:
+            desk.submit(text, desk.chat_id, comment_on=message.id)
+            self.post_message(self.Commented())
+
+    def start_about(self, action: str, message: Message, text: str) -> None:
+        """Write about a message; the draft comes back afterwards."""
+        if self._about is None:
+            self._drafts[self._desk.chat_id] = self.composer.text
+        self._about = (action, message)
+        self.composer.write(text)
+        self.composer.focus()
+
+    def stop_about(self) -> None:
+        """Back to the draft."""
+        if self._about is not None:
+            self._about = None
+            self.composer.write(self._drafts.pop(self._desk.chat_id, ""))
+
+    def swap_drafts(self) -> None:
+        """Bring the draft of the chat that is open now."""
+        chat_id = self._desk.chat_id
+        if self._drafted == chat_id:
+            return
+        if self._about is None:
+            self._drafts[self._drafted] = self.composer.text
+        self._about = None
+        self._drafted = chat_id
+        self.composer.write(self._drafts.pop(chat_id, ""))
+        self.composer.focus()
+
+    # What stands around it.
+
+    def update(self) -> None:
+        """Draw what the desk has now."""
+        desk = self._desk
+        self.info.say(self._info(self.size.width))
+        notes = []
+        quota = desk.standing.quota
+        if quota is not None and desk.chat_id == desk.client.chat_default:
+            until = (
+                f" until {clock_time(quota.resets_at, desk.now())}"
+                if quota.resets_at
+                else ""
+            )
+            notes.append(f"{quota.remaining} of {quota.limit} left{until}")
+        most = desk.client.limits.text
+        length = len(self.composer.text)
+        if length > most * 3 // 4:
+            notes.append(f"{length:,} of {most:,}")
+        self.set_class(length > most, "over")
+        self._title(desk.chat_name(desk.chat_id), "  ".join(notes))
+
+    def _title(self, title: str, note: str) -> None:
         """Say in the frame where one writes to, and what is left."""
         room = max(4, self.size.width - cells(note) - 8)
         if self.border_title != _escaped(fitted(title, room)):
@@ -186,13 +153,42 @@ class ComposerPane(Vertical):
         if self.border_subtitle != _escaped(note):
             self.border_subtitle = _escaped(note)
 
+    def _info(self, columns: int) -> tuple[Span, ...]:
+        """What stands above the text."""
+        offered = self.composer.offered
+        if offered is not None:
+            return _offered_spans(*offered, columns)
+        if self._about is not None:
+            return _about_spans(*self._about, columns)
+        now = self._desk.now()
+        until = self._desk.standing.banned_until
+        if until is not None and until > now:
+            return (
+                Span(
+                    f"You are banned until {moment_text(until, now)}: "
+                    "you can read, not write.",
+                    "error",
+                ),
+            )
+        return ()
+
 
 def _escaped(text: str) -> str:
     """Titles of frames are markup; ours are plain."""
     return text.replace("[", "\\[")
 
 
-def about(action: str, message: Message, columns: int) -> tuple[Span, ...]:
+def _first_argument(command: str) -> str:
+    """What a command takes first, as its usage calls it."""
+    slash = SLASH_BY_NAME.get(command.lower())
+    if slash is None or not slash.arguments:
+        return ""
+    return slash.arguments[0].strip("[].")
+
+
+def _about_spans(
+    action: str, message: Message, columns: int
+) -> tuple[Span, ...]:
     """The info line while one comments on or edits a message."""
     name = harmless(message.author.name)
     text = harmless(" ".join(message.text.split()))
@@ -203,3 +199,22 @@ def about(action: str, message: Message, columns: int) -> tuple[Span, ...]:
         Span(fitted(text, room), "dim"),
         Span("   Esc stops", "hint"),
     )
+
+
+def _offered_spans(
+    choices: Sequence[str], number: int, columns: int
+) -> tuple[Span, ...]:
+    """What Tab goes through, from the one that stands there on."""
+    spans: list[Span] = []
+    used = 0
+    for place, choice in enumerate(choices[number:], number):
+        shown = harmless(choice.strip()[-_OFFERED_CHARACTERS:])
+        used += len(shown) + 2
+        if used > columns - 4:
+            spans.append(Span("…", "dim"))
+            break
+        spans += [
+            Span(shown, "called" if place == number else "dim"),
+            Span("  ", "dim"),
+        ]
+    return tuple(spans)

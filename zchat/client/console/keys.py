@@ -178,7 +178,7 @@ KEYS: Final[tuple[Key, ...]] = (
         "Drop what was not sent; cancel what is scheduled.",
         Where.SELECTED,
     ),
-    Key("help", "question_mark", "?", "Show this help.", Where.SELECTED),
+    Key("app.help", "question_mark", "?", "Show this help.", Where.SELECTED),
     Key("unselect", "escape,q", "Esc q", "Back to writing.", Where.SELECTED),
 )
 

@@ -1,12 +1,6 @@
 """The conversation, drawn: only the rows that are on the screen."""
 
-from collections.abc import Mapping
-from typing import ClassVar
-
-from rich.segment import Segment
-from rich.style import Style
 from textual import events
-from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message as Event
 from textual.strip import Strip
@@ -15,8 +9,8 @@ from textual.widget import Widget
 from zchat.client import Message
 from zchat.client.console.colours import STYLES
 from zchat.client.console.desk import Desk
-from zchat.client.console.keys import Where, keys_of
-from zchat.client.console.rows import Row, Span, View, item_rows
+from zchat.client.console.rows import Row, View, item_rows
+from zchat.client.console.strips import strip
 from zchat.client.console.timeline import (
     Item,
     Key,
@@ -40,10 +34,6 @@ class LogPane(Widget):
     """
 
     can_focus = True
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(key.keys, f"app.{key.action}", key.summary, show=False)
-        for key in keys_of(Where.SELECTED)
-    ]
 
     class Left(Event):
         """The selection was left downwards: back to writing."""
@@ -72,8 +62,8 @@ class LogPane(Widget):
             now=desk.now(),
             marker=desk.timeline.marker,
             opened=frozenset(self._opened),
-            target=desk.target,
-            is_gone=desk.is_gone,
+            target=self._target,
+            is_gone=desk.timelines.is_gone,
         )
 
     @property
@@ -120,11 +110,11 @@ class LogPane(Widget):
             self.selected = seq
 
     def _reach(self, timeline: Timeline, viewport: Viewport) -> None:
-        shown = viewport.shown()
+        shown, timelines = viewport.shown(), self.desk.timelines
         if shown.start < _NEAR_ROWS:
-            self.desk.reach(older=True)
+            timelines.reach(timeline, older=True)
         if len(viewport.items) - shown.stop < _NEAR_ROWS:
-            self.desk.reach(older=False)
+            timelines.reach(timeline, older=False)
 
     def _tell(self, timeline: Timeline, viewport: Viewport) -> None:
         """Which messages are seen, as long as somebody looks."""
@@ -164,10 +154,14 @@ class LogPane(Widget):
         self._laid[key] = (state, rows)
         return rows
 
+    def _target(self, message_id: str) -> Message | None:
+        """The message that one of the open conversation comments on."""
+        return self.desk.timelines.target(self.desk.timeline, message_id)
+
     def _target_state(self, item: Item) -> object:
         if isinstance(item, Message) and item.is_comment_on is not None:
             target = item.is_comment_on
-            return self.desk.target(target), self.desk.is_gone(target)
+            return self._target(target), self.desk.timelines.is_gone(target)
         return None
 
     def render_line(self, y: int) -> Strip:
@@ -293,18 +287,3 @@ def _is_selectable(item: Item) -> bool:
     return isinstance(item, Message | Outgoing | Waiting) and not isinstance(
         item, Note
     )
-
-
-def strip(
-    spans: tuple[Span, ...],
-    width: int,
-    base: Style,
-    styles: Mapping[str, Style],
-    margin: int = 0,
-) -> Strip:
-    """Spans as a row of the screen, of exactly this width."""
-    segments = [Segment(" " * margin, base)]
-    segments += [
-        Segment(span.text, base + styles[span.role]) for span in spans
-    ]
-    return Strip(segments).adjust_cell_length(width, base)

@@ -5,9 +5,10 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from zchat.client.console.colours import STYLES
-from zchat.client.console.desk import Desk, Members
-from zchat.client.console.log_pane import strip
+from zchat.client.console.desk import Desk
+from zchat.client.console.presence import Members
 from zchat.client.console.rows import Span, author_role
+from zchat.client.console.strips import strip
 from zchat.client.console.text import harmless
 from zchat.client.console.wrapping import cells, fitted, without_piles
 
@@ -22,7 +23,7 @@ class MembersPane(Widget):
 
     def update(self) -> None:
         """Draw what the desk has now, if it is another."""
-        members = self.desk.members.get(self.desk.chat_id, Members())
+        members = self.desk.presence.of(self.desk.chat_id)
         if members != self._members:
             self._members = members
             self.refresh()

@@ -1,35 +1,27 @@
 """The line at the bottom: the connection, what is going on, a few keys."""
 
-from textual.strip import Strip
-from textual.widget import Widget
-
-from zchat.client.console.colours import STYLES
 from zchat.client.console.desk import Desk
 from zchat.client.console.keys import KEYS, Where
-from zchat.client.console.log_pane import strip
 from zchat.client.console.rows import Span
+from zchat.client.console.strips import SpanLine
 from zchat.client.console.text import harmless
 from zchat.client.console.wrapping import cells
 
 
-class StatusBar(Widget):
+class StatusBar(SpanLine):
     """Left how it stands with the server, right the keys that help now."""
 
     def __init__(self, desk: Desk) -> None:
-        super().__init__(id="status")
+        super().__init__("status", margin=1)
         self.desk = desk
         self.is_selecting = False
-        self._spans: tuple[Span, ...] = ()
 
     def update(self) -> None:
         """Draw what the desk has now, if it is another."""
         left = (*self._connection(), *self._more())
         right = self._keys(self.size.width - _width(left) - 4)
         gap = self.size.width - _width(left) - _width(right) - 2
-        spans = (*left, Span(" " * max(2, gap), "dim"), *right)
-        if spans != self._spans:
-            self._spans = spans
-            self.refresh()
+        self.say((*left, Span(" " * max(2, gap), "dim"), *right))
 
     def _connection(self) -> tuple[Span, ...]:
         desk = self.desk
@@ -40,7 +32,7 @@ class StatusBar(Widget):
                 name,
                 Span("  connection lost, trying again", "error"),
             )
-        if not desk.is_caught_up or desk.is_loading(desk.chat_id):
+        if not desk.is_caught_up or desk.timelines.is_loading(desk.chat_id):
             return Span("◌", "called"), name, Span("  catching up", "dim")
         return Span("●", "good"), name
 
@@ -49,7 +41,7 @@ class StatusBar(Widget):
         behind = timeline.head - timeline.last
         if timeline.has_newer and behind > 0:
             return (Span(f"  {behind} newer below", "called"),)
-        typists = self.desk.typists()
+        typists = self.desk.presence.typists(self.desk.chat_id)
         if typists:
             names = " and ".join(typists[:2])
             others = "are" if len(typists) > 1 else "is"
@@ -69,16 +61,6 @@ class StatusBar(Widget):
                     break
                 spans += added
         return tuple(spans)
-
-    def render_line(self, y: int) -> Strip:
-        """The line."""
-        return strip(
-            self._spans,
-            self.size.width,
-            self.rich_style,
-            STYLES[self.app.theme],
-            1,
-        )
 
 
 def _width(spans: tuple[Span, ...]) -> int:
