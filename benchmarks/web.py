@@ -77,8 +77,8 @@ def run(options: Options) -> list[Comparison]:
                 },
             )
             for floor, goal, against in (
-                ("FastAPI, no-op", 1.0, ", against one that does nothing"),
-                ("FastAPI and SQLite", 5.0, ", against one that does it"),
+                ("FastAPI, no-op", 2.5, ", against one that does nothing"),
+                ("FastAPI and SQLite", 10.0, ", against one that does it"),
             )
         ]
 
