@@ -5,7 +5,6 @@ publishes; while a batch is made durable the next one piles up in the
 socket (docs/explanation/architecture.md, "One batch").
 """
 
-import gc
 import os
 import signal
 import socket
@@ -26,6 +25,7 @@ from zchat.chat.expiry import start
 from zchat.chat.jobs import NoParams
 from zchat.chat.quotas import count_totals
 from zchat.chat.unit_of_work import UnitOfWork
+from zchat.collector import calm_collector
 from zchat.config import Settings
 from zchat.engine import sockets
 from zchat.engine.batch import Batches, Call
@@ -282,22 +282,11 @@ def serve(settings: Settings) -> int:
             events=settings.events,
         )
         print(greeting(settings), flush=True)
-        _calm_collector()
+        calm_collector(COLLECT_OBJECTS)
         broker.run(child)
         log.info("stopping")
     log.info("stopped")
     return 0
-
-
-def _calm_collector() -> None:
-    """Let the collector pass over what lives as long as the broker.
-
-    Requests leave no cycles behind, so it need not look after each few
-    hundred objects (docs/explanation/performance.md).
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(COLLECT_OBJECTS, 20, 50)
 
 
 def _keyring(settings: Settings) -> Keyring | None:

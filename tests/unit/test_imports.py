@@ -39,6 +39,7 @@ ARROWS = {
         "certificates",
         "tls",
         "listening",
+        "collector",
     },
     "operator": {
         "client.console",
@@ -47,7 +48,7 @@ ARROWS = {
         "config",
         "certificates",
     },
-    "gateway": {"client", "config", "logs", "tls", "listening"},
+    "gateway": {"client", "config", "logs", "tls", "listening", "collector"},
     "client.console": {"client"},
     "client": {"client.session", "rpc", "certificates", "listening"},
     "client.session": {"rpc"},
@@ -62,6 +63,7 @@ ARROWS = {
     "errors": set(),
     "certificates": set(),
     "listening": set(),
+    "collector": set(),
     "tls": set(),
 }
 """A room to those it imports; what they import, it may import too."""

@@ -14,6 +14,7 @@ import uvloop
 from zchat.certificates import CurveKeys
 from zchat.client.connection import Link
 from zchat.client.curve import load_keys
+from zchat.collector import calm_collector
 from zchat.config import GATEWAY_KEYS, HTTP_SOCKET, Settings
 from zchat.errors import ConfigError, Refused
 from zchat.gateway.app import Gateway
@@ -32,6 +33,8 @@ be stopping too; then it tells its clients that there will be none."""
 _IN_FLIGHT: Final = 4096
 _OWN_DESCRIPTORS: Final = 256
 
+_COLLECT_OBJECTS: Final = 5_000
+"""Fewer than in the broker: each connection that ends leaves a cycle."""
 _MOST_STREAMS: Final = 2000
 _CANNOT_LISTEN: Final = 1
 _WRONG_START: Final = 2
@@ -84,6 +87,7 @@ async def _serve(settings: Settings) -> int:
     try:
         if not await _listens(server, settings, tls):
             return _CANNOT_LISTEN
+        calm_collector(_COLLECT_OBJECTS)
         await stopped.wait()
         log.info("stopping", connections=server.connections)
         giving_up = asyncio.get_running_loop().call_later(

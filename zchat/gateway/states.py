@@ -23,7 +23,17 @@ from enum import Enum
 from typing import Final
 
 
-class State(Enum):
+class _Identical(Enum):
+    """Members are hashed as the objects they are.
+
+    Enum hashes their names, by a method in Python. The tables here are
+    looked into a dozen times a request.
+    """
+
+    __hash__ = object.__hash__
+
+
+class State(_Identical):
     """What the next byte of the client belongs to."""
 
     IDLE = "the next request"
@@ -38,7 +48,7 @@ class State(Enum):
     CLOSED = "nothing: the connection is gone"
 
 
-class Happening(Enum):
+class Happening(_Identical):
     """What leads to another state."""
 
     BEGAN = "the first byte of a request came"
