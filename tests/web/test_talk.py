@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.program import Program, wait_until
 from tests.web.conftest import Someone
@@ -105,6 +105,23 @@ def test_a_group_its_members_and_its_name(someone: Someone) -> None:
     guest.dialog("Leave Port?").get_by_role("button", name="Leave").click()
     expect(guest.chat("Port")).to_have_count(0)
     expect(guest.page.get_by_role("heading", name="default")).to_be_visible()
+
+
+def test_the_open_menu_learns_who_owns_the_group(someone: Someone) -> None:
+    owner = someone("m-owner")
+    held: list[Route] = []
+    owner.page.route("**/changes?*", lambda route: held.append(route))
+    owner.button("New group").click()
+    owner.dialog("New group").get_by_role("textbox").fill("Pier")
+    owner.button("Create group").click()
+    expect(owner.page.get_by_role("heading", name="Pier")).to_be_visible()
+    owner.button("Chat menu").click()
+    expect(owner.button("Leave")).to_be_visible()
+    expect(owner.button("Add people")).to_have_count(0)
+    owner.page.unroute("**/changes?*")
+    for route in held:
+        route.continue_()
+    expect(owner.button("Add people")).to_be_visible()
 
 
 def test_a_removed_member_is_told(someone: Someone) -> None:

@@ -233,7 +233,6 @@ export class App {
   _menu(beside) {
     const chat = this.chat;
     if (!chat) return;
-    const isOwner = chat.state.kind === "group" && this.client.isOwner(chat);
     const item = (/** @type {string} */ text, /** @type {() => void} */ act) =>
       h(
         "button",
@@ -246,18 +245,28 @@ export class App {
         },
         text,
       );
+    const forOwner = [
+      item("Add people", () => this.panel.addPeople(chat)),
+      item("Invite link", () => this.panel.links(chat)),
+      item("Rename", () => this.actions.rename(chat)),
+    ];
+    // Who owns a group is told a moment after it opens.
+    const offer = () => {
+      for (const button of forOwner) button.hidden = !this.client.isOwner(chat);
+    };
+    offer();
     const popover = showPopover(
       beside,
       "Chat menu",
       [
         item("Members", () => this.panel.toggleMembers()),
-        isOwner && item("Add people", () => this.panel.addPeople(chat)),
-        isOwner && item("Invite link", () => this.panel.links(chat)),
-        isOwner && item("Rename", () => this.actions.rename(chat)),
+        ...forOwner,
         item("Leave", () => this.actions.leave(chat)),
       ],
       "menu",
     );
+    const stop = this.client.on("members", offer);
+    popover.addEventListener("toggle", () => popover.isConnected || stop());
   }
 
   // What arrives.
