@@ -1,15 +1,19 @@
 """Every query and statement of `queries.sql`, on every store."""
 
 import re
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from msgspec.structs import replace
 
+from tests.postgres import Cluster
 from tests.stores import (
+    NOW,
     ask,
     chat,
     complaint,
@@ -53,12 +57,33 @@ from zchat.model import (
     first_id_at,
 )
 from zchat.queries import QUERIES, STATEMENTS, Query, Statement
+from zchat.storage import open_store
 from zchat.storage.base import Store
 from zchat.storage.sql import blocks
 from zchat.storage.sqlite import SqliteStore
 
 NIL = "00000000-0000-0000-0000-000000000000"
 CHUNK = 262_144
+
+
+@pytest.fixture(scope="module")
+def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteStore]:
+    """An empty store of all tests that only look."""
+    path = tmp_path_factory.mktemp("store") / "zchat.db"
+    with closing(SqliteStore(path, NOW, new_id)) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def base(
+    postgres_cluster: Cluster,
+) -> Iterator["psycopg.Connection[Any]"]:
+    """A connection to an empty store of all tests that only look."""
+    with postgres_cluster.database() as url:
+        with closing(open_store(url, NOW, new_id)):
+            pass
+        with psycopg.connect(url, autocommit=True) as opened:
+            yield opened
 
 
 def seqs(rows: list[Any]) -> list[int]:
@@ -1143,9 +1168,46 @@ def test_messages_in_sqlite_are_never_read_through(tmp_path: Path) -> None:
         for name, text in blocks("sqlite", skip_locked="").items():
             if not re.search(r"\b(message_rows|messages AS)\b", text):
                 continue
-            params = dict.fromkeys(re.findall(r"(?<!:):([a-z_]+)", text), 1)
+            params = dict.fromkeys(parameters(text), 1)
             for *_, step in store._connection.execute(
                 f"EXPLAIN QUERY PLAN {text}", params
             ):
                 assert not re.match("SCAN (m|message_rows)\\b", step), name
                 assert not step.endswith(("(rowid>?)", "(rowid<?)")), name
+
+
+def parameters(text: str) -> list[str]:
+    """The names of a block's parameters."""
+    return re.findall(r"(?<!:):([a-z_]+)", text)
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.name)
+class TestColumnsAreNamedAsFields:
+    """Rows are made by position, so that no name is looked up."""
+
+    def test_on_sqlite(self, lite: SqliteStore, query: Query[Any]) -> None:
+        text = blocks("sqlite", skip_locked="").get(query.name)
+        if text is None:
+            return
+        found = lite._connection.execute(
+            text, dict.fromkeys(parameters(text), 0)
+        ).description
+        names = tuple(name for name, *_ in found)
+        if query is queries.CHUNKS_OF:
+            assert names == ("file_id", "offset", "data", "size")
+        else:
+            assert names == query.row.__struct_fields__
+
+    def test_on_postgres(
+        self, base: "psycopg.Connection[Any]", query: Query[Any]
+    ) -> None:
+        text = blocks("postgres", skip_locked="").get(query.name)
+        if text is None:
+            return
+        asked = re.sub(r"(?<!:):([a-z_]+)", "%(\\1)s", text)
+        found = base.execute(
+            asked.encode(), dict.fromkeys(parameters(text))
+        ).description
+        assert found is not None
+        names = tuple(column.name for column in found)
+        assert names == query.row.__struct_fields__

@@ -1,39 +1,27 @@
 -- name: messages_before
 -- The newest messages below a seq that are above a floor, newest first.
-SELECT m.id, m.chat_id, m.seq, m.author_id, m.created, m.text,
-       m.is_comment_on, m.comments, m.files, m.idempotency_key,
-       m.revision, m.edited, m.deleted, m.mentions, m.reactions,
-       m.sent_hash, u.name
+SELECT {messages}
 FROM messages AS m JOIN users AS u ON u.id = m.author_id
 WHERE m.chat_id = :chat_id AND m.seq > :floor AND m.seq < :before
 ORDER BY m.seq DESC LIMIT :limit;
 
 -- name: messages_after
 -- The oldest messages above a seq, oldest first.
-SELECT m.id, m.chat_id, m.seq, m.author_id, m.created, m.text,
-       m.is_comment_on, m.comments, m.files, m.idempotency_key,
-       m.revision, m.edited, m.deleted, m.mentions, m.reactions,
-       m.sent_hash, u.name
+SELECT {messages}
 FROM messages AS m JOIN users AS u ON u.id = m.author_id
 WHERE m.chat_id = :chat_id AND m.seq > :after
 ORDER BY m.seq LIMIT :limit;
 
 -- name: unread_after
 -- The oldest messages of others above a seq, oldest first.
-SELECT m.id, m.chat_id, m.seq, m.author_id, m.created, m.text,
-       m.is_comment_on, m.comments, m.files, m.idempotency_key,
-       m.revision, m.edited, m.deleted, m.mentions, m.reactions,
-       m.sent_hash, u.name
+SELECT {messages}
 FROM messages AS m JOIN users AS u ON u.id = m.author_id
 WHERE m.chat_id = :chat_id AND m.seq > :after AND m.author_id <> :user_id
 ORDER BY m.seq LIMIT :limit;
 
 -- name: comments_on
 -- The comments on a message above a seq, oldest first.
-SELECT m.id, m.chat_id, m.seq, m.author_id, m.created, m.text,
-       m.is_comment_on, m.comments, m.files, m.idempotency_key,
-       m.revision, m.edited, m.deleted, m.mentions, m.reactions,
-       m.sent_hash, u.name
+SELECT {messages}
 FROM messages AS m JOIN users AS u ON u.id = m.author_id
 WHERE m.is_comment_on = :message_id AND m.seq > :after
 ORDER BY m.seq LIMIT :limit;
@@ -41,10 +29,7 @@ ORDER BY m.seq LIMIT :limit;
 -- name: changed_after
 -- The messages that changed after a revision and are above a floor, in
 -- the order of their last changes.
-SELECT m.id, m.chat_id, m.seq, m.author_id, m.created, m.text,
-       m.is_comment_on, m.comments, m.files, m.idempotency_key,
-       m.revision, m.edited, m.deleted, m.mentions, m.reactions,
-       m.sent_hash, u.name
+SELECT {messages}
 FROM messages AS m JOIN users AS u ON u.id = m.author_id
 WHERE m.chat_id = :chat_id AND m.revision > :after AND m.revision > 0
   AND m.seq > :floor
@@ -52,13 +37,13 @@ ORDER BY m.revision LIMIT :limit;
 
 -- name: reactors_on
 -- The first users who put an emoji on a message.
-SELECT user_id FROM reactors
+SELECT user_id AS id FROM reactors
 WHERE message_id = :message_id AND emoji = :emoji
 ORDER BY created, user_id LIMIT :limit;
 
 -- name: mentions_of
 -- How many unread messages mention the user, by chat.
-SELECT m.chat_id, count(*)
+SELECT m.chat_id AS id, count(*) AS count
 FROM members AS m JOIN mentions AS n
   ON n.user_id = m.user_id AND n.chat_id = m.chat_id
 WHERE m.user_id = :user_id AND n.seq > m.read_seq
@@ -66,42 +51,44 @@ GROUP BY m.chat_id;
 
 -- name: requests_of_owner
 -- How many wait to come into each group of the owner.
-SELECT c.id, count(*)
+SELECT c.id, count(*) AS count
 FROM chats AS c JOIN join_requests AS r ON r.chat_id = c.id
 WHERE c.owner_id = :user_id
 GROUP BY c.id;
 
 -- name: count_own
 -- How many messages of the chat above a seq the user wrote.
-SELECT count(*) FROM messages
+SELECT count(*) AS count FROM messages
 WHERE chat_id = :chat_id AND author_id = :user_id AND seq > :after;
 
 -- name: expired_for
 -- Up to where a member's messages were delivered at or before a time.
-SELECT max(seq) FROM deliveries
+SELECT max(seq) AS seq FROM deliveries
 WHERE chat_id = :chat_id AND user_id = :user_id AND at <= :at;
 
 -- name: delivered_to
 -- Up to where messages were ever delivered to a user, also as an earlier
 -- member, and up to where at or before a time.
-SELECT max(seq), max(CASE WHEN at <= :at THEN seq END) FROM deliveries
+SELECT max(seq) AS through,
+       max(CASE WHEN at <= :at THEN seq END) AS expired
+FROM deliveries
 WHERE chat_id = :chat_id AND user_id = :user_id;
 
 -- name: chats_of_user
 -- A page of the user's chats by id, the common one left out.
-SELECT chat_id FROM members
+SELECT chat_id AS id FROM members
 WHERE user_id = :user_id AND chat_id > :after AND chat_id <> :common_id
 ORDER BY chat_id LIMIT :limit;
 
 -- name: recent_chats
 -- Chats with messages since a time, told by their ids.
-SELECT DISTINCT chat_id FROM messages WHERE id >= :first_id;
+SELECT DISTINCT chat_id AS id FROM messages WHERE id >= :first_id;
 
 -- name: count_chats
-SELECT count(*) FROM chats;
+SELECT count(*) AS count FROM chats;
 
 -- name: count_chats_of_user
-SELECT count(*) FROM members WHERE user_id = :user_id;
+SELECT count(*) AS count FROM members WHERE user_id = :user_id;
 
 -- name: members_page
 -- A page of the chat's members by user id.
@@ -126,18 +113,18 @@ SELECT id FROM users WHERE name_skeleton IS NULL ORDER BY id LIMIT :limit;
 SELECT CASE WHEN EXISTS (
     SELECT 1 FROM members AS a JOIN members AS b USING (chat_id)
     WHERE a.user_id = :user_id AND b.user_id = :other_id
-) THEN 1 ELSE 0 END;
+) THEN 1 ELSE 0 END AS count;
 
 -- name: next_owner
 -- The longest-standing other members of the chat.
-SELECT user_id FROM members
+SELECT user_id AS id FROM members
 WHERE chat_id = :chat_id AND user_id <> :user_id
 ORDER BY joined, user_id LIMIT 1;
 
 -- name: count_reporters
 -- How many complained about the user in a round whose complaints count:
 -- the account is old enough, and wrote enough to the common chat.
-SELECT count(*)
+SELECT count(*) AS count
 FROM complaints AS c JOIN users AS u ON u.id = c.reporter_id
 WHERE c.offender_id = :offender_id AND c.round = :round
   AND c.state <> 'dismissed' AND u.created <= :made_by
@@ -148,7 +135,7 @@ WHERE c.offender_id = :offender_id AND c.round = :round
 
 -- name: count_few_messages
 -- How many messages a user wrote to a chat, up to a few.
-SELECT count(*) FROM (
+SELECT count(*) AS count FROM (
     SELECT 1 FROM messages
     WHERE chat_id = :chat_id AND author_id = :user_id
     LIMIT :limit) AS few;
@@ -156,13 +143,14 @@ SELECT count(*) FROM (
 -- name: count_all
 -- How much there is in the store; messages are all that were ever sent.
 SELECT
-    (SELECT count(*) FROM users),
-    (SELECT count(*) FROM chats),
-    (SELECT coalesce(sum(head), 0) FROM chats),
-    (SELECT count(*) FROM files WHERE resume_key IS NULL),
-    (SELECT coalesce(sum(size), 0) FROM files WHERE resume_key IS NULL),
-    (SELECT count(*) FROM scheduled WHERE state = 'pending'),
-    (SELECT count(*) FROM complaints WHERE state = 'open');
+    (SELECT count(*) FROM users) AS users,
+    (SELECT count(*) FROM chats) AS chats,
+    (SELECT coalesce(sum(head), 0) FROM chats) AS messages,
+    (SELECT count(*) FROM files WHERE resume_key IS NULL) AS files,
+    (SELECT coalesce(sum(size), 0) FROM files
+     WHERE resume_key IS NULL) AS file_bytes,
+    (SELECT count(*) FROM scheduled WHERE state = 'pending') AS scheduled,
+    (SELECT count(*) FROM complaints WHERE state = 'open') AS complaints;
 
 -- name: accounts_page
 -- A page of accounts by id, between two ids and two names. '' means any
@@ -172,10 +160,10 @@ SELECT u.id, u.name, u.role, u.created, u.last_seen, u.banned_until,
     (SELECT count(*) FROM complaints AS c
      WHERE c.offender_id = u.id AND c.state <> 'dismissed'
        AND c.round = u.warnings_round
-           + CASE WHEN u.banned_until <= :now THEN 1 ELSE 0 END),
-    (SELECT count(*) FROM members AS m WHERE m.user_id = u.id),
+           + CASE WHEN u.banned_until <= :now THEN 1 ELSE 0 END) AS warnings,
+    (SELECT count(*) FROM members AS m WHERE m.user_id = u.id) AS chats,
     (SELECT count(*) FROM scheduled AS s
-     WHERE s.author_id = u.id AND s.state = 'pending')
+     WHERE s.author_id = u.id AND s.state = 'pending') AS scheduled
 FROM users AS u
 WHERE u.id > :after AND u.name_key >= :name AND u.name_key < :beyond
   AND u.id >= :first_id AND u.id <= :last_id
@@ -186,8 +174,9 @@ ORDER BY u.id LIMIT :limit;
 
 -- name: complaints_page
 -- A page of complaints, oldest first; state '' means all.
-SELECT c.id, c.reporter_id, r.name, c.offender_id, o.name, c.reason,
-       c.message_id, c.evidence, c.created, c.state
+SELECT c.id, c.reporter_id, r.name AS reporter_name, c.offender_id,
+       o.name AS offender_name, c.reason, c.message_id, c.evidence,
+       c.created, c.state
 FROM complaints AS c
 JOIN users AS r ON r.id = c.reporter_id
 JOIN users AS o ON o.id = c.offender_id
@@ -196,8 +185,8 @@ ORDER BY c.id LIMIT :limit;
 
 -- name: audit_page
 -- A page of the audit log, newest first.
-SELECT a.id, a.created, a.actor_id, u.name, a.action, a.subject_id, s.name,
-       a.detail
+SELECT a.id, a.created, a.actor_id, u.name AS actor_name, a.action,
+       a.subject_id, s.name AS subject_name, a.detail
 FROM audit AS a
 LEFT JOIN users AS u ON u.id = a.actor_id
 LEFT JOIN users AS s ON s.id = a.subject_id
@@ -235,7 +224,7 @@ SELECT * FROM (
 ORDER BY send_at, id;
 
 -- name: count_pending
-SELECT count(*) FROM scheduled
+SELECT count(*) AS count FROM scheduled
 WHERE author_id = :author_id AND state = 'pending';
 
 -- name: due
@@ -249,20 +238,22 @@ ORDER BY send_at, id LIMIT :limit {skip_locked};
 -- name: files_of
 -- How many of a user's files are on no message, what those take, and what
 -- all take; each counts for `least` bytes at least.
-SELECT count(*) - count(message_id),
+SELECT count(*) - count(message_id) AS unattached,
        CAST(coalesce(sum(CASE
            WHEN message_id IS NOT NULL THEN 0
-           WHEN size < :least THEN :least ELSE size END), 0) AS BIGINT),
+           WHEN size < :least THEN :least ELSE size END), 0) AS BIGINT)
+           AS unattached_bytes,
        CAST(coalesce(sum(CASE
            WHEN size < :least THEN :least ELSE size END), 0) AS BIGINT)
+           AS bytes
 FROM files WHERE uploader_id = :user_id;
 
 -- name: server_totals
 -- How many users there are, and what all files take.
-SELECT (SELECT count(*) FROM users),
+SELECT (SELECT count(*) FROM users) AS users,
        (SELECT CAST(coalesce(sum(CASE
             WHEN size < :least THEN :least ELSE size END), 0) AS BIGINT)
-        FROM files);
+        FROM files) AS file_bytes;
 
 -- name: stale_uploads
 -- Files that were never attached, begun at or before a time.
@@ -318,7 +309,7 @@ ORDER BY created, user_id LIMIT :limit;
 
 -- name: expired_members
 -- Members some of whose delivered messages are too old by now.
-SELECT chat_id, user_id, max(d.seq)
+SELECT chat_id, user_id, max(d.seq) AS seq
 FROM deliveries AS d JOIN members AS m USING (chat_id, user_id)
 WHERE d.at <= :at
 GROUP BY chat_id, user_id ORDER BY chat_id, user_id LIMIT :limit;
@@ -326,7 +317,7 @@ GROUP BY chat_id, user_id ORDER BY chat_id, user_id LIMIT :limit;
 -- name: expired_chats
 -- Chats with messages that no member may see, and up to which seq.
 -- What a member was not given yet stays while its id is not aged.
-SELECT chat_id, through FROM (
+SELECT chat_id, through AS seq FROM (
     SELECT c.id AS chat_id, c.purged_seq, min(CASE
         WHEN m.expired_through < m.read_seq AND m.read_seq >= m.first_seq
             THEN CASE WHEN m.expired_through < m.first_seq - 1

@@ -3,10 +3,7 @@
 
 -- name: messages_before
 -- The newest messages below a seq that are above a floor, newest first.
-SELECT m.id, :chat_id, m.place & 68719476735, m.author_id, m.created, m.text,
-       m.is_comment_on, m.comments, m.files, m.idempotency_key,
-       m.revision, m.edited, m.deleted, m.mentions, m.reactions,
-       m.sent_hash, u.name
+SELECT {messages}
 FROM chat_numbers AS n CROSS JOIN message_rows AS m
 JOIN users AS u ON u.id = m.author_id
 WHERE n.id = :chat_id AND m.place > (n.number << 36) + :floor
@@ -15,10 +12,7 @@ ORDER BY m.place DESC LIMIT :limit;
 
 -- name: messages_after
 -- The oldest messages above a seq, oldest first.
-SELECT m.id, :chat_id, m.place & 68719476735, m.author_id, m.created, m.text,
-       m.is_comment_on, m.comments, m.files, m.idempotency_key,
-       m.revision, m.edited, m.deleted, m.mentions, m.reactions,
-       m.sent_hash, u.name
+SELECT {messages}
 FROM chat_numbers AS n CROSS JOIN message_rows AS m
 JOIN users AS u ON u.id = m.author_id
 WHERE n.id = :chat_id AND m.place > (n.number << 36) + :after
@@ -27,10 +21,7 @@ ORDER BY m.place LIMIT :limit;
 
 -- name: unread_after
 -- The oldest messages of others above a seq, oldest first.
-SELECT m.id, :chat_id, m.place & 68719476735, m.author_id, m.created, m.text,
-       m.is_comment_on, m.comments, m.files, m.idempotency_key,
-       m.revision, m.edited, m.deleted, m.mentions, m.reactions,
-       m.sent_hash, u.name
+SELECT {messages}
 FROM chat_numbers AS n CROSS JOIN message_rows AS m
 JOIN users AS u ON u.id = m.author_id
 WHERE n.id = :chat_id AND m.place > (n.number << 36) + :after
@@ -41,10 +32,7 @@ ORDER BY m.place LIMIT :limit;
 -- The messages that changed after a revision and are above a floor, in
 -- the order of their last changes. Only a number without an affinity is
 -- searched for in the index of an expression, hence `+`.
-SELECT m.id, :chat_id, m.place & 68719476735, m.author_id, m.created, m.text,
-       m.is_comment_on, m.comments, m.files, m.idempotency_key,
-       m.revision, m.edited, m.deleted, m.mentions, m.reactions,
-       m.sent_hash, u.name
+SELECT {messages}
 FROM chat_numbers AS n CROSS JOIN message_rows AS m
 JOIN users AS u ON u.id = m.author_id
 WHERE n.id = :chat_id AND m.place >> 36 = +n.number
@@ -55,10 +43,7 @@ ORDER BY m.revision LIMIT :limit;
 -- name: comments_on
 -- The comments on a message above a seq, oldest first; they are in the
 -- message's own chat.
-SELECT m.id, n.id, m.place & 68719476735, m.author_id, m.created, m.text,
-       m.is_comment_on, m.comments, m.files, m.idempotency_key,
-       m.revision, m.edited, m.deleted, m.mentions, m.reactions,
-       m.sent_hash, u.name
+SELECT {messages}
 FROM message_rows AS t CROSS JOIN message_rows AS m
 JOIN chat_numbers AS n ON n.number = m.place >> 36
 JOIN users AS u ON u.id = m.author_id
@@ -89,7 +74,7 @@ SELECT coalesce((
             max((:after + 1023) >> 10, c.head >> 10) AS last
         FROM chat_numbers AS n JOIN chats AS c ON c.id = n.id
         WHERE n.id = :chat_id)
-), 0);
+), 0) AS count;
 
 -- name: count_few_messages
 -- How many messages a user wrote to a chat, up to a few; counted as own
@@ -114,12 +99,12 @@ SELECT coalesce((
             max((c.purged_seq + 1023) >> 10, c.head >> 10) AS last
         FROM chat_numbers AS n JOIN chats AS c ON c.id = n.id
         WHERE n.id = :chat_id)
-), 0);
+), 0) AS count;
 
 -- name: count_reporters
 -- How many complained about the user in a round whose complaints count:
 -- the account is old enough, and wrote enough to the common chat.
-SELECT count(*)
+SELECT count(*) AS count
 FROM complaints AS c JOIN users AS u ON u.id = c.reporter_id
 WHERE c.offender_id = :offender_id AND c.round = :round
   AND c.state <> 'dismissed' AND u.created <= :made_by
