@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.harness import NOWHERE, refused
 from zchat.errors import CODE_BY_WIRE, Code, Refused
-from zchat.rpc import codec, params, results
+from zchat.rpc import codec, params, results, validation_messages
 from zchat.rpc.codec import (
     Request,
     Unreadable,
@@ -310,6 +310,35 @@ class TestComplaints:
 
         assert refusal.message == message
         assert refusal.data == {"field": message.split("`")[1]}
+
+    @pytest.mark.parametrize(
+        "moment",
+        [msgpack.Timestamp(4, n) for n in (0, 5)] + [msgpack.Timestamp(2**34)],
+        ids=["32 bits", "64 bits", "96 bits"],
+    )
+    def test_a_time_is_text(self, moment: msgpack.Timestamp) -> None:
+        """MessagePack has a type for times; clients of other languages
+        may know no offset of theirs."""
+        given = {"text": "x", "send_at": moment}
+
+        refusal = unreadable(msgpack.packb([0, 1, "schedule", given])).refused
+
+        assert refusal.message.startswith("`send_at` must be text;")
+        assert refusal.data == {"field": "send_at"}
+
+    def test_other_extensions_are_not_read(self) -> None:
+        given = {"text": msgpack.ExtType(5, b"x")}
+
+        refusal = unreadable(msgpack.packb([0, 1, "send", given])).refused
+
+        assert refusal.code is Code.BAD_REQUEST
+
+    def test_words_that_are_not_known_are_handed_on(self) -> None:
+        """A later msgspec may have others."""
+        refusal = validation_messages.complaint("Too odd - at `$.text`")
+
+        assert refusal.message == "`text` is not right: Too odd."
+        assert refusal.data == {"field": "text"}
 
     @pytest.mark.parametrize("end", ["\n", " ", "\0"])
     def test_an_id_ends_with_its_last_digit(self, end: str) -> None:

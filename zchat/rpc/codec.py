@@ -121,7 +121,7 @@ class _Reader:
         self._moments = tuple(
             field.name
             for field in params.fields
-            if isinstance(field.type, inspect.DateTimeType)
+            if _is_moment(field.type)
         )
         self._lower = tuple(
             field.name for field in params.fields if _any_case(field.type)
@@ -176,6 +176,13 @@ def _beside_token(
             forbid_unknown_fields=True,
         )
     )
+
+
+def _is_moment(kind: inspect.Type) -> bool:
+    """Whether a field holds a time, described or not."""
+    while isinstance(kind, inspect.Metadata):
+        kind = kind.type
+    return isinstance(kind, inspect.DateTimeType)
 
 
 def _any_case(kind: inspect.Type) -> bool:
