@@ -399,6 +399,61 @@ class TestAccounts:
         assert account.chats == 0
         assert alone not in {chat.id for chat in bob("sync").chats}
 
+    def test_its_groups_are_told_of_their_new_owner(
+        self, world: World
+    ) -> None:
+        ann, bob = world.users("ann bob")
+        group = world.group(ann, bob)
+        world.told()
+
+        world.operator("close_account", user_id=ann.id)
+
+        assert {
+            "event": "owner_changed",
+            "chat_id": group,
+            "owner_id": bob.id,
+        } in world.told_in(group)
+
+    def test_the_heir_is_told_who_asks_to_join_in_the_same_batch(
+        self, world: World
+    ) -> None:
+        ann, bob, eve = world.users("ann bob eve")
+        group = world.group(ann, bob)
+        link = ann("invite_link", chat_id=group).link
+        world.restart()
+        world.told()
+        committed = world.store.committed
+
+        outcomes = world.batch(
+            [
+                world.operator.asks("close_account", user_id=ann.id),
+                eve.asks("join", link=link),
+            ]
+        )
+
+        assert codes(outcomes) == ["ok", "ok"]
+        assert world.store.committed == committed + 1
+        assert "join_requested" in [
+            body["event"] for body in world.told_to(bob)
+        ]
+
+    def test_one_who_inherits_a_group_in_the_same_batch(
+        self, world: World
+    ) -> None:
+        ann, bob, eve = world.users("ann bob eve")
+        group = world.group(ann, bob, eve)
+
+        outcomes = world.batch(
+            [
+                ann.asks("exit", chat_id=group),
+                world.operator.asks("close_account", user_id=bob.id),
+            ]
+        )
+
+        assert codes(outcomes) == ["ok", "ok"]
+        facts = eve("changes", chat_id=group, after=0).chat
+        assert (facts.owner_id, facts.size) == (eve.id, 1)
+
     def test_closed_while_its_owner_acts(self, world: World) -> None:
         ann, bob = world.users("ann bob")
         group = world.group(ann)
@@ -431,6 +486,23 @@ class TestDeleting:
         with refused(Code.NOT_FOUND):
             bob("download", file_id=file)
         assert actions(world) == ["delete"]
+
+    def test_in_a_group_that_just_ended(self, world: World) -> None:
+        ann, bob = world.users("ann bob")
+        group = world.group(ann)
+        sent = ann("send", chat_id=group, text="bad")
+        committed = world.store.committed
+
+        outcomes = world.batch(
+            [
+                ann.asks("exit", chat_id=group),
+                bob.asks("send", text="x"),
+                world.operator.asks("delete_message", message_id=sent.id),
+            ]
+        )
+
+        assert codes(outcomes) == ["ok", "ok", "not_found"]
+        assert world.store.committed == committed + 1
 
     def test_what_a_moderator_deletes_is_written_down(
         self, world: World
@@ -499,6 +571,23 @@ class TestAnnouncements:
         ):
             with refused(Code.FORBIDDEN):
                 ann(method, user_id=OPERATOR_ID, **given)
+
+    def test_whoever_had_its_name_before_keeps_it(self, world: World) -> None:
+        """The name was not always reserved."""
+        ann = world.user("ann")
+        world.store.rows(
+            "UPDATE users SET name = 'operator', name_key = 'operator'"
+            " WHERE id = ?",
+            ann.id,
+        )
+        world.restart()
+
+        world.operator("announce", text="x")
+
+        (message,) = ann("history", chat_id=world.common).messages
+        assert message.author.id == OPERATOR_ID
+        assert message.author.name.startswith("operator-")
+        assert ann("status").user.name == "operator"
 
     def test_a_text_that_is_too_long(self, make_world: MakeWorld) -> None:
         world = make_world(max_text=3)

@@ -23,7 +23,7 @@ from zchat.chat.memberships import (
 )
 from zchat.chat.messages import PAGE_BYTES, newest, size_of
 from zchat.chat.moderation import refuse_banned
-from zchat.chat.phases import Reading, View, Writing
+from zchat.chat.phases import Reading, Turn, View, Writing
 from zchat.chat.rendering import shown
 from zchat.chat.rules import reads, writes
 from zchat.chat.subjects import Subject
@@ -223,12 +223,18 @@ async def exit_chat(
     if chat.owner_id == caller_id:
         turn.require_fresh(Subject.MEMBERS, chat_id)
         if heirs:
-            turn.change(CHATS, chat, owner_id=heirs[0].id)
-            chat = turn.tell_change(
-                events.OwnerChanged(chat_id=chat_id, owner_id=heirs[0].id)
-            )
+            chat = hand_on(turn, chat, heirs[0].id)
     leave(turn, chat, member, turn.user(caller_id))
     return results.Empty()
+
+
+def hand_on(turn: Turn, chat: Chat, heir_id: str) -> Chat:
+    """A group gets another owner, whom join requests may be told to:
+    so the heir must have been loaded."""
+    turn.change(CHATS, chat, owner_id=heir_id)
+    return turn.tell_change(
+        events.OwnerChanged(chat_id=chat.id, owner_id=heir_id)
+    )
 
 
 @reads("users")

@@ -117,10 +117,12 @@ async def start(work: Writing, caller_id: None, params: NoParams) -> None:
 async def expire_members(
     work: Writing, caller_id: None, params: NoParams
 ) -> Progress:
-    """Note for a page of members up to where they see nothing more."""
+    """Note for a page of members up to where they see nothing more.
+
+    As `delete_expired` for servers with a lifetime alone.
+    """
     at = _expired_before(work)
-    if at is None:
-        return Progress(more=False)
+    assert at is not None
     expired = await work.ask(EXPIRED_MEMBERS, at=at, limit=EXPIRY_PAGE)
     await work.load_all(
         MEMBERS, [(found.chat_id, found.user_id) for found in expired]
@@ -147,8 +149,7 @@ async def delete_expired(
     Asked again once the chats are locked: who came in meanwhile sees
     some of it.
     """
-    if work.rules.message_ttl_seconds is None:
-        return Progress(more=False)
+    assert work.rules.message_ttl_seconds is not None
     aged_id = first_id_at(work.now - UNDELIVERED_SECONDS * SECOND)
     for _ in range(2):
         expired = await work.ask(

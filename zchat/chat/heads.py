@@ -35,9 +35,7 @@ async def tell_heads(work: Reading, caller_id: None, params: Quiet) -> None:
         if chat is not None:
             work.tell_head(chat)
     for user_id in user_ids:
-        user = work.get(USERS, user_id)
-        if user is not None:
-            work.tell_inbox_head(user)
+        work.tell_inbox_head(work.user(user_id))
 
 
 async def tell_missed_heads(

@@ -174,9 +174,9 @@ async def join(
     link = _alive(work, link)
     await work.load_membership(link.chat_id, caller_id)
     await work.load(JOIN_REQUESTS, (link.chat_id, caller_id))
-    chat = work.get(CHATS, link.chat_id)
-    if chat is not None and chat.owner_id is not None:
-        await work.load(USERS, chat.owner_id)
+    owner_id = work.chat(link.chat_id).owner_id
+    assert owner_id is not None
+    await work.load(USERS, owner_id)
     turn = await work.turn()
     chat = turn.get(CHATS, link.chat_id)
     link = _alive(turn, turn.get(LINKS, link.id))

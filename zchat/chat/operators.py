@@ -7,7 +7,7 @@ import msgspec
 
 from zchat.chat.accounts import enter_common
 from zchat.chat.changes import bury, load_burial
-from zchat.chat.chats import places_of
+from zchat.chat.chats import hand_on, places_of
 from zchat.chat.erasure import begin
 from zchat.chat.expiry import NOTHING_EARLIER
 from zchat.chat.jobs import BackUp
@@ -156,7 +156,7 @@ async def close_account(
     user_id = params.user_id
     await work.load_each(((USERS, user_id), (ERASURES, user_id)))
     places = await places_of(work, user_id)
-    heirs = await _heirs(work, user_id, places)
+    heirs = await _load_heirs(work, user_id, places)
     turn = await work.turn()
     actor = require(turn, caller_id, ADMIN)
     allowed = subject if params.erase else open_subject
@@ -177,8 +177,9 @@ def _close(
     heirs: dict[str, str | None],
 ) -> None:
     turn.require_fresh(Subject.CHATS_OF, user_id)
-    for chat_id in heirs:
-        turn.require_fresh(Subject.MEMBERS, chat_id)
+    for place in places:
+        if turn.chat(place.chat.id).owner_id == user_id:
+            turn.require_fresh(Subject.MEMBERS, place.chat.id)
     for place in places:
         _leave(turn, place, heirs)
     turn.run(RELEASE_SCHEDULED_FILES, user_id=user_id, now=turn.now)
@@ -187,7 +188,7 @@ def _close(
     turn.change(USERS, turn.user(user_id), closed=turn.now, role=MEMBER)
 
 
-async def _heirs(
+async def _load_heirs(
     work: Writing, user_id: str, places: list[Membership]
 ) -> dict[str, str | None]:
     """Who gets each group that the user owns; None: nobody is left."""
@@ -198,19 +199,17 @@ async def _heirs(
                 NEXT_OWNER, chat_id=chat.id, user_id=user_id
             )
             heirs[chat.id] = found[0].id if found else None
+            await work.load_all(USERS, [heir.id for heir in found])
     return heirs
 
 
 def _leave(
     turn: Turn, place: Membership, heirs: dict[str, str | None]
 ) -> None:
-    found = turn.membership(place.chat.id, place.member.user_id)
-    if found is None:
-        return
-    chat, member = found
+    chat, member = turn.place(place.chat.id, place.member.user_id)
     heir = heirs.get(chat.id)
     if heir is not None:
-        chat = turn.change(CHATS, chat, owner_id=heir)
+        chat = hand_on(turn, chat, heir)
     leave(turn, chat, member, turn.user(member.user_id))
 
 
@@ -336,7 +335,7 @@ async def delete_message(
     turn = await work.turn()
     actor = require(turn, caller_id, ADMIN)
     message = turn.get(MESSAGES, params.message_id)
-    if message is None:
+    if message is None or turn.get(CHATS, message.chat_id) is None:
         raise Refused(Code.NOT_FOUND, "Message not found. Give its id.")
     if message.deleted is None:
         bury(turn, message)

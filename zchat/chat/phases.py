@@ -185,6 +185,11 @@ class View:
             return None
         return Membership(chat, member)
 
+    def place(self, chat_id: str, user_id: str) -> Membership:
+        """A membership known to exist and loaded."""
+        member = self._states["members"].rows[chat_id, user_id]
+        return Membership(self.chat(chat_id), member)
+
 
 class Reading(View):
     """What a rule may do that changes nothing, or not yet."""

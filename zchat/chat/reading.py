@@ -89,9 +89,7 @@ async def take_unread(
     turn.require_fresh(Subject.UNREAD, caller_id)
     turn.require_fresh(Subject.CHATS_OF, caller_id)
     for part in came:
-        found = turn.membership(part.chat.id, caller_id)
-        if found is not None:
-            _move(turn, found, part.through)
+        _move(turn, turn.place(part.chat.id, caller_id), part.through)
     return _unread(came, more)
 
 
