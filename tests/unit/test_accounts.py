@@ -5,7 +5,18 @@ from uuid import UUID
 
 import pytest
 
-from tests.harness import CONNECTIONS, Asked, MakeWorld, World, codes, refused
+from tests.harness import (
+    CONNECTIONS,
+    Asked,
+    MakeWorld,
+    Person,
+    World,
+    codes,
+    refused,
+)
+from zchat.chat import accounts
+from zchat.chat.jobs import NoParams, Progress
+from zchat.engine.batch import Call
 from zchat.errors import Code
 from zchat.rpc import PROTOCOL
 
@@ -227,6 +238,69 @@ def test_messages_show_the_present_name(world: World) -> None:
     (message,) = bob.chat(world.common).messages
 
     assert (message.author.id, message.author.name) == (ann.id, "eve")
+
+
+class TestNamesThatWereNeverCompared:
+    """Stores of earlier versions do not know how names look."""
+
+    def age(self, world: World, person: Person, name: str) -> None:
+        """The person is named so in a store of an earlier version."""
+        world.store.rows(
+            "UPDATE users SET name = ?1, name_key = ?1, name_skeleton = NULL"
+            " WHERE id = ?2",
+            name,
+            person.id,
+        )
+        world.restart()
+
+    def compare(self, world: World, *asked: Asked) -> bool:
+        """Compare a page after these requests; whether there is more."""
+        call = Call(accounts.compare_names, NoParams())
+        world.run([*world.calls(asked), call])
+        assert isinstance(call.outcome, Progress)
+        return call.outcome.more
+
+    def test_newcomers_cannot_look_like_them(self, world: World) -> None:
+        self.age(world, world.user(), "bob")
+
+        assert not self.compare(world)
+
+        with refused(Code.CONFLICT, field="name"):
+            world.user("b0b")
+
+    def test_two_that_look_alike_keep_theirs(self, world: World) -> None:
+        people = [world.user(), world.user()]
+        for person, name in zip(people, ("modern", "modem")):
+            self.age(world, person, name)
+
+        assert not self.compare(world)
+
+        names = [person("status").user.name for person in people]
+        assert names == ["modern", "modem"]
+        with refused(Code.CONFLICT, field="name"):
+            world.user("rnodern")
+        assert not world.store.rows(
+            "SELECT id FROM users WHERE name_skeleton IS NULL"
+        )
+
+    def test_one_who_takes_another_just_before(self, world: World) -> None:
+        ann = world.user()
+        self.age(world, ann, "bob")
+
+        self.compare(world, ann.asks("rename", name="zoe"))
+
+        assert world.user("b0b").name == "b0b"
+        with refused(Code.CONFLICT, field="name"):
+            world.user("z0e")
+
+    def test_in_pages(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(accounts, "NAMES_PAGE", 2)
+        for name in ("ann", "bob", "eve"):
+            self.age(world, world.user(), name)
+
+        assert [self.compare(world) for _ in range(2)] == [True, False]
 
 
 def test_status(world: World) -> None:

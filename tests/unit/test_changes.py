@@ -279,6 +279,18 @@ class TestDelete:
             ("an insult",)
         ]
 
+    def test_what_was_lost_holds_nothing_up(
+        self, world: World, ann: Person
+    ) -> None:
+        """A store may be damaged; a text must go nevertheless."""
+        file = world.file(ann, world.common, b"bytes")
+        sent = ann("send", text="private", files=[file])
+        world.store.rows("DELETE FROM files")
+
+        ann("delete", message_id=sent.id)
+
+        assert ann.texts(world.common) == [""]
+
     def test_edited_and_deleted_in_one_batch(
         self, world: World, ann: Person, bob: Person
     ) -> None:

@@ -1,14 +1,17 @@
 """All that a user wrote and uploaded goes with the account."""
 
 import json
+from typing import Any
 
 import pytest
 
 from tests.harness import NOWHERE, Person, World, codes, refused
 from zchat.chat import erasure
+from zchat.chat.files import drop_stale
 from zchat.chat.jobs import NoParams, Progress
 from zchat.engine.batch import Call
 from zchat.errors import Code
+from zchat.queries import SCHEDULED_OF
 
 
 @pytest.fixture
@@ -155,6 +158,34 @@ def test_deleted_by_others_meanwhile(
 
     assert world.told_names().count("message_changed") == 1
     assert left(world) == []
+
+
+def test_dropped_meanwhile(
+    world: World, ann: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Uploads by their age, what is scheduled by another broker: it ends
+    the chat after it was asked what there is."""
+    gone = world.file(ann, world.common, b"too old")
+    ann("schedule", text="later", send_at=world.at(9 * 86_400))
+    close(world, ann)
+    world.advance(2 * 86_400)
+    load = world.store.load
+
+    def end_chat(sources: Any, asks: Any, lock: bool) -> Any:
+        answers = load(sources, asks, lock)
+        if SCHEDULED_OF in [one.query for one in asks]:
+            assert world.store.rows("DELETE FROM scheduled RETURNING id")
+        return answers
+
+    monkeypatch.setattr(world.store, "load", end_chat)
+    committed = world.store.committed
+
+    world.run([Call(drop_stale, NoParams()), Call(erasure.erase, NoParams())])
+
+    assert world.store.committed == committed + 1
+    assert left(world) == []
+    assert world.store.rows("SELECT * FROM files WHERE id = ?", gone) == []
+    assert world.work.totals.file_bytes == 0
 
 
 def test_several_one_after_another(

@@ -468,6 +468,65 @@ def test_much_is_deleted_in_pages(
     ] == [2, 4, 5]
 
 
+class TestMeanwhile:
+    """What happens in the batch before its messages are deleted."""
+
+    @pytest.fixture
+    def group(self, world: World, ann: Person) -> str:
+        """A group with messages that nobody may see any longer."""
+        chat_id = world.group(ann)
+        for text in "12":
+            ann("send", chat_id=chat_id, text=text)
+        ann("read", chat_id=chat_id, seq=2)
+        world.advance(TTL)
+        world.run([Call(expiry.expire_members, NoParams())])
+        world.told()
+        return chat_id
+
+    def expired(self, world: World) -> list[tuple[str, int]]:
+        return [
+            (told.body["chat_id"], told.body["seq"])
+            for told in world.told()
+            if told.name == "expired"
+        ]
+
+    def test_the_chat_ends(
+        self, world: World, ann: Person, group: str
+    ) -> None:
+        world.run(
+            [
+                *world.calls([ann.asks("exit", chat_id=group)]),
+                Call(expiry.delete_expired, NoParams()),
+            ]
+        )
+
+        assert self.expired(world) == []
+        assert kept(world) == []
+
+    def test_somebody_comes_in(
+        self, world: World, ann: Person, bob: Person, group: str
+    ) -> None:
+        """Newcomers may see some of it; it is asked again next time."""
+        world.run(
+            [
+                *world.calls(
+                    [ann.asks("invite", chat_id=group, user_id=bob.id)]
+                ),
+                Call(expiry.delete_expired, NoParams()),
+            ]
+        )
+        assert self.expired(world) == []
+
+        world.run([Call(expiry.delete_expired, NoParams())])
+
+        assert self.expired(world) == [(group, 2)]
+
+    def test_it_was_done_already(self, world: World, group: str) -> None:
+        world.run([Call(expiry.delete_expired, NoParams()) for _ in range(2)])
+
+        assert self.expired(world) == [(group, 2)]
+
+
 def test_it_asks_again_once_the_chats_are_locked(world: World) -> None:
     """Who came in meanwhile may see some of what nobody saw before."""
     chat_id = world.common

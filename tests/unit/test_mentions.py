@@ -8,6 +8,7 @@ from tests.harness import Person, World
 from zchat.chat import mentions
 from zchat.chat.mentions import name_keys
 from zchat.rpc import MENTIONS_LIMIT
+from zchat.rpc.topics import inbox_topic
 
 
 @pytest.mark.parametrize(
@@ -151,6 +152,19 @@ def test_a_deletion_takes_the_mention_back(world: World) -> None:
     (told,) = world.told_to(bob)
     assert (told["event"], told["on"]) == ("mentioned", False)
     assert mentions_in(bob, world.common) == 0
+
+
+def test_who_left_is_told_of_no_change(world: World) -> None:
+    ann, bob, eve = world.users("ann bob eve")
+    chat_id = world.group(ann, bob, eve)
+    sent = ann("send", chat_id=chat_id, text="@bob")
+    bob("exit", chat_id=chat_id)
+    world.told()
+
+    ann("edit", message_id=sent.id, text="@eve")
+
+    told = [one.raw.topic for one in world.told() if one.name == "mentioned"]
+    assert told == [inbox_topic(eve.id)]
 
 
 def test_what_is_scheduled_mentions_when_it_is_sent(world: World) -> None:

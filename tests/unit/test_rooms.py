@@ -813,6 +813,18 @@ class TestLinks:
             body["event"] for body in world.told_to(bob)
         ]
 
+    def test_into_a_group_that_ended_in_the_same_batch(
+        self, world: World, ann: Person, bob: Person, chat_id: str
+    ) -> None:
+        link = ann("invite_link", chat_id=chat_id).link
+
+        outcomes = world.batch(
+            [ann.asks("exit", chat_id=chat_id), bob.asks("join", link=link)]
+        )
+
+        assert codes(outcomes) == ["ok", "not_found"]
+        assert world.store.rows("SELECT * FROM join_requests") == []
+
     def test_so_many_live_links(
         self, world: World, ann: Person, chat_id: str
     ) -> None:

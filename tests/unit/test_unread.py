@@ -4,7 +4,14 @@ from typing import Any
 
 import pytest
 
-from tests.harness import NOWHERE, Asked, World, codes, refused
+from tests.harness import (
+    NOWHERE,
+    Asked,
+    MakeWorld,
+    World,
+    codes,
+    refused,
+)
 from zchat.chat.messages import PAGE_BYTES
 from zchat.errors import Code
 from zchat.rpc.sealing import SECRET_BYTES
@@ -370,6 +377,26 @@ def test_a_page_of_chats_ends_at_4000_messages(world: World) -> None:
 
     assert [len(page), len(rest)] == [20, 6]
     assert ann("chats", depth=200, after=rest[-1].id).chats == []
+
+
+def test_a_page_of_chats_ends_where_it_would_be_too_large(
+    make_world: MakeWorld,
+) -> None:
+    """The first chat is shown, however large it is."""
+    world = make_world(max_text=PAGE_BYTES + 1)
+    ann = world.user("ann")
+    first, second, third = sorted(world.group(ann) for _ in range(3))
+    ann("send", chat_id=first, text="x" * (PAGE_BYTES + 1))
+    ann("send", chat_id=second, text="x" * (PAGE_BYTES - 1))
+    ann("send", chat_id=third, text="x")
+
+    pages, after = [], world.common
+    for _ in range(3):
+        page = [chat.id for chat in ann("chats", after=after).chats]
+        pages.append(page)
+        after = page[-1] if page else after
+
+    assert pages == [[first], [second, third], []]
 
 
 def test_a_page_ends_where_it_was_cut_by_size(world: World) -> None:

@@ -119,9 +119,7 @@ class _Reader:
         params = inspect.type_info(method.params)
         assert isinstance(params, inspect.StructType)
         self._moments = tuple(
-            field.name
-            for field in params.fields
-            if _is_moment(field.type)
+            field.name for field in params.fields if _is_moment(field.type)
         )
         self._lower = tuple(
             field.name for field in params.fields if _any_case(field.type)
