@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -35,9 +36,11 @@ from zchat.engine.entropy import SystemEntropy
 from zchat.engine.fd_limit import DescriptorLimit
 from zchat.engine.gateway_process import GatewayProcess
 from zchat.engine.greeting import greeting
+from zchat.engine.intake import Intake
 from zchat.engine.meters import Meters
 from zchat.engine.operator_socket import operator_socket
-from zchat.engine.send_queue import RETRY_SECONDS
+from zchat.engine.pipes import Pipes
+from zchat.engine.send_queue import RETRY_SECONDS, SendQueue
 from zchat.engine.subscribers import FloodGuard
 from zchat.engine.timers import Every, Timers
 from zchat.errors import (
@@ -51,7 +54,7 @@ from zchat.rpc.codec import pack
 from zchat.rpc.operator_results import BrokerStats
 from zchat.rpc.topics import HEARTBEAT, is_barrier
 from zchat.storage import open_store
-from zchat.storage.base import Outgoing, Store
+from zchat.storage.base import Copying, Outgoing, Store
 
 INTAKE_SHARE: Final = 4
 """Requests take so small a part of what may wait in all."""
@@ -330,11 +333,11 @@ def _open(
         secret = keyring.secret
         stack.callback(ZapHandler(ctx, keyring.allows).close)
     meters = Meters(clock())
-    doors = [Door(sockets.rpc_socket(ctx, settings.rpc, secret), meters)]
+    doors = [_door(sockets.rpc_socket(ctx, settings.rpc, secret), meters)]
     stack.callback(doors[0].router.close)
     if settings.operator_socket is not None:
         router = operator_socket(ctx, settings.operator_socket, stack)
-        doors.append(Door(router, meters, True, store.back_up))
+        doors.append(_door(router, meters, True, store.back_up))
     events = sockets.events_socket(ctx, settings.events, secret)
     stack.callback(events.close)
     rules = settings.rules()
@@ -370,6 +373,23 @@ def _open(
     )
     _stop_on_signals(broker, waker, stack)
     return broker
+
+
+def _door(
+    router: Any,
+    meters: Meters,
+    for_operator: bool = False,
+    back_up: Callable[[Path], Copying] | None = None,
+) -> Door:
+    """The door of a bound ROUTER."""
+    pipes = Pipes(sockets.ANSWERS_WAITING, sockets.own_name(router))
+    return Door(
+        router,
+        Intake(partial(sockets.receive, router), pipes.seen, for_operator),
+        SendQueue(sockets.sender(router), pipes),
+        meters,
+        back_up,
+    )
 
 
 def _file_bytes(store: str) -> int | None:

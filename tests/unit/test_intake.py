@@ -149,6 +149,14 @@ def test_a_batch_is_bounded_by_what_answers_may_take(
     assert waiting.held == 0
 
 
+def test_how_many_wait(socket: Socket, waiting: Intake) -> None:
+    socket.put("a", times=HEAVIES + 3, method="sync")
+
+    waiting.take(True, PLENTY)
+
+    assert len(waiting) == 3
+
+
 def test_a_thousand_connections_have_one_users_share(
     socket: Socket, waiting: Intake
 ) -> None:

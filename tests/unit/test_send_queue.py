@@ -4,15 +4,16 @@ import os
 import socket
 from collections import defaultdict
 from collections.abc import Iterator, MutableMapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import zmq
 
 from zchat.engine import pipes as pipes_module
-from zchat.engine import sockets
+from zchat.engine import send_queue, sockets
 from zchat.engine.pipes import LARGE_BYTES, Pipes
-from zchat.engine.send_queue import WAITING_BYTES, SendQueue
+from zchat.engine.send_queue import DRAIN_SECONDS, WAITING_BYTES, SendQueue
 
 BIG = b"x" * 1_000_000
 PIPE = 3
@@ -136,6 +137,65 @@ def test_answers_to_one_who_is_gone_are_lost(
     assert (queue.lost, queue.waiting, queue.held) == (2, False, 0)
 
 
+def test_what_there_is_no_room_for_yet_waits_on(
+    router: Router, queue: SendQueue
+) -> None:
+    for origin in (b"ann", b"bob"):
+        for _ in range(PIPE + 2):
+            queue.send([origin], b"x")
+    router.reads.add(b"bob")
+
+    queue.retry()
+
+    assert len(queue) == 2
+    assert queue.waiting
+    assert len(router.sent[b"bob"]) == PIPE + 2
+
+
+class TestTheEnd:
+    """Before a server ends, it waits a while for those who read."""
+
+    @pytest.fixture
+    def naps(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+        """How long it slept; its clock stands still otherwise."""
+        slept: list[float] = []
+        clock = SimpleNamespace(
+            monotonic=lambda: sum(slept), sleep=slept.append
+        )
+        monkeypatch.setattr(send_queue, "time", clock)
+        return slept
+
+    def test_who_reads_gets_what_waits(
+        self, router: Router, queue: SendQueue, naps: list[float]
+    ) -> None:
+        for _ in range(PIPE + 5):
+            queue.send([b"ann"], b"x")
+        router.reads.add(b"ann")
+
+        queue.drain()
+
+        assert len(router.sent[b"ann"]) == PIPE + 5
+        assert sum(naps) < DRAIN_SECONDS / 2
+
+    def test_who_does_not_is_not_waited_for(
+        self, queue: SendQueue, naps: list[float]
+    ) -> None:
+        for _ in range(PIPE + 1):
+            queue.send([b"ann"], b"x")
+
+        queue.drain()
+
+        assert len(queue) == 1
+        assert sum(naps) == pytest.approx(DRAIN_SECONDS, abs=0.01)
+
+    def test_nobody_is_waited_for_where_nothing_waits(
+        self, queue: SendQueue, naps: list[float]
+    ) -> None:
+        queue.drain()
+
+        assert naps == []
+
+
 class TestPipes:
     def test_large_answers_in_the_pipe_count(
         self, router: Router, queue: SendQueue
@@ -196,6 +256,31 @@ class TestPipes:
         assert pipes.held == 0
         assert pipes.origins() == []
         other.close()
+
+    def test_a_connection_that_ended_meanwhile(self) -> None:
+        """Its descriptor is closed, or ended and not yet closed."""
+        pipes = Pipes(PIPE, "")
+        closed, other = socket.socketpair()
+        with other, socket.socket(socket.AF_UNIX) as ended:
+            for origin, end in ((b"x", closed), (b"y", ended)):
+                pipes.seen(origin, end.fileno())
+                pipes.handed(origin, 9_000)
+            closed.close()
+
+            pipes.shut(b"x")
+            pipes.shut(b"y")
+
+        assert pipes.held == 0
+        assert pipes.origins() == []
+
+    def test_a_connection_that_asks_again_holds_what_it_held(
+        self, pairs: Pairs, pipes: Pipes
+    ) -> None:
+        pipes.handed(b"ann", 10_000)
+
+        pipes.seen(b"ann", pairs[b"ann"][0].fileno())
+
+        assert pipes.held_by(b"ann") == pipes.held == 10_000
 
     def test_a_new_connection_under_the_same_name(
         self, pairs: Pairs, pipes: Pipes
@@ -278,6 +363,20 @@ class TestBudget:
                 "all": 1,
             }
         ]
+
+    def test_what_is_in_the_pipe_alone_is_enough(
+        self, pairs: Pairs, queue: SendQueue
+    ) -> None:
+        """Nothing waits here for the one who is dropped."""
+        self.fill(pairs, queue, {b"ann": PIPE, b"bob": 1})
+
+        queue.shed(len(BIG))
+
+        assert (queue.dropped, queue.lost, queue.held) == (1, 0, len(BIG))
+        for origin, stays in ((b"ann", False), (b"bob", True)):
+            _, other = pairs[origin]
+            assert other.recv(100) == b"unread"
+            assert is_open(other) is stays
 
     def test_who_has_read_all_is_not_dropped(
         self, pairs: Pairs, router: Router, queue: SendQueue

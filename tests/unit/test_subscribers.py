@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from zchat.engine import subscribers
 from zchat.engine.subscribers import FloodGuard, drop_floods
 
 
@@ -55,6 +56,22 @@ def test_connections_of_other_sockets_are_left_alone(
     with loud, loud_end:
         assert drop_floods(("127.0.0.1", 1), 50_000) == 0
         assert drop_floods("/a/path", 50_000) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("_FOLDER", "/nowhere"), ("_INFO_BYTES", 4_096)]
+)
+def test_a_system_that_does_not_tell(
+    listener: socket.socket,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: object,
+) -> None:
+    """It has no list of descriptors, or counts no bytes."""
+    monkeypatch.setattr(subscribers, name, value)
+    loud, loud_end = connect(listener, 100_000)
+    with loud, loud_end:
+        assert drop_floods(listener.getsockname(), 50_000) == 0
 
 
 def test_it_does_not_look_all_the_time(

@@ -8,17 +8,14 @@ the same batches.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from zchat.chat.jobs import BackUp
-from zchat.engine import sockets
 from zchat.engine.intake import Intake
 from zchat.engine.meters import Meters
-from zchat.engine.pipes import Pipes
 from zchat.engine.requests import Pending
 from zchat.engine.send_queue import SendQueue
 from zchat.errors import Code, Refused, StoreError
@@ -30,21 +27,22 @@ log = structlog.get_logger()
 
 
 class Door:
-    """Requests taken from a ROUTER, and the answers to them."""
+    """Requests taken from a ROUTER, and the answers to them.
+
+    `back_up` begins a backup; a door that is not the operator's has none.
+    """
 
     def __init__(
         self,
         router: Any,
+        intake: Intake,
+        send_queue: SendQueue,
         meters: Meters,
-        for_operator: bool = False,
         back_up: Callable[[Path], Copying] | None = None,
     ) -> None:
         self.router = router
-        pipes = Pipes(sockets.ANSWERS_WAITING, sockets.own_name(router))
-        self.send_queue = SendQueue(sockets.sender(router), pipes)
-        self.intake = Intake(
-            partial(sockets.receive, router), pipes.seen, for_operator
-        )
+        self.intake = intake
+        self.send_queue = send_queue
         self._meters = meters
         self._back_up = back_up
         self._copying: list[tuple[Pending, Copying]] = []

@@ -156,7 +156,6 @@ class Intake:
             self._queue.put_back(request.user, request.call.origin, request)
             self.held += request.size
             self._deferred.add(request.user)
-        if self._deferred:
-            self._deferred = {
-                user for user in self._deferred if self._queue.count_of(user)
-            }
+        self._deferred = {
+            user for user in self._deferred if self._queue.count_of(user)
+        }

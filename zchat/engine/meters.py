@@ -27,6 +27,7 @@ SECONDS: Final = (
 REQUESTS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 _PAGE_BYTES: Final = resource.getpagesize()
 _FOLDER: Final = "/dev/fd"
+_MEMORY_PAGES: Final = "/proc/self/statm"
 
 
 class Distribution:
@@ -121,7 +122,7 @@ def open_files() -> int:
 def memory_bytes() -> int:
     """The memory that the process holds; at its height outside Linux."""
     try:
-        with open("/proc/self/statm", encoding="ascii") as file:
+        with open(_MEMORY_PAGES, encoding="ascii") as file:
             return int(file.read().split()[1]) * _PAGE_BYTES
     except OSError:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

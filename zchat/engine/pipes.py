@@ -124,10 +124,7 @@ class Pipes:
         with copy:
             is_same = os.fstat(copy.fileno()).st_ino == peer.inode
             if is_same and is_ours(copy.getsockname(), self._own_name):
-                try:
-                    copy.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    return
+                shut_down(copy)
 
 
 def copy_of(fd: int) -> socket.socket | None:
@@ -141,6 +138,15 @@ def copy_of(fd: int) -> socket.socket | None:
     except OSError:
         os.close(copy)
         return None
+
+
+def shut_down(connection: socket.socket) -> bool:
+    """End both directions; False where they had ended already."""
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return False
+    return True
 
 
 def _unsent(peer: Peer) -> int | None:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import structlog
 
-from zchat.engine.pipes import copy_of, is_ours
+from zchat.engine.pipes import copy_of, is_ours, shut_down
 
 SENT_BYTES: Final = 2_097_152
 """Sixty thousand subscriptions; one device's chats and barriers of years."""
@@ -73,8 +73,8 @@ def drop_floods(own_name: Any, most_bytes: int = SENT_BYTES) -> int:
             continue
         with copy:
             sent = _sent_over(copy, own_name)
-            if sent > most_bytes:
-                dropped += _shut(copy)
+            if sent > most_bytes and shut_down(copy):
+                dropped += 1
                 log.warning("subscriber_dropped", bytes=sent)
     return dropped
 
@@ -94,11 +94,3 @@ def _sent_over(connection: socket.socket, own_name: Any) -> int:
         return 0
     (received,) = struct.unpack_from("Q", info, _RECEIVED_AT)
     return int(received)
-
-
-def _shut(connection: socket.socket) -> int:
-    try:
-        connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return 0
-    return 1
