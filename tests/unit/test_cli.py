@@ -13,6 +13,7 @@ from zchat import __version__
 from zchat.cli import CONSOLE_COMMANDS, main, program
 from zchat.config import Settings, arguments, load
 from zchat.engine.greeting import greeting
+from zchat.engine.greeting import program as called_by
 from zchat.options import OPTIONS
 
 
@@ -197,6 +198,54 @@ def test_a_wrong_command_line_is_told_in_one_line(
     (line,) = result.stderr.splitlines()
     assert line.startswith("zchat: ")
     assert told in line
+
+
+class TestGreeting:
+    """What a person sees when the server has started."""
+
+    def shown(self, **flags: object) -> list[str]:
+        return greeting(load("serve", flags, {})).splitlines()
+
+    def test_by_default(self) -> None:
+        lines = self.shown()
+
+        assert lines[0] == (
+            "Open http://127.0.0.1:8000/ in a browser. "
+            "Ctrl-C here stops zchat."
+        )
+        assert lines[2] == "  RPC     tcp://127.0.0.1:8001"
+        assert lines[-2].endswith(" chat")
+        assert lines[-1] == "  curl -X POST http://127.0.0.1:8000/connect"
+
+    def test_the_console_is_told_of_another_place(self) -> None:
+        lines = self.shown(
+            rpc="tcp://*:9001", registration="open", insecure=True
+        )
+
+        assert lines[-2].endswith(" chat --server tcp://127.0.0.1:9001")
+
+    def test_without_http_there_is_no_page(self) -> None:
+        lines = self.shown(**{"no-http": True})
+
+        assert lines[0] == "zchat is running; Ctrl-C stops it."
+        assert "http" not in "".join(lines)
+
+    def test_a_command_that_works_from_here(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """On the path, beside Python, or a module of it."""
+        monkeypatch.chdir(tmp_path)
+        python = tmp_path / "bin" / "python"
+        python.parent.mkdir()
+        monkeypatch.setattr(sys, "executable", str(python))
+        beside = python.with_name("zchat")
+
+        monkeypatch.setenv("PATH", "")
+        assert called_by() == "bin/python -m zchat"
+        beside.touch(0o755)
+        assert called_by() == "bin/zchat"
+        monkeypatch.setenv("PATH", str(python.parent))
+        assert called_by() == "zchat"
 
 
 def test_insecure_is_warned_of() -> None:
