@@ -259,9 +259,9 @@ class TestPipes:
 
     def test_a_connection_that_ended_meanwhile(self) -> None:
         """Its descriptor is closed, or ended and not yet closed."""
-        pipes = Pipes(PIPE, "")
         closed, other = socket.socketpair()
-        with other, socket.socket(socket.AF_UNIX) as ended:
+        with other, socket.socket() as ended:
+            pipes = Pipes(PIPE, ended.getsockname())
             for origin, end in ((b"x", closed), (b"y", ended)):
                 pipes.seen(origin, end.fileno())
                 pipes.handed(origin, 9_000)

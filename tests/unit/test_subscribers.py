@@ -59,7 +59,7 @@ def test_connections_of_other_sockets_are_left_alone(
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("_FOLDER", "/nowhere"), ("_INFO_BYTES", 4_096)]
+    ("name", "value"), [("_FOLDER", "/nowhere"), ("_INFO_BYTES", 1_000)]
 )
 def test_a_system_that_does_not_tell(
     listener: socket.socket,
