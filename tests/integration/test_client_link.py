@@ -236,6 +236,27 @@ def test_an_answer_that_came_before_the_break_counts(
     run(work())
 
 
+def test_all_answers_are_read_once_the_break_is_seen(
+    server: FakeServer,
+) -> None:
+    """More than are read in one go, none of which was read before."""
+    count = 2 * connection._DRAIN_LIMIT
+
+    async def work() -> None:
+        async with linked(server.endpoint) as link:
+            calls = [link.call("x", {"n": n}) for n in range(count)]
+            asked = [await server.take() for _ in calls]
+            assert link._socket is not None
+            link._socket.paused = True
+            for id, _, params in asked:
+                server.answer(id, params["n"])
+            server.socket.close(linger=1000)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                assert await asyncio.gather(*calls) == list(range(count))
+
+    run(work())
+
+
 def test_no_answer_in_time(server: FakeServer) -> None:
     async def work() -> None:
         async with linked(server.endpoint, answer_seconds=0.3) as link:

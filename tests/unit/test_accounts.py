@@ -18,6 +18,7 @@ from zchat.chat import accounts
 from zchat.chat.jobs import NoParams, Progress
 from zchat.engine.batch import Call
 from zchat.errors import Code
+from zchat.model import time_text
 from zchat.rpc import PROTOCOL
 
 
@@ -369,3 +370,41 @@ def test_the_depth_may_be_nothing(make_world: MakeWorld) -> None:
 
     assert bob.texts(world.common) == []
     assert bob.chat(world.common).messages == []
+
+
+def test_hello_tells_how_one_registers(make_world: MakeWorld) -> None:
+    assert make_world().call("hello").registration == "open"
+    assert make_world(registration="invite").call("hello").registration == (
+        "invite"
+    )
+
+
+def test_what_hello_says_of_lengths_holds(world: World) -> None:
+    limits = world.call("hello").limits
+    ann = world.user("a" * limits.name)
+    ann("send", text="x", idempotency_key="k" * limits.idempotency_key)
+
+    with refused(Code.BAD_REQUEST, field="name"):
+        world.user("a" * (limits.name + 1))
+    with refused(Code.BAD_REQUEST, field="idempotency_key"):
+        key = "k" * (limits.idempotency_key + 1)
+        ann("send", text="x", idempotency_key=key)
+
+
+def test_who_has_just_come_is_online(world: World) -> None:
+    ann, bob = world.users("ann bob")
+
+    seen = {one.id: one for one in ann("users", chat_id=world.common).users}
+
+    assert seen[bob.id].online
+    assert seen[bob.id].last_seen == time_text(world.now)
+
+
+def test_a_new_name_is_compared_by_its_looks(world: World) -> None:
+    ann, _ = world.users("ann bob")
+    with refused(Code.CONFLICT, field="name"):
+        ann("rename", name="b0b")
+    ann("rename", name="cloe")
+
+    with refused(Code.CONFLICT, field="name"):
+        world.user("cl0e")

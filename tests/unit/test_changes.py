@@ -236,6 +236,33 @@ class TestDelete:
         eve("delete", message_id=in_common)
         bob("delete", message_id=in_private)
 
+    def test_own_ones_too_often_wait(
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
+        world.operator("set_role", user_id=bob.id, role="moderator")
+        sent = ann("send", text="x")
+        for number in range(Pace.EDITS.times - 1):
+            ann("edit", message_id=sent.id, text=str(number))
+        last = ann("send", text="x")
+        ann("delete", message_id=sent.id)
+
+        with expect(Code.RATE_LIMITED):
+            ann("delete", message_id=last.id)
+        bob("delete", message_id=last.id)
+
+    def test_who_moderates_is_not_slowed_down(
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
+        chat_id = world.group(bob, ann)
+        in_group = ann("send", chat_id=chat_id, text="x")
+        own = bob("send", text="x")
+        for number in range(Pace.EDITS.times):
+            bob("edit", message_id=own.id, text=str(number))
+
+        bob("delete", message_id=in_group.id)
+        world.operator("set_role", user_id=bob.id, role="moderator")
+        bob("delete", message_id=ann("send", text="x").id)
+
     def test_twice_is_once(self, world: World, ann: Person) -> None:
         sent = ann("send", text="x")
         made = ann("delete", message_id=sent.id)
@@ -346,6 +373,20 @@ class TestReact:
 
         assert one(bob, world.common).reactions == []
         assert world.store.rows("SELECT * FROM reactors") == []
+
+    def test_the_others_of_a_message_stay_as_they_are(
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
+        sent = ann("send", text="x")
+        ann("react", message_id=sent.id, emoji="👍")
+        ann("react", message_id=sent.id, emoji="🎉")
+        bob("react", message_id=sent.id, emoji="🎉")
+        ann("react", message_id=sent.id, emoji="🎉", on=False)
+
+        assert [
+            (found.emoji, found.count, found.users)
+            for found in one(bob, world.common).reactions
+        ] == [("👍", 1, [ann.id]), ("🎉", 1, [bob.id])]
 
     def test_beyond_those_listed_the_next_moves_up(
         self, world: World, ann: Person

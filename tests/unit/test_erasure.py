@@ -128,11 +128,43 @@ def test_two_pages_at_a_time_are_one(
         ann("send", text=f"mine {number}")
     close(world, ann)
 
-    world.run([Call(erasure.erase, NoParams()) for _ in range(2)])
+    calls = [Call(erasure.erase, NoParams()) for _ in range(2)]
+    world.run(calls)
 
+    assert [call.outcome for call in calls] == [Progress(more=False)] * 2
     assert left(world) == [(ann.id, 2)]
     world.wait(5)
     assert bob.texts(world.common) == ["", "", ""]
+
+
+@pytest.mark.usefixtures("_small")
+@pytest.mark.parametrize("what", ["uploads", "scheduled"])
+def test_a_page_of_anything_is_followed_at_the_timers_pace(
+    world: World, ann: Person, bob: Person, what: str
+) -> None:
+    for number in range(3):
+        if what == "uploads":
+            world.file(ann, world.common, b"%d" % number)
+        else:
+            ann("schedule", text="x", send_at=world.at(60))
+    for _ in range(5):
+        bob("send", text="not mine")
+    close(world, ann)
+
+    assert not erase(world)
+    assert left(world) == [(ann.id, 0)]
+
+
+def test_a_full_page_is_gone_through_to_its_last(
+    world: World, ann: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasure, "ERASED_PAGE", 3)
+    ids = [ann("send", text="mine").id for _ in range(5)]
+    close(world, ann)
+
+    erase(world)
+
+    assert world.store.rows("SELECT message_id FROM erasures") == [(ids[2],)]
 
 
 def test_deleted_by_others_meanwhile(

@@ -22,10 +22,13 @@ from zchat.rpc.topics import inbox_topic
         ("@ada-1_2.x", ["ada-1_2.x"]),
         ("@мария и @田中さん", ["мария", "田中さん"]),
         ("ann@bob.com", []),
+        ("ann@x@bob", []),
+        ("@...", ["..."]),
         ("@@bob", ["bob"]),
         ("@ bob", []),
         ("@", []),
         ("", []),
+        ("@" + "x" * 32, ["x" * 32]),
         ("@" + "x" * 33, []),
         ("@e\u0301ve", ["éve"]),
     ],
@@ -110,6 +113,53 @@ def test_all_by_the_owner_of_a_group_only(world: World) -> None:
     ] == [{bob.id, eve.id}, set()]
     assert bob.chat(world.common).messages[0].mentions == []
     assert mentions_in(eve, chat_id) == 1
+
+
+def test_the_owner_may_name_one_as_well(world: World) -> None:
+    ann, bob, eve = world.users("ann bob eve")
+    chat_id = world.group(ann, bob, eve)
+
+    ann("send", chat_id=chat_id, text="@bob")
+
+    assert bob.chat(chat_id).messages[0].mentions == [bob.id]
+
+
+def test_all_and_who_has_just_come(world: World) -> None:
+    ann, bob, eve = world.users("ann bob eve")
+    chat_id = world.group(ann, bob)
+
+    world.batch(
+        [
+            ann.asks("invite", chat_id=chat_id, user_id=eve.id),
+            ann.asks("send", chat_id=chat_id, text="@all, this is @eve"),
+        ]
+    )
+
+    assert bob.chat(chat_id).messages[0].mentions == [bob.id, eve.id]
+
+
+def test_all_of_a_group_that_is_just_small_enough(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mentions, "EVERYBODY_LIMIT", 2)
+    ann, bob = world.users("ann bob")
+    chat_id = world.group(ann, bob)
+
+    ann("send", chat_id=chat_id, text="@all")
+
+    assert bob.chat(chat_id).messages[0].mentions == [bob.id]
+
+
+def test_who_has_left_is_told_nothing_of_an_edit(world: World) -> None:
+    ann, bob = world.users("ann bob")
+    chat_id = world.group(ann, bob)
+    sent = ann("send", chat_id=chat_id, text="@bob")
+    bob("exit", chat_id=chat_id)
+    world.told()
+
+    ann("edit", message_id=sent.id, text="nobody")
+
+    assert world.told_to(bob) == []
 
 
 def test_all_of_a_large_group_is_text(

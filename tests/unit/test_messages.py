@@ -369,6 +369,34 @@ class TestHistory:
         assert not page.has_older
         assert bob("history", chat_id=world.common, before=11).messages == []
 
+    def test_the_second_that_a_newcomer_sees_has_one_older(
+        self, world: World, ann: Person
+    ) -> None:
+        bob = world.user()
+
+        page = bob("history", chat_id=world.common, after=11, limit=1)
+
+        assert [m.seq for m in page.messages] == [12]
+        assert page.has_older
+
+    def test_twenty_where_nothing_else_is_said(
+        self, make_world: MakeWorld
+    ) -> None:
+        world = make_world(history_depth=0)
+        ann = world.user()
+        for _ in range(25):
+            ann("send", text="x")
+
+        assert len(ann("history", chat_id=world.common).messages) == 20
+
+    def test_as_many_as_the_operator_says(self, make_world: MakeWorld) -> None:
+        world = make_world(history_depth=3)
+        ann = world.user()
+        for _ in range(25):
+            ann("send", text="x")
+
+        assert len(ann("history", chat_id=world.common).messages) == 3
+
     def test_an_empty_chat(self, world: World, ann: Person) -> None:
         page = ann("history", chat_id=world.group(ann))
 
@@ -415,6 +443,27 @@ def test_what_came_after_an_empty_page_is_newer(world: World) -> None:
 
     assert page.messages == []
     assert (page.has_older, page.has_newer) == (False, True)
+
+
+def test_a_message_begins_without_revision(world: World) -> None:
+    ann = world.user()
+    ann("send", text="x")
+
+    (message,) = ann("history", chat_id=world.common).messages
+    assert (message.revision, message.comments) == (0, 0)
+
+
+def test_a_comment_again_whose_target_has_gone(make_world: MakeWorld) -> None:
+    world = make_world(message_ttl_seconds=10)
+    ann = world.user()
+    target = ann("send", text="x")
+    asked = {"message_id": target.id, "text": "y", "idempotency_key": "k"}
+    first = ann("comment", **asked)
+    ann("read", chat_id=world.common, seq=1)
+    world.wait(100)
+    assert world.store.rows("SELECT * FROM messages WHERE seq = 1") == []
+
+    assert ann("comment", **asked) == first
 
 
 @pytest.mark.parametrize("text", ["x" * 4096, "\U0001f600" * 1024])

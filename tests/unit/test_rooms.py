@@ -1,5 +1,7 @@
 """Who is in which chat: private chats, groups, links, leaving."""
 
+from typing import Any
+
 import pytest
 
 from tests.harness import NOWHERE, Asked, Person, World, codes, refused
@@ -565,6 +567,27 @@ class TestKeys:
             if told.name == "message" and bob.opens(told)
         ]
         assert opened == ["2"]
+
+    def test_keys_are_numbered_in_order(
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
+        chat_id = world.group(ann)
+        numbers = []
+        for act in ("invite", "remove"):
+            numbers.append(self.key_of(ann, chat_id).id)
+            ann(act, chat_id=chat_id, user_id=bob.id)
+        numbers.append(self.key_of(ann, chat_id).id)
+
+        assert numbers == [1, 2, 3]
+
+    @staticmethod
+    def key_of(person: Person, chat_id: str) -> Any:
+        """The key of a chat's events as the person learns it."""
+        return next(
+            chat.event_key
+            for chat in person("sync").chats
+            if chat.id == chat_id
+        )
 
     def test_keys_outlive_a_restart(
         self, world: World, ann: Person, bob: Person

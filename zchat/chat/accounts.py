@@ -11,6 +11,7 @@ from zchat.chat.moderation import banned_until, quota_of
 from zchat.chat.names import (
     BY_LOOKS,
     BY_NAME,
+    LONGEST_NAME,
     kept_name,
     name_key,
     problem_of,
@@ -60,7 +61,7 @@ async def hello(
         registration=rules.registration,
         limits=results.Limits(
             text=rules.max_text,
-            name=32,
+            name=LONGEST_NAME,
             page=PAGE_LIMIT,
             history_depth=rules.history_depth,
             file_bytes=rules.max_file_bytes,
