@@ -1,12 +1,22 @@
 """Batches: what requests that arrive together do to each other."""
 
 import itertools
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.harness import Asked, MakeWorld, Person, World, codes, refused
+from tests.harness import (
+    Asked,
+    CountedEntropy,
+    FaultyStore,
+    MakeWorld,
+    Person,
+    World,
+    codes,
+    refused,
+)
 from tests.stores import message, user
 from zchat.chat.jobs import NoParams
 from zchat.chat.paces import Pace
@@ -443,6 +453,117 @@ class TestStoreFails:
         assert bob.chat(chat_id).size == 2
         assert ann("status").user.name == "ann"
         assert ann("send", text="x").seq == 1
+
+
+class SharedStore(FaultyStore):
+    """A store that other brokers change too; notes what it is asked.
+
+    `attempts` has for each begun batch the loads that asked for rows:
+    what they want, and whether they lock it.
+    """
+
+    cacheable = False
+
+    def __init__(self, path: Path, entropy: CountedEntropy) -> None:
+        self.attempts: list[list[tuple[set[tuple[str, Any]], bool]]] = []
+        super().__init__(path, entropy)
+
+    def begin(self) -> None:
+        self.attempts.append([])
+        super().begin()
+
+    def load(self, sources: Any, asks: Any, lock: bool) -> Any:
+        if sources:
+            wanted = {
+                (source.table.name, key)
+                for source in sources
+                for key in source.keys
+            }
+            self.attempts[-1].append((wanted, lock))
+        return super().load(sources, asks, lock)
+
+
+class SharedWorld(World):
+    def make_store(self) -> FaultyStore:
+        return SharedStore(self._path, self.entropy)
+
+
+class TestSharedStore:
+    """Other brokers hold locks on rows of the same store."""
+
+    @pytest.fixture
+    def world(self, tmp_path: Path) -> Iterator[World]:
+        made = SharedWorld(tmp_path)
+        yield made
+        made.close()
+
+    @pytest.fixture
+    def store(self, world: World) -> SharedStore:
+        assert isinstance(world.store, SharedStore)
+        return world.store
+
+    def test_what_was_locked_in_steps_is_locked_at_once_the_next_time(
+        self, world: World, store: SharedStore, ann: Person, bob: Person
+    ) -> None:
+        """Two brokers that lock in steps may block each other for ever.
+
+        What was found by a token or name is locked by its id: that
+        makes the order the same for all.
+        """
+        group = world.group(ann, bob)
+        sent = ann("send", chat_id=group, text="x")
+        store.faults = [("write", BUSY)]
+        store.attempts.clear()
+
+        world.batch([bob.asks("comment", message_id=sent.id, text="y")])
+
+        first, again = store.attempts
+        assert len(first) > 2
+        wanted = set().union(*(rows for rows, _ in first))
+        assert all(lock for _, lock in first)
+        assert again == [(wanted | {("users", bob.id)}, True)]
+
+    def test_also_what_only_the_second_attempt_met(
+        self, world: World, store: SharedStore, ann: Person, bob: Person
+    ) -> None:
+        group = world.group(ann, bob)
+        sent = ann("send", chat_id=group, text="x")
+        store.faults = [("load", BUSY), ("write", BUSY)]
+        store.attempts.clear()
+
+        world.batch([bob.asks("comment", message_id=sent.id, text="y")])
+
+        failed, steps, at_once = store.attempts
+        assert len(failed) == 1
+        assert len(steps) > len(at_once) == 1
+
+    def test_what_is_only_read_is_not_locked(
+        self, world: World, store: SharedStore, ann: Person, bob: Person
+    ) -> None:
+        chat_id = world.group(bob)
+        store.faults = [("commit", BUSY)]
+        store.attempts.clear()
+
+        world.batch(
+            [*sends(ann), bob.asks("history", chat_id=chat_id, limit=1)]
+        )
+
+        for attempt in store.attempts:
+            assert [lock for _, lock in attempt][-1] is False
+            for wanted, lock in attempt:
+                assert (("chats", chat_id) in wanted) is not lock
+
+    def test_the_next_batch_locks_nothing_of_it(
+        self, world: World, store: SharedStore, ann: Person, bob: Person
+    ) -> None:
+        store.faults = [("write", BUSY)]
+        ann("send", text="x")
+        store.attempts.clear()
+
+        bob("rename", name="rob")
+
+        wanted = set().union(*(rows for rows, _ in store.attempts[0]))
+        assert ("users", ann.id) not in wanted
 
 
 class TestMemory:
