@@ -30,13 +30,14 @@ from zchat.collector import calm_collector
 from zchat.config import Settings
 from zchat.engine import sockets
 from zchat.engine.batch import Batches, Call
-from zchat.engine.curve import Keyring, ZapHandler
+from zchat.engine.curve import ZapHandler
 from zchat.engine.door import Door
 from zchat.engine.entropy import SystemEntropy
 from zchat.engine.fd_limit import DescriptorLimit
 from zchat.engine.gateway_process import GatewayProcess
 from zchat.engine.greeting import greeting
 from zchat.engine.intake import Intake
+from zchat.engine.keyring import Keyring
 from zchat.engine.meters import Meters
 from zchat.engine.operator_socket import operator_socket
 from zchat.engine.pipes import Pipes

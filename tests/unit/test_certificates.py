@@ -9,7 +9,8 @@ from zmq.auth import create_certificates, load_certificate
 
 from zchat.certificates import read_certificate, read_pair
 from zchat.client.curve import load_keys
-from zchat.engine.curve import Keyring
+from zchat.engine import keyring
+from zchat.engine.keyring import Keyring
 from zchat.errors import ConfigError
 from zchat.operator.keygen import make_keys
 
@@ -161,6 +162,20 @@ class TestKeyring:
         assert ring.allows(own.public)
         (tmp_path / "away").rename(tmp_path / "clients")
         assert ring.allows(ann)
+
+    def test_a_folder_that_is_too_full_lets_nobody_in(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is read while connections wait."""
+        monkeypatch.setattr(keyring, "LARGEST_FOLDER", 2)
+        make_keys(tmp_path, ("ann", "ben"))
+        ring, now = self.at(tmp_path)
+        assert ring.allows(self.key(tmp_path, "ann"))
+        make_keys(tmp_path, ("eve",))
+        now[0] += 2
+
+        with pytest.raises(ConfigError, match="more than 2 keys"):
+            ring.allows(self.key(tmp_path, "ann"))
 
     def test_any_key(self, tmp_path: Path) -> None:
         make_keys(tmp_path, ())
