@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 import msgspec
@@ -544,3 +544,93 @@ class TestBothWaysOfReading:
     def test_values_that_are_nearly_right(self, parts: list[object]) -> None:
         body = pack(parts)
         assert outcome(decode_request, body) == outcome(decode_carefully, body)
+
+
+class Twice(NamedTuple):
+    """A map that MessagePack can carry and no dict can hold."""
+
+    pairs: list[tuple[str, object]]
+
+    def request(self, method: str) -> bytes:
+        count = len(self.pairs)
+        head = (
+            bytes([0x80 | count])
+            if count < 16
+            else b"\xdf" + count.to_bytes(4, "big")
+        )
+        return b"".join(
+            (
+                b"\x94\x00\x05",
+                pack(method),
+                head,
+                *(pack(key) + pack(value) for key, value in self.pairs),
+            )
+        )
+
+
+class TestAParameterThatIsGivenTwice:
+    @pytest.mark.parametrize(
+        ("method", "pairs", "field"),
+        [
+            ("send", [("text", "a"), ("text", "b")], "text"),
+            ("send", [("text", "a"), ("text", "a")], "text"),
+            ("send", [("token", "x"), ("text", "a"), ("token", "x")], "token"),
+            ("send", [("text", "a"), ("files", None), ("files", [])], "files"),
+            ("chats", [("depth", 1), ("depth", 1)], "depth"),
+            ("react", [("message_id", ID), ("emoji", "x")] * 2, "message_id"),
+            ("unread", [("ack", False), ("ack", True)], "ack"),
+            ("connect", [("name", "ann"), ("name", "bob")], "name"),
+            ("rotate_token", [("token", "a"), ("token", "b")], "token"),
+            (
+                "schedule",
+                [
+                    ("text", "a"),
+                    ("send_at", "2030-01-31T18:00:00+00:00"),
+                    ("text", "b"),
+                ],
+                "text",
+            ),
+        ],
+    )
+    def test_it_is_refused_by_name(
+        self, method: str, pairs: list[tuple[str, object]], field: str
+    ) -> None:
+        body = Twice(pairs).request(method)
+        caught = unreadable(body)
+        assert caught.id == 5
+        assert caught.refused.code is Code.BAD_REQUEST
+        assert caught.refused.message == (
+            f"`{field}` is given twice. Give each parameter once."
+        )
+        assert caught.refused.data == {"field": field}
+        assert outcome(decode_request, body) == outcome(decode_carefully, body)
+
+    def test_thousands_of_times(self) -> None:
+        pairs: list[tuple[str, object]] = [("text", "a")] * 20_000
+        refusal = unreadable(Twice(pairs).request("send")).refused
+        assert refusal.message == "A parameter is given twice. Give each once."
+        assert refusal.data == {}
+
+    def test_nil_is_not_taken_for_a_second_one(self) -> None:
+        given = {"text": "a", "chat_id": None, "files": None, "token": None}
+        assert decode_request(pack([0, 5, "send", given])).params
+
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from(["token", "text", "chat_id", "files"]),
+                st.sampled_from([None, "x", ID, [ID]]),
+            ),
+            max_size=7,
+        )
+    )
+    def test_both_ways_agree_and_none_takes_it(
+        self, pairs: list[tuple[str, object]]
+    ) -> None:
+        body = Twice(pairs).request("send")
+        found = outcome(decode_request, body)
+        assert found == outcome(decode_carefully, body)
+        names = [name for name, _ in pairs]
+        if len(names) != len(set(names)):
+            refusal = unreadable(body).refused
+            assert refusal.code is Code.BAD_REQUEST

@@ -7,13 +7,20 @@ A request is read in two ways. The quick one decodes straight into typed
 structs and takes only what is right in every part. Whatever it refuses
 is read again part by part, which finds the request's id, where there is
 one, and says what is wrong. What both take, they read as the same.
+
+A map may carry a key twice, and a struct does not tell. A field with
+another value than its default was given at least once; so where the map
+has as many entries as there are such fields, each was given just once.
+Only where it has more are its keys counted.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from operator import ne
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import inspect
+from msgspec.structs import astuple
 
 from zchat.errors import Code, Refused
 from zchat.rpc.methods import METHODS, TOKEN, Method
@@ -26,6 +33,10 @@ _NIL: Final = msgspec.Raw(b"\xc0")
 _MAPS: Final = frozenset(
     bytes([first]) for first in (*range(0x80, 0x90), 0xDE, 0xDF)
 )
+_MAPS_FROM: Final = 0x80
+_MAP_16: Final = 0xDE
+_NAMED_AT_MOST: Final = 64
+"""Entries of a map that are looked through to name one."""
 _EXTENSIONS: Final = frozenset(
     bytes([first]) for first in (*range(0xC7, 0xCA), *range(0xD4, 0xD9))
 )
@@ -40,7 +51,7 @@ _NOT_QUICKLY: Final = (*_ERRORS, KeyError, Refused)
 _NOT_FOUR: Final = "A request is an array of four: [0, id, method, params]."
 
 
-class Request(NamedTuple):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """A request whose parameters were checked against its struct."""
 
     id: int
@@ -114,24 +125,52 @@ class _Reader:
 
     def __init__(self, method: Method) -> None:
         self._names_token = method.names_token
-        self._decode = _beside_token(method, msgspec.Raw, _NIL)
-        self._decode_quickly = _beside_token(method, str | None, None)
+        self._decode = _decoder(_beside_token(method, msgspec.Raw, _NIL))
+        quick = _beside_token(method, str | None, None)
+        self._decode_quickly = _decoder(quick)
         params = inspect.type_info(method.params)
         assert isinstance(params, inspect.StructType)
         self._moments = tuple(
             field.name for field in params.fields if _is_moment(field.type)
         )
+        self._is_slow = method.names_token or bool(self._moments)
         self._lower = tuple(
-            field.name for field in params.fields if _any_case(field.type)
+            quick.__struct_fields__.index(field.name)
+            for field in params.fields
+            if _any_case(field.type)
         )
+        defaults = {field.name: _default_of(field) for field in params.fields}
+        self._defaults = [
+            defaults.get(name) for name in quick.__struct_fields__
+        ]
+        self._full = len(self._defaults) + _MAPS_FROM
+        if any(value is not None for value in self._defaults):
+            self._full = -1
 
     def read_quickly(self, body: bytes) -> tuple[object, Params]:
         """As `read`; raises Refused or one of _ERRORS at any doubt."""
-        if self._names_token or self._moments:
+        if self._is_slow:
             raise ValueError("only read part by part")
         given = self._decode_quickly(body)
-        self._normalize(body, given)
+        self._settle(body, given)
         return given.token, given
+
+    def _settle(self, body: bytes, given: Any) -> None:
+        """Each parameter once, ids in lower case, no text with a NUL."""
+        values = astuple(given)
+        if body[0] + values.count(None) != self._full:
+            self._refuse_twice(body, values)
+        for place in self._lower:
+            value = values[place]
+            if value is None or (type(value) is str and value.islower()):
+                continue
+            _to_lower(given, place, value)
+        if b"\x00" in body:
+            _refuse_nul(given)
+
+    def _refuse_twice(self, body: bytes, values: Sequence[Any]) -> None:
+        if body[0] != _MAPS_FROM + sum(map(ne, values, self._defaults)):
+            _refuse_twice(body)
 
     def read(self, body: bytes) -> tuple[object, Params]:
         """The token and the parameters; raises Refused."""
@@ -141,38 +180,27 @@ class _Reader:
             raise complaint(str(error)) from None
         except _ERRORS:
             raise _bad("A parameter's value cannot be read.") from None
+        _refuse_twice(body)
         for name in self._moments:
             _refuse_timestamp(body, name)
-        self._normalize(body, given)
+        self._settle(body, given)
         token = _typed(_decode_token, given.token, False)
         if self._names_token:
             given = msgspec.structs.replace(given, token=token)
         return token, given
 
-    def _normalize(self, body: bytes, given: Any) -> None:
-        """Ids in lower case, and no text with a NUL in it."""
-        for name in self._lower:
-            value = getattr(given, name)
-            if value is None or (type(value) is str and value.islower()):
-                continue
-            _to_lower(given, name, value)
-        if b"\x00" in body:
-            _refuse_nul(given)
-
 
 def _beside_token(
     method: Method, token: Any, default: object
-) -> Callable[[bytes], Any]:
-    """Decodes a method's parameters and a token of the given type."""
-    return _decoder(
-        msgspec.defstruct(
-            method.params.__name__,
-            [(TOKEN, token, default)],
-            bases=(method.params,),
-            frozen=True,
-            kw_only=True,
-            forbid_unknown_fields=True,
-        )
+) -> type[msgspec.Struct]:
+    """A method's parameters, and a token of the given type."""
+    return msgspec.defstruct(
+        method.params.__name__,
+        [(TOKEN, token, default)],
+        bases=(method.params,),
+        frozen=True,
+        kw_only=True,
+        forbid_unknown_fields=True,
     )
 
 
@@ -181,6 +209,10 @@ def _is_moment(kind: inspect.Type) -> bool:
     while isinstance(kind, inspect.Metadata):
         kind = kind.type
     return isinstance(kind, inspect.DateTimeType)
+
+
+def _default_of(field: inspect.Field) -> object:
+    return None if field.required else field.default
 
 
 def _any_case(kind: inspect.Type) -> bool:
@@ -192,7 +224,7 @@ def _any_case(kind: inspect.Type) -> bool:
     return isinstance(kind, inspect.ListType) and _any_case(kind.item_type)
 
 
-def _to_lower(given: Params, name: str, value: str | list[str]) -> None:
+def _to_lower(given: Params, place: int, value: str | list[str]) -> None:
     """Ids are kept in lower case, however they were sent."""
     lower = (
         value.lower()
@@ -200,7 +232,35 @@ def _to_lower(given: Params, name: str, value: str | list[str]) -> None:
         else [one.lower() for one in value]
     )
     if lower != value:
+        name = given.__struct_fields__[place]
         msgspec.structs.force_setattr(given, name, lower)
+
+
+def _refuse_twice(body: bytes) -> None:
+    """Each key once; all are names of fields by now, so they are few."""
+    count, start = _entries(body)
+    if count == len(_decode_fields(body)):
+        return
+    if count > _NAMED_AT_MOST:
+        raise _bad("A parameter is given twice. Give each once.")
+    # The same bytes as a list: name, value, name, value …
+    size = (2 * count).to_bytes(2, "big")
+    names: set[str] = set()
+    for raw in _decode_parts(b"\xdc" + size + body[start:])[::2]:
+        name = _decode_text(raw)
+        if name in names:
+            raise _bad(
+                f"`{name}` is given twice. Give each parameter once.", name
+            )
+        names.add(name)
+
+
+def _entries(body: bytes) -> tuple[int, int]:
+    """How many entries a map has, and where they begin."""
+    if body[0] < _MAP_16:
+        return body[0] & 0x0F, 1
+    size = 2 if body[0] == _MAP_16 else 4
+    return int.from_bytes(body[1 : 1 + size], "big"), 1 + size
 
 
 def _refuse_timestamp(body: bytes, name: str) -> None:
