@@ -10,6 +10,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from tests.stores import (
@@ -473,6 +475,63 @@ def test_too_many_waiting_texts_are_read_again_later(
         wait_for_index(store, talk)
 
         assert len(found(store, "words", talk.scope)) == 600
+
+
+def test_texts_of_a_failed_attempt_do_not_wait_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are read again, however many they were."""
+    monkeypatch.setattr(lite_search, "CATCH_UP", 64)
+    insert = lite_indexer._insert
+    failures = iter(range(2))
+
+    def failing(*arguments: Any) -> None:
+        if next(failures, None) is not None:
+            raise sqlite3.OperationalError("database or disk is full")
+        insert(*arguments)
+
+    monkeypatch.setattr(lite_indexer, "_insert", failing)
+    with closing(SqliteStore(tmp_path / "zchat.db", NOW, new_id)) as store:
+        talk = Talk(store)
+        while not store._search._is_ready():
+            sleep(0.01)
+        talk.say(*(f"words {n}" for n in range(600)))
+
+        wait_for_index(store, talk)
+
+        assert len(found(store, "words", talk.scope)) == 600
+        assert next(failures, None) is None
+
+
+@given(st.text(st.characters(max_codepoint=127, min_codepoint=1)))
+def test_sqlite_folds_ascii_as_python_does(text: str) -> None:
+    with closing(sqlite3.connect(":memory:")) as lite:
+        (lower,) = lite.execute("SELECT lower(?)", (text,)).fetchone()
+
+    assert lower == lite_indexer.indexed_text(text)
+
+
+def test_texts_of_many_chats_make_one_part(tmp_path: Path) -> None:
+    """Not one a chat, each of which every search would look into."""
+    path = tmp_path / "zchat.db"
+    with closing(SqliteStore(path, NOW, new_id)) as store:
+        talks = [Talk(store) for _ in range(10)]
+        while not store._search._is_ready():
+            sleep(0.01)
+        new = [
+            message(talk.room, talk.ann, 1, text=f"words {n}")
+            for n, talk in enumerate(talks)
+        ]
+        for talk in talks:
+            talk.room = replace(talk.room, head=1)
+        write(store, *new, update=[talk.room for talk in talks])
+        wait_for_index(store, *talks)
+
+    with closing(sqlite3.connect(f"{path}{lite_search.SUFFIX}")) as index:
+        (parts,) = index.execute(
+            "SELECT count(DISTINCT id >> 37) FROM grams_data WHERE id > 10"
+        ).fetchone()
+    assert parts == 1
 
 
 def test_rows_are_as_other_queries_give_them(store: Store) -> None:

@@ -60,6 +60,25 @@ def test_of_a_deleted_message_and_its_file(world: World) -> None:
     assert len(bob("history", chat_id=world.common).messages) == 20
 
 
+def test_of_a_deleted_message_while_others_talk(world: World) -> None:
+    """The index is rid of it although it is never idle."""
+    ann, bob = world.users("ann bob")
+    sent = ann("send", text="Fixqjam was here")
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not is_indexed(world, 1) and time.monotonic() < until:
+        world.store.feed()
+        time.sleep(0.02)
+    assert where(world, "xqj")
+
+    ann("delete", message_id=sent.id)
+
+    while where(world, "xqj") and time.monotonic() < until:
+        bob("send", text="and so on")
+        world.store.feed()
+        time.sleep(0.02)
+    assert where(world, "xqj") == []
+
+
 def test_of_what_a_message_said_before_an_edit(world: World) -> None:
     ann = world.user("ann")
     sent = ann("send", text="Frobozz was here", idempotency_key="k")

@@ -13,12 +13,16 @@ with a queue or a crash.
 A text that is gone has to be named to be taken out, so the store keeps
 it in `search_gone` until `gone_through`, what has been taken out and is
 on the disk, says that it may go.
+
+The thread shares two things with the broker's: the interpreter, so it
+leaves to SQLite, which lets go of it, all that SQLite can do; and the
+machine's cores, so the parts that FTS5 leaves behind with every commit
+are merged while few messages come (docs/decisions/0050).
 """
 
-import json
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -27,7 +31,9 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 import structlog
+from msgspec.json import Encoder
 
+from zchat.model import Message
 from zchat.queries import fold
 from zchat.storage.search import pairs
 
@@ -37,6 +43,10 @@ GATHER_SECONDS: Final = 0.25
 GATHER_TEXTS: Final = 2_000
 RETRY_SECONDS: Final = 5.0
 MERGE_PAGES: Final = 250
+REWRITE_SECONDS: Final = 20.0
+"""Between two rewrites of the index without what is gone."""
+MOST_PARTS: Final = 16
+"""So many parts of one size are merged, however busy the thread is."""
 NICE: Final = 10
 _SECURE_DELETE_FROM: Final = (3, 42, 0)
 _PASSING: Final = frozenset(
@@ -64,6 +74,8 @@ CREATE VIRTUAL TABLE grams USING fts5 (
 );
 """
 
+_encode: Final = Encoder().encode
+
 log = structlog.get_logger()
 
 
@@ -76,6 +88,12 @@ class Added(NamedTuple):
     texts: Sequence[tuple[int, str]]
 
 
+class New(NamedTuple):
+    """Messages as a batch made them; those of a chat follow its head."""
+
+    messages: Sequence[Message]
+
+
 class Gone(NamedTuple):
     """A text that a message had, and the one it has now, if any."""
 
@@ -84,6 +102,9 @@ class Gone(NamedTuple):
     seq: int
     text: str
     now: str | None
+
+
+_Job = Added | New | Gone
 
 
 def indexed_text(text: str) -> str:
@@ -111,9 +132,10 @@ class Indexer:
         self.ready = Event()
         self._epoch = epoch
         self._wake = wake
-        self._jobs: SimpleQueue[Added | Gone | None] = SimpleQueue()
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._stopping = False
         self._broken = False
+        self._halted = Event()
         self._thread = Thread(
             target=self._run, name="zchat-search", daemon=True
         )
@@ -126,9 +148,9 @@ class Indexer:
         """How many texts it was given and has not done with."""
         return self._given - self._done
 
-    def add(self, added: Added) -> None:
+    def add(self, added: Added | New) -> None:
         """Index these messages."""
-        self._given += len(added.texts)
+        self._given += _count(added)
         self._jobs.put(added)
 
     def remove(self, gone: Gone) -> None:
@@ -139,12 +161,14 @@ class Indexer:
         """The index is wrong: begin it again."""
         self.ready.clear()
         self._broken = True
+        self._halted.set()
         self._jobs.put(None)
 
     def close(self) -> None:
         """End the thread; what it was given and did not do is found
         again at the next start."""
         self._stopping = True
+        self._halted.set()
         self._jobs.put(None)
         self._thread.join()
 
@@ -170,13 +194,14 @@ class Indexer:
             with suppress(Empty):
                 self._have_done([self._jobs.get(timeout=0.1)])
 
-    def _have_done(self, jobs: Sequence[Added | Gone | None]) -> None:
-        for job in jobs:
-            if isinstance(job, Added):
-                self._done += len(job.texts)
+    def _have_done(self, jobs: Sequence[_Job | None]) -> None:
+        self._done += sum(map(_count, jobs))
 
     def _serve(self) -> None:
         """Open the index, and work on it until told to stop."""
+        self._halted.clear()
+        if self._stopping:
+            return
         if self._broken:
             remove_index(self.path)
             self._broken = False
@@ -185,13 +210,14 @@ class Indexer:
             self.opened += 1
             self.ready.set()
             self._wake()
-            merging = bool(_meta(index, "merging"))
-            while not self._stopping and not self._broken:
-                jobs = self._gather(wait=not merging)
-                if jobs:
-                    merging |= self._apply(index, jobs)
-                elif merging:
-                    merging = self._merge(index)
+            parts = _Parts(index)
+            while not self._halted.is_set():
+                portions = 0
+                for jobs in self._portions(wait=not parts.unmerged):
+                    parts.added(self._apply(index, jobs))
+                    portions += 1
+                if portions < 2 or parts.must_rewrite:
+                    parts.merge()
 
     def _open(self) -> sqlite3.Connection:
         index = sqlite3.connect(self.path, isolation_level=None)
@@ -216,46 +242,54 @@ class Indexer:
                         "VALUES ('secure-delete', 1)"
                     )
                 _set_meta(index, "layout", layout)
+            index.execute(
+                "INSERT INTO grams (grams, rank) VALUES "
+                "('automerge', ?), ('crisismerge', ?)",
+                (MOST_PARTS, 4 * MOST_PARTS),
+            )
         except BaseException:
             index.close()
             raise
         return index
 
-    def _gather(self, wait: bool) -> list[Added | Gone]:
-        """What to do together: small commits would cost the most."""
-        jobs: list[Added | Gone] = []
-        size = 0
-        until = monotonic() + GATHER_SECONDS
-        while size < GATHER_TEXTS:
-            left = until - monotonic()
-            try:
-                if jobs or not wait:
-                    job = self._jobs.get(timeout=max(0.0, left))
-                else:
-                    job = self._jobs.get()
-                    until = monotonic() + GATHER_SECONDS
-            except Empty:
-                break
-            if job is None:
-                break
-            jobs.append(job)
-            size += len(job.texts) if isinstance(job, Added) else 1
-        return jobs
+    def _portions(self, wait: bool) -> Iterator[list[_Job]]:
+        """What comes in GATHER_SECONDS, from the first on if `wait`.
 
-    def _apply(
-        self, index: sqlite3.Connection, jobs: Sequence[Added | Gone]
-    ) -> bool:
+        Small commits would cost the most, large ones hold too much.
+        """
+        job = self._jobs.get() if wait else None
+        self._halted.wait(GATHER_SECONDS)
+        size = GATHER_TEXTS
+        while size >= GATHER_TEXTS:
+            jobs = [job] if job else []
+            size = sum(map(_count, jobs))
+            with suppress(Empty):
+                while size < GATHER_TEXTS:
+                    job = self._jobs.get_nowait()
+                    if job:
+                        jobs.append(job)
+                        size += max(1, _count(job))
+            job = None
+            if jobs:
+                yield jobs
+            if self._halted.is_set():
+                return
+
+    def _apply(self, index: sqlite3.Connection, jobs: Sequence[_Job]) -> bool:
         """Do the jobs in order, as one change; whether texts went."""
         gone = [job for job in jobs if isinstance(job, Gone)]
         index.execute(f"PRAGMA synchronous = {'FULL' if gone else 'NORMAL'}")
         index.execute("BEGIN IMMEDIATE")
         try:
             places = _Places(index)
+            texts: list[tuple[int, str]] = []
             for job in jobs:
                 if isinstance(job, Gone):
-                    self._take_out(index, places, job)
-                elif not self._take_in(index, places, job):
-                    self.gaps.put(job.chat_id)
+                    _insert(index, texts)
+                    texts = self._take_out(index, places, job)
+                else:
+                    self._take_in(places, job, texts)
+            _insert(index, texts)
             places.save()
             if gone:
                 _set_meta(index, "gone_through", gone[-1].number)
@@ -265,38 +299,39 @@ class Indexer:
             if index.in_transaction:
                 index.execute("ROLLBACK")
             raise
-        self._have_done(jobs)
+        finally:
+            self._have_done(jobs)
         if gone:
             self.gone_through = gone[-1].number
         self._wake()
         return bool(gone)
 
     def _take_in(
-        self, index: sqlite3.Connection, places: "_Places", job: Added
-    ) -> bool:
-        """Index messages that join on; whether they did."""
-        number, through = places.find(job.chat_id)
-        if job.after > through:
-            return False
-        if job.through > through:
-            _insert(
-                index,
-                (
-                    (number << SEQ_BITS | seq, text)
-                    for seq, text in job.texts
-                    if seq > through
-                ),
-            )
-            places.move(job.chat_id, job.through)
-        return True
+        self,
+        places: "_Places",
+        job: Added | New,
+        texts: list[tuple[int, str]],
+    ) -> None:
+        """Add to `texts` what joins on."""
+        for chat_id, after, last, added in _by_chat(job):
+            number, through = places.find(chat_id)
+            if after > through:
+                self.gaps.put(chat_id)
+            elif last > through:
+                start = number << SEQ_BITS
+                texts += [
+                    (start | seq, text) for seq, text in added if seq > through
+                ]
+                places.move(chat_id, last)
 
     def _take_out(
         self, index: sqlite3.Connection, places: "_Places", job: Gone
-    ) -> None:
-        """Replace a text, where the message is indexed already."""
+    ) -> list[tuple[int, str]]:
+        """Remove a text, where the message is indexed already; what
+        stands in its place now is to be indexed."""
         number, through = places.find(job.chat_id)
         if job.seq > through:
-            return
+            return []
         place = number << SEQ_BITS | job.seq
         if job.text:
             index.execute(
@@ -304,26 +339,7 @@ class Indexer:
                 "VALUES ('delete', ?, ?)",
                 (place, indexed_text(job.text)),
             )
-        if job.now:
-            _insert(index, [(place, job.now)])
-
-    def _merge(self, index: sqlite3.Connection) -> bool:
-        """Rewrite a part of the index without what was taken out.
-
-        FTS5 before 3.42 only notes that something is gone, until its
-        parts are merged. Returns whether there is more to do.
-        """
-        before = index.total_changes
-        index.execute(
-            "INSERT INTO grams (grams, rank) VALUES ('merge', ?)",
-            (-MERGE_PAGES,),
-        )
-        if index.total_changes - before >= 2:
-            return True
-        _set_meta(index, "merging", 0)
-        with suppress(sqlite3.OperationalError):
-            index.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return False
+        return [(place, job.now)] if job.now else []
 
 
 class Wake:
@@ -346,6 +362,57 @@ class Wake:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+
+class _Parts:
+    """The parts of the index, a few of which are merged at a time.
+
+    FTS5 adds one with each commit, and a search looks into all of them.
+    FTS5 before 3.42 only notes in a new part that something is gone; it
+    is gone once all parts have been rewritten, which starts at most once
+    in REWRITE_SECONDS and takes one step with each commit, however busy
+    the thread is. `unmerged` tells whether there may be more to do.
+    """
+
+    def __init__(self, index: sqlite3.Connection) -> None:
+        self._index = index
+        self._holds_gone = bool(_meta(index, "merging"))
+        self._rewriting = False
+        self._last_rewrite = monotonic() - REWRITE_SECONDS
+        self.unmerged = True
+
+    @property
+    def must_rewrite(self) -> bool:
+        """Whether texts that are gone have waited long enough."""
+        return self._rewriting or (
+            self._holds_gone
+            and monotonic() >= self._last_rewrite + REWRITE_SECONDS
+        )
+
+    def added(self, some_gone: bool) -> None:
+        """There is a new part."""
+        self.unmerged = True
+        self._holds_gone |= some_gone
+
+    def merge(self) -> None:
+        """Take one step, of about a megabyte."""
+        begins = self.must_rewrite and not self._rewriting
+        if begins:
+            self._rewriting, self._holds_gone = True, False
+            self._last_rewrite = monotonic()
+        before = self._index.total_changes
+        self._index.execute(
+            "INSERT INTO grams (grams, rank) VALUES ('merge', ?)",
+            (-MERGE_PAGES if begins else MERGE_PAGES,),
+        )
+        if self._index.total_changes - before >= 2:
+            return
+        if self._rewriting and not self._holds_gone:
+            _set_meta(self._index, "merging", 0)
+            with suppress(sqlite3.OperationalError):
+                self._index.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._rewriting = False
+        self.unmerged = self._holds_gone
 
 
 class _Places:
@@ -386,6 +453,28 @@ class _Places:
         )
 
 
+def _count(job: _Job | None) -> int:
+    """How many texts are to be added."""
+    if isinstance(job, Added):
+        return len(job.texts)
+    return len(job.messages) if isinstance(job, New) else 0
+
+
+def _by_chat(job: Added | New) -> Iterable[Added]:
+    """What is to be added to each chat."""
+    if isinstance(job, Added):
+        return [job]
+    chats: dict[str, list[tuple[int, str]]] = {}
+    for message in job.messages:
+        chats.setdefault(message.chat_id, []).append(
+            (message.seq, message.text)
+        )
+    return [
+        Added(chat_id, texts[0][0] - 1, texts[-1][0], texts)
+        for chat_id, texts in chats.items()
+    ]
+
+
 def _is_passing(error: Exception) -> bool:
     """Whether the index itself is sound: the disk is full, say."""
     code = getattr(error, "sqlite_errorcode", None)
@@ -399,19 +488,27 @@ def remove_index(path: Path) -> None:
 
 
 def _insert(
-    index: sqlite3.Connection, texts: Iterable[tuple[int, str]]
+    index: sqlite3.Connection, texts: Sequence[tuple[int, str]]
 ) -> None:
-    """Index texts by place: in one statement, which runs unlocked."""
-    index.execute(
-        "INSERT INTO grams (rowid, text) "
-        "SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') "
-        "FROM json_each(?)",
-        (
-            json.dumps(
-                [(place, indexed_text(text)) for place, text in texts if text]
+    """Index texts by place, in one statement that runs unlocked.
+
+    In the order of their places: FTS5 writes a part for each step back.
+    SQLite's `lower` does to ASCII what `indexed_text` would.
+    """
+    if texts:
+        index.execute(
+            "INSERT INTO grams (rowid, text) "
+            "SELECT CAST(key AS INTEGER), lower(value) FROM json_each(?)",
+            (
+                _encode(
+                    {
+                        place: text if text.isascii() else indexed_text(text)
+                        for place, text in sorted(texts)
+                        if text
+                    }
+                ).decode(),
             ),
-        ),
-    )
+        )
 
 
 def _meta(index: sqlite3.Connection, name: str) -> int | str | None:

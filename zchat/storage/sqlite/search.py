@@ -6,7 +6,7 @@ gone; all of that in small portions, between batches.
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from queue import Empty
 from typing import Final
@@ -21,6 +21,7 @@ from zchat.storage.sqlite.indexer import (
     Added,
     Gone,
     Indexer,
+    New,
     Wake,
 )
 
@@ -79,21 +80,15 @@ class SqliteSearch:
 
     # Filling the index
 
-    def committed(self, messages: Iterable[Message], some_gone: bool) -> None:
+    def committed(self, messages: Sequence[Message], some_gone: bool) -> None:
         """These messages are new; others may have changed or gone."""
         self._gone_left |= some_gone
-        by_chat: dict[str, list[tuple[int, str]]] = {}
-        for message in messages:
-            by_chat.setdefault(message.chat_id, []).append(
-                (message.seq, message.text)
-            )
-        for chat_id, texts in by_chat.items():
-            if not self._is_ready() or self._indexer.waiting > MOST_WAITING:
-                self._behind[chat_id] = None
-            else:
-                self._indexer.add(
-                    Added(chat_id, texts[0][0] - 1, texts[-1][0], texts)
-                )
+        if not messages:
+            return
+        if not self._is_ready() or self._indexer.waiting > MOST_WAITING:
+            self._behind.update((one.chat_id, None) for one in messages)
+        else:
+            self._indexer.add(New(messages))
 
     def tend(self) -> None:
         """Hand a portion of what is missing to the indexer.
