@@ -46,6 +46,8 @@ class TestQuota:
         with pytest.raises(Refused) as caught:
             ann("send", text="x")
 
+        assert caught.value.data["retry_after"] == 60
+
         world.advance(caught.value.data["retry_after"])
 
         ann("send", text="x")
@@ -137,6 +139,45 @@ class TestReport:
         eve("report", user_id=bad.id, reason="x")
 
         assert bad("status").user.banned_until is not None
+
+    def test_those_of_young_accounts_count_for_nothing_yet(
+        self, make_world: MakeWorld
+    ) -> None:
+        world = make_world(max_warnings=3, reporter_age_seconds=60)
+        bad, ann, bob, cid = world.users("bad ann bob cid")
+        world.advance(60)
+        young = world.user()
+        for one in (ann, bob, young):
+            one("report", user_id=bad.id, reason="x")
+        assert bad("status").user.banned_until is None
+        world.user()("report", user_id=bad.id, reason="x")
+        assert bad("status").user.banned_until is None
+
+        cid("report", user_id=bad.id, reason="x")
+
+        assert bad("status").user.banned_until is not None
+
+    def test_an_old_one_does_not_make_young_ones_count(
+        self, make_world: MakeWorld
+    ) -> None:
+        world = make_world(max_warnings=3, reporter_age_seconds=60)
+        bad, ann, bob = world.users("bad ann bob")
+        world.advance(60)
+        for one in (world.user(), ann, bob):
+            one("report", user_id=bad.id, reason="x")
+
+        assert bad("status").user.banned_until is None
+
+    def test_each_round_is_another_one(self, make_world: MakeWorld) -> None:
+        """Rounds end by themselves or by `unban`, and never come again."""
+        world = make_world(max_warnings=1, ban_seconds=10)
+        bad, ann = world.users("bad ann")
+        for end in ("unban", "time", "unban", "time", "time", "unban"):
+            ann("report", user_id=bad.id, reason="x")
+            assert bad("status").user.banned_until is not None
+            if end == "unban":
+                world.operator("unban", user_id=bad.id)
+            world.advance(10)
 
     def test_those_who_wrote_little_do_not_count(
         self, make_world: MakeWorld

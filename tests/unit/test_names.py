@@ -15,7 +15,7 @@ from zchat.chat.names import (
 GOOD = (
     "ada Ada a 1 a. a_b-c.d user-7k3f9q Ёжик мария_1 田中さん タナカ "
     "田中ー 佐々木 たなかtanaka 김철수 한국Latin ㄅㄆ שלום नमस्ते ไทย αβγ "
-    "z̃chat ٣٤"
+    "z̃chat z̃̃̃ ٣٤"
 ).split()
 
 
@@ -44,6 +44,7 @@ def test_names_of_one_script_or_a_usual_mix_are_good(name: str) -> None:
         ("-", "begins with"),
         ("\u0301a", "begins with"),
         ("a" + "\u0301" * 4, "plainer"),
+        ("a" + "\u0335" * 4, "plainer"),
         ("1٣", "plainer"),
         ("аda", "one script"),
         ("adaː", "one script"),

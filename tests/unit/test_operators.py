@@ -328,6 +328,18 @@ class TestAccounts:
             1,
         )
         assert account.banned_until is account.closed is None
+        assert (account.created, account.last_seen) == (
+            world.at(0),
+            world.at(0),
+        )
+        until = world.operator(
+            "ban", user_id=ann.id, seconds=5, reason="x"
+        ).until
+        (account,) = world.operator("accounts", user_id=ann.id).users
+        assert account.banned_until == until
+        world.advance(5)
+        (account,) = world.operator("accounts", user_id=ann.id).users
+        assert account.banned_until is None
 
     def test_a_role_is_told(self, world: World) -> None:
         ann = world.user("ann")
@@ -695,6 +707,36 @@ class TestTheLog:
         assert boss("audit").entries[-1].actor is None
         assert "a secret reason" not in repr(logged)
         assert any(e["event"] == "operator_acted" for e in logged)
+
+    def test_each_act_with_its_details(self, world: World) -> None:
+        boss, ann, bob = (
+            staff(world, "boss", "admin"),
+            *world.users("ann bob"),
+        )
+        before = len(actions(world))
+        complaint = bob("report", user_id=ann.id, reason="x").id
+        boss("resolve", id=complaint, verdict="dismissed")
+        until = boss("ban", user_id=ann.id, seconds=5, reason="spam").until
+        boss("unban", user_id=ann.id)
+        boss("set_role", user_id=ann.id, role="moderator")
+        boss("reset_token", user_id=ann.id)
+        boss("close_account", user_id=ann.id)
+        boss("close_account", user_id=ann.id, erase=True)
+
+        entries = boss("audit").entries[::-1][before:]
+        assert [(e.action, e.detail) for e in entries] == [
+            ("resolve", {"complaint": complaint, "verdict": "dismissed"}),
+            ("ban", {"until": until, "reason": "spam"}),
+            ("unban", {}),
+            ("set_role", {"was": "member", "role": "moderator"}),
+            ("reset_token", {}),
+            ("close_account", {}),
+            ("close_account", {"erase": 1}),
+        ]
+        for entry in entries:
+            assert entry.actor is not None
+            assert (entry.actor.id, entry.subject) == (boss.id, ann.id)
+            assert entry.created == world.at(0)
 
     def test_pages(self, world: World) -> None:
         ids = [world.operator("create_invite").id for _ in range(5)]
