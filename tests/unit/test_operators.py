@@ -1,6 +1,7 @@
 """What operators and moderators may do, on whom, and what is written down."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -108,6 +109,35 @@ class TestWhoMay:
             ]
         )
         assert codes(outcomes) == ["ok", "forbidden", "forbidden"]
+
+    @pytest.mark.parametrize(
+        "method", [name for name, row in ADMINS.items() if not row.reads]
+    )
+    def test_so_it_is_with_every_change_of_an_admin(
+        self, world: World, method: str
+    ) -> None:
+        boss, ann = staff(world, "boss", "admin"), world.user("ann")
+        invite = world.operator("create_invite").id
+        given = SAMPLE.get(method, {}) | {
+            "user_id": ann.id,
+            "id": invite,
+            "message_id": ann("send", text="x").id,
+        }
+        known = {
+            name: given[name]
+            for name in given
+            if name in SAMPLE.get(method, {})
+        }
+        outcomes = world.batch(
+            [
+                world.operator.asks(
+                    "set_role", user_id=boss.id, role="member"
+                ),
+                boss.asks(method, **known),
+            ]
+        )
+        assert codes(outcomes) == ["ok", "forbidden"]
+        assert actions(world)[-1] == "set_role"
 
     def test_a_banned_moderator_may_not(self, world: World) -> None:
         mod, ann = staff(world, "mod", "moderator"), world.user("ann")
@@ -719,8 +749,14 @@ class TestTheLog:
         until = boss("ban", user_id=ann.id, seconds=5, reason="spam").until
         boss("unban", user_id=ann.id)
         boss("set_role", user_id=ann.id, role="moderator")
-        boss("reset_token", user_id=ann.id)
+        ann = replace(ann, token=boss("reset_token", user_id=ann.id).token)
+        ann("schedule", text="later", send_at=world.at(60))
+        message = ann("send", text="x").id
+        boss("delete_message", message_id=message)
+        said = boss("announce", text="hear me").id
         boss("close_account", user_id=ann.id)
+        (account,) = boss("accounts", user_id=ann.id).users
+        assert (account.role, account.scheduled) == ("member", 0)
         boss("close_account", user_id=ann.id, erase=True)
 
         entries = boss("audit").entries[::-1][before:]
@@ -730,12 +766,16 @@ class TestTheLog:
             ("unban", {}),
             ("set_role", {"was": "member", "role": "moderator"}),
             ("reset_token", {}),
+            ("delete", {"message": message}),
+            ("announce", {"chat": world.common}),
             ("close_account", {}),
             ("close_account", {"erase": 1}),
         ]
         for entry in entries:
             assert entry.actor is not None
-            assert (entry.actor.id, entry.subject) == (boss.id, ann.id)
+            assert entry.actor.id == boss.id
+            subject = said if entry.action == "announce" else ann.id
+            assert entry.subject == subject
             assert entry.created == world.at(0)
 
     def test_pages(self, world: World) -> None:

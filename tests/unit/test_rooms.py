@@ -580,6 +580,14 @@ class TestKeys:
 
         assert numbers == [1, 2, 3]
 
+    def test_keys_of_inboxes_too(self, world: World, ann: Person) -> None:
+        numbers = [ann("sync").inbox_key.id]
+        for _ in range(2):
+            ann.token = ann("rotate_token").token
+            numbers.append(ann("sync").inbox_key.id)
+
+        assert numbers == [1, 2, 3]
+
     @staticmethod
     def key_of(person: Person, chat_id: str) -> Any:
         """The key of a chat's events as the person learns it."""
