@@ -190,6 +190,26 @@ def test_rename_to_the_same_tells_nothing(world: World) -> None:
     assert world.told() == []
 
 
+def test_a_chat_that_one_enters_in_the_same_batch_is_told(
+    world: World,
+) -> None:
+    ann, bob = world.users("ann bob")
+    group = world.group(bob)
+    world.told()
+
+    world.batch(
+        [
+            bob.asks("invite", chat_id=group, user_id=ann.id),
+            ann.asks("rename", name="eve"),
+        ]
+    )
+
+    renamed = {"event": "member_renamed", "chat_id": group} | {
+        "user": {"id": ann.id, "name": "eve"}
+    }
+    assert renamed in world.told_in(group)
+
+
 def test_rename_may_change_the_case(world: World) -> None:
     assert world.user("ann")("rename", name="ANN").name == "ANN"
 

@@ -236,6 +236,35 @@ class TestDelete:
         eve("delete", message_id=in_common)
         bob("delete", message_id=in_private)
 
+    def test_no_hash_of_its_text_is_kept(
+        self, world: World, ann: Person
+    ) -> None:
+        sent = ann("send", text="x", idempotency_key="k")
+        ann("edit", message_id=sent.id, text="y")
+        (kept,) = world.store.rows("SELECT sent_hash FROM messages")
+        assert kept != (None,)
+
+        ann("delete", message_id=sent.id)
+
+        assert world.store.rows("SELECT sent_hash FROM messages") == [(None,)]
+
+    def test_a_reaction_taken_off_in_its_batch_finds_it_deleted(
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
+        sent = ann("send", text="x")
+        for person in (ann, bob):
+            person("react", message_id=sent.id, emoji="+")
+        off = {"message_id": sent.id, "emoji": "+", "on": False}
+
+        outcomes = world.batch(
+            [
+                ann.asks("delete", message_id=sent.id),
+                bob.asks("react", **off),
+            ]
+        )
+
+        assert codes(outcomes) == ["ok", "conflict"]
+
     def test_own_ones_too_often_wait(
         self, world: World, ann: Person, bob: Person
     ) -> None:

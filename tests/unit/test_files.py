@@ -226,6 +226,10 @@ def test_what_is_refused(
         ann("upload", **(announce(world) | {field: value}))
 
 
+def test_a_name_may_be_of_letters_only(world: World, ann: Person) -> None:
+    assert ann("upload", **announce(world, name="X"))
+
+
 def test_only_members_upload(world: World, ann: Person, bob: Person) -> None:
     group = world.group(ann, bob)
     file_id = bob("upload", **announce(world, chat_id=group)).file_id

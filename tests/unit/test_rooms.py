@@ -641,7 +641,7 @@ class TestLinks:
     def test_the_owner_approves(
         self, world: World, ann: Person, bob: Person, chat_id: str
     ) -> None:
-        made = ann("invite_link", chat_id=chat_id)
+        made = ann("invite_link", chat_id=chat_id, max_uses=7)
         ann("send", chat_id=chat_id, text="before")
         bob("join", link=made.link)
         world.told()
@@ -655,6 +655,7 @@ class TestLinks:
         assert bob.texts(chat_id) == []
         (link,) = ann("invite_links", chat_id=chat_id).links
         assert (link.link_id, link.uses) == (made.link_id, 1)
+        assert (link.max_uses, link.expires_at) == (7, made.expires_at)
         assert ann("join_requests", chat_id=chat_id).requests == []
         joined = bob("join", link=made.link)
         assert (joined.state, joined.chat_id) == ("member", chat_id)

@@ -508,3 +508,5 @@ def test_files_are_sent_with_their_message(world: World) -> None:
     world.wait(2)
 
     assert bob("download", file_id=file_id).data == b"data"
+    waiting = world.store.rows("SELECT scheduled_id FROM files")
+    assert waiting == [(None,)]

@@ -296,7 +296,6 @@ def bury(turn: Turn, message: Message) -> Message:
         turn.run(DELETE_CHUNKS_OF_FILE, file_id=info.file_id)
     for statement in (FORGET_EDITS, FORGET_REACTORS, BLANK_SCHEDULE):
         turn.run(statement, message_id=message.id)
-    turn.invalidate(Subject.REACTIONS, message.id)
     buried = _change(
         turn,
         message,
