@@ -326,9 +326,14 @@ def fold(text: str) -> str:
 
     Both sides of a comparison are folded, so `ПРИВЕТ` finds `Привет`,
     and `strasse` finds `Straße` (Unicode's NFKC and full case folding).
+    The letters i of Turkish, whose cases cross those of others, are one:
+    `istanbul` finds `İstanbul`.
     """
     normalize = unicodedata.normalize
-    return normalize("NFKC", normalize("NFKC", text).casefold())
+    folded = normalize("NFKC", text).casefold()
+    if not folded.isascii():
+        folded = folded.replace("i\u0307", "i").replace("ı", "i")
+    return normalize("NFKC", folded)
 
 
 PRIMARY = -1
