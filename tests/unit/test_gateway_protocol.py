@@ -1,8 +1,9 @@
 """An HTTP connection without a socket: what happens, and what is done."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from math import inf
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -310,6 +311,240 @@ def test_an_answer_that_nobody_waits_for_is_not_taken() -> None:
     wire.take()
     assert wire.cancelled == wire.handled
     assert not wire.connection.answer(wire.handled[0], OK, 0.0)
+
+
+class TestBodiesInPieces:
+    """An answer whose length nobody knows, or that comes bit by bit."""
+
+    OLD = b"GET /a HTTP/1.0\r\nConnection: keep-alive\r\n" + HOST + b"\r\n"
+
+    def sent(self, wire: Wire, *pieces: bytes) -> bytes:
+        """What is written for these pieces of the first answer."""
+        before = len(wire.written)
+        wire.connection.send_piece(wire.handled[0], *pieces)
+        wire.take()
+        return wire.written[before:]
+
+    def end(self, wire: Wire) -> None:
+        wire.connection.end_stream(wire.handled[0], wire.now)
+        wire.take()
+
+    def test_a_stream_without_an_end_comes_in_chunks(self) -> None:
+        wire = Wire().receive(GET).answer(0, endless())
+        assert b"Transfer-Encoding: chunked\r\n" in wire.written
+        assert b"Content-Length" not in wire.written
+
+        assert self.sent(wire, b"ab", b"c") == b"3\r\nabc\r\n"
+        assert self.sent(wire, b"") == b"", "which would be the end"
+        self.end(wire)
+
+        assert wire.written.endswith(b"\r\n0\r\n\r\n")
+        assert wire.state is State.IDLE
+
+    def test_one_of_known_length_comes_as_it_is(self) -> None:
+        wire = (
+            Wire()
+            .receive(GET)
+            .answer(0, Response(200, push=Silent(), length=3))
+        )
+        assert b"Content-Length: 3\r\n" in wire.written
+        assert b"Transfer-Encoding" not in wire.written
+
+        assert self.sent(wire, b"ab") == b"ab"
+        assert self.sent(wire, b"c") == b"c"
+        self.end(wire)
+
+        assert (wire.done, wire.state) == ([], State.IDLE)
+
+    def test_one_of_another_length_breaks_the_connection(self) -> None:
+        """Nothing else tells the client; its message must not be taken
+        for whole (RFC 9112, 8)."""
+        wire = (
+            Wire()
+            .receive(GET)
+            .answer(0, Response(200, push=Silent(), length=3))
+        )
+        self.sent(wire, b"ab")
+
+        self.end(wire)
+
+        assert wire.done == [Do.ABORT]
+
+    def test_one_that_fails_breaks_the_connection(self) -> None:
+        wire = Wire().receive(GET + GET).answer(0, endless())
+
+        for place in (1, 0):
+            wire.connection.break_stream(wire.handled[place], OSError())
+            wire.take()
+            assert wire.done == [Do.ABORT][place:]
+
+    def test_what_nobody_waits_for_is_not_sent(self) -> None:
+        wire = Wire().receive(GET).answer(0, endless())
+        wire.connection.lose()
+        wire.take()
+
+        assert self.sent(wire, b"late") == b""
+        self.end(wire)
+        wire.connection.break_stream(wire.handled[0], OSError())
+
+        assert wire.take() == []
+
+    def test_the_next_answer_waits_for_its_end(self) -> None:
+        wire = Wire().receive(GET + GET).answer(0, endless()).answer(1)
+        assert wire.statuses == [200]
+
+        self.end(wire)
+
+        assert wire.statuses == [200, 200]
+
+    def test_head_is_answered_without_it(self) -> None:
+        wire = Wire().receive(GET.replace(b"GET", b"HEAD"))
+        wire.answer(0, Response(200, push=Silent(), length=3))
+
+        assert wire.cancelled == wire.handled
+        assert wire.streaming == []
+        assert b"Content-Length: 3\r\n" in wire.written
+        assert wire.written.endswith(b"\r\n\r\n")
+        assert wire.state is State.IDLE
+
+    def test_an_old_client_sees_the_end_of_it_by_the_connections(
+        self,
+    ) -> None:
+        """HTTP/1.0 has no chunks; so what it asked after it is lost."""
+        wire = Wire().receive(self.OLD + GET).answer(0, endless())
+        assert wire.cancelled == wire.handled[1:]
+        assert b"Transfer-Encoding" not in wire.written
+        assert b"Connection: close\r\n" in wire.written
+
+        assert self.sent(wire, b"abc") == b"abc"
+        self.end(wire)
+
+        assert wire.written.endswith(b"\r\n\r\nabc")
+        assert wire.done == [Do.CLOSE]
+
+    def test_nor_is_the_request_read_that_just_comes(self) -> None:
+        wire = Wire().receive(self.OLD + GET[:-1]).answer(0, endless())
+
+        assert wire.state is State.REFUSED
+        self.end(wire)
+        assert wire.statuses == [200]
+
+    def test_a_server_that_stops_begins_none_without_an_end(self) -> None:
+        wire = Wire().receive(GET)
+        wire.site.is_stopping = True
+        wire.connection.stop(0.0)
+
+        wire.answer(0, endless())
+
+        assert wire.cancelled == wire.handled
+        assert wire.written.endswith(b"\r\n0\r\n\r\n")
+        assert wire.done == [Do.CLOSE]
+
+
+def test_an_old_client_that_stays_is_told_that_it_may() -> None:
+    old = b"GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
+
+    wire = Wire().receive(old).answer(0)
+
+    assert b"Connection: keep-alive\r\n" in wire.written
+    assert wire.state is State.IDLE
+
+
+def test_an_answer_that_cannot_be_sent_is_a_fault_of_ours(
+    logged: list[MutableMapping[str, Any]],
+) -> None:
+    wire = Wire().receive(GET)
+
+    wire.answer(0, Response(200, b"{}", fields=(("X", "a\r\nb: c"),)))
+
+    assert wire.statuses == [500]
+    assert b"b: c" not in wire.written
+    (incident,) = logged
+    assert str(incident["incident"]).encode() in wire.written
+
+
+class TestContinue:
+    """`Expect: 100-continue` waits for leave to send the body."""
+
+    CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+    def asking(self, data: bytes) -> bytes:
+        head, _, body = data.partition(b"\r\n\r\n")
+        return head + b"\r\nExpect: 100-continue\r\n\r\n" + body
+
+    def test_a_body_that_is_read_whole_may_come_at_once(self) -> None:
+        wire = Wire().receive(self.asking(POST[:-3]))
+
+        assert wire.written == self.CONTINUE
+        wire.receive(b"abc").answer(0)
+        assert wire.statuses == [100, 200]
+
+    def test_it_may_not_before_the_answers_that_are_due(self) -> None:
+        """They would come after it, and be taken for its own."""
+        wire = Wire().receive(GET + self.asking(POST[:-3]))
+        assert wire.written == b""
+
+        wire.answer(0)
+
+        assert wire.statuses == [200, 100]
+
+    def test_an_upload_when_the_route_reads_it(self) -> None:
+        wire = Wire().receive(self.asking(UPLOAD))
+        assert wire.written == b""
+        (exchange,) = wire.handled
+        assert exchange.body is not None
+
+        exchange.body.asked = True
+        wire.connection.want_body(0.0)
+        wire.take()
+
+        assert wire.written == self.CONTINUE
+
+    def test_one_that_is_turned_away_is_not_asked_for(self) -> None:
+        wire = Wire().receive(self.asking(UPLOAD)).answer(0)
+
+        assert wire.statuses == [200]
+
+
+class TestOtherOrigins:
+    """A page of an allowed origin asks first, and may read answers."""
+
+    ORIGIN = b"Origin: https://chat.example\r\n"
+
+    @pytest.fixture
+    def wire(self) -> Wire:
+        wire = Wire()
+        wire.site.access = AccessPolicy(
+            "127.0.0.1", 8000, ["https://chat.example"]
+        )
+        wire.connection = HttpConnection(
+            wire.site, lambda length: StreamedBody(length, lambda: None), 0.0
+        )
+        return wire
+
+    def test_a_question_is_answered_without_a_route(self, wire: Wire) -> None:
+        wire.receive(
+            b"OPTIONS /a HTTP/1.1\r\n"
+            + HOST
+            + self.ORIGIN
+            + b"Access-Control-Request-Method: POST\r\n\r\n"
+        )
+
+        assert wire.handled == []
+        assert wire.statuses == [204]
+        assert (
+            b"Access-Control-Allow-Origin: https://chat.example\r\n"
+            in wire.written
+        )
+
+    def test_a_request_is_served_and_may_be_read(self, wire: Wire) -> None:
+        wire.receive(GET[:-2] + self.ORIGIN + b"\r\n").answer(0)
+
+        assert wire.statuses == [200]
+        assert (
+            b"Access-Control-Allow-Origin: https://chat.example\r\n"
+            in wire.written
+        )
 
 
 Step = Callable[[Wire], object]
