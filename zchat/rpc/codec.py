@@ -14,6 +14,7 @@ has as many entries as there are such fields, each was given just once.
 Only where it has more are its keys counted.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from operator import ne
 from typing import Annotated, Any, Final, Literal, NamedTuple
@@ -245,14 +246,10 @@ def _refuse_twice(body: bytes) -> None:
         raise _bad("A parameter is given twice. Give each once.")
     # The same bytes as a list: name, value, name, value …
     size = (2 * count).to_bytes(2, "big")
-    names: set[str] = set()
-    for raw in _decode_parts(b"\xdc" + size + body[start:])[::2]:
-        name = _decode_text(raw)
-        if name in names:
-            raise _bad(
-                f"`{name}` is given twice. Give each parameter once.", name
-            )
-        names.add(name)
+    keys = _decode_parts(b"\xdc" + size + body[start:])[::2]
+    times = Counter(map(_decode_text, keys))
+    name = max(times, key=lambda one: times[one])
+    raise _bad(f"`{name}` is given twice. Give each parameter once.", name)
 
 
 def _entries(body: bytes) -> tuple[int, int]:
