@@ -31,10 +31,11 @@ from zchat.config import Settings
 from zchat.engine import sockets
 from zchat.engine.batch import Batches, Call
 from zchat.engine.curve import ZapHandler
-from zchat.engine.door import Door
+from zchat.engine.door import Door, GatewayDoor
 from zchat.engine.entropy import SystemEntropy
 from zchat.engine.fd_limit import DescriptorLimit
 from zchat.engine.gateway_process import GatewayProcess
+from zchat.engine.gateway_stream import GatewayStream
 from zchat.engine.greeting import greeting
 from zchat.engine.intake import Intake
 from zchat.engine.keyring import Keyring
@@ -86,6 +87,7 @@ class Broker:
         doors: tuple[Door, ...],
         events: Any,
         wake: socket.socket,
+        poller: zmq.Poller,
         store_bytes: Callable[[], int | None],
         memory: int,
     ) -> None:
@@ -103,7 +105,7 @@ class Broker:
         self._stopping = False
         self._gaps = 0
         self._told = self._store_state()
-        self._poller = zmq.Poller()
+        self._poller = poller
         routers = [door.router for door in doors]
         for readable in (*routers, events, wake, store.feed_fd()):
             if readable is not None:
@@ -152,7 +154,7 @@ class Broker:
         """Wait for something to do, and do it."""
         pause = max(0, -(-(until - clock()) // 1000))
         for door in self._doors:
-            if door.intake.waiting:
+            if door.waiting:
                 pause = 0
             if door.copying:
                 door.answer_backups()
@@ -165,7 +167,7 @@ class Broker:
             self._wake.recv(4096)
         taken = [
             door.intake.take(
-                door.router in ready, self._memory // INTAKE_SHARE
+                door.has_arrived(ready), self._memory // INTAKE_SHARE
             )
             for door in self._doors
         ]
@@ -176,7 +178,7 @@ class Broker:
             self._run(calls)
             for door, pending in zip(self._doors, taken):
                 door.answer(pending)
-                door.shed(self._memory)
+            self._shed()
         self._publish_feed(now)
         if self._events in ready:
             self._take_subscriptions()
@@ -185,6 +187,18 @@ class Broker:
             or self._told != self._store_state()
         ):
             self._beat(now)
+
+    def _shed(self) -> None:
+        """Drop slow clients while all doors together hold too much."""
+        held = sum(door.held for door in self._doors)
+        if held <= self._memory:
+            return
+        for door in sorted(
+            self._doors, key=lambda door: door.held, reverse=True
+        ):
+            others = held - door.held
+            door.shed(self._memory - others)
+            held = others + door.held
 
     def _run(self, calls: list[Call]) -> None:
         """Run a batch, and measure it."""
@@ -269,8 +283,11 @@ def serve(settings: Settings) -> int:
     with ExitStack() as stack:
         try:
             keyring = _keyring(settings)
-            broker = _open(settings, keyring, stack)
-            child = _gateway(settings, keyring)
+            poller = zmq.Poller()
+            stream = GatewayStream(poller)
+            stack.callback(stream.close)
+            broker = _open(settings, keyring, poller, stream, stack)
+            child = _gateway(settings, stream, keyring)
         except (ConfigError, StoreUnusable) as error:
             print(f"zchat: {error}", file=sys.stderr, flush=True)
             may_come = isinstance(error, AddressInUse | StoreNotReady)
@@ -306,17 +323,23 @@ def _keyring(settings: Settings) -> Keyring | None:
 
 
 def _gateway(
-    settings: Settings, keyring: Keyring | None
+    settings: Settings, stream: GatewayStream, keyring: Keyring | None
 ) -> GatewayProcess | None:
     if settings.no_http:
         return None
     return GatewayProcess(
-        settings, None if keyring is None else keyring.issue()
+        settings,
+        stream.connect,
+        None if keyring is None else keyring.issue(),
     )
 
 
 def _open(
-    settings: Settings, keyring: Keyring | None, stack: ExitStack
+    settings: Settings,
+    keyring: Keyring | None,
+    poller: zmq.Poller,
+    stream: GatewayStream,
+    stack: ExitStack,
 ) -> Broker:
     """Everything a broker needs; the stack gives it back in order."""
     entropy = SystemEntropy()
@@ -339,6 +362,7 @@ def _open(
     if settings.operator_socket is not None:
         router = operator_socket(ctx, settings.operator_socket, stack)
         doors.append(_door(router, meters, True, store.back_up))
+    doors.append(GatewayDoor(stream, meters))
     events = sockets.events_socket(ctx, settings.events, secret)
     stack.callback(events.close)
     rules = settings.rules()
@@ -369,6 +393,7 @@ def _open(
         tuple(doors),
         events,
         wake,
+        poller,
         lambda: _file_bytes(settings.store),
         settings.rpc_memory,
     )

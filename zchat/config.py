@@ -27,11 +27,14 @@ from zchat.options import (
 CONFIG_FILE: Final = "zchat.toml"
 HTTP_SOCKET: Final = "ZCHAT_HTTP_SOCKET"
 """Tells a gateway the descriptor that its parent listens on."""
+BROKER_SOCKET: Final = "ZCHAT_BROKER_SOCKET"
+"""Tells a gateway the descriptor of its stream to its parent."""
 GATEWAY_KEYS: Final = "ZCHAT_GATEWAY_KEYS"
 """Tells a gateway the three CURVE keys that its parent made for it."""
 OTHER_VARIABLES: Final = frozenset(
     {
         HTTP_SOCKET,
+        BROKER_SOCKET,
         GATEWAY_KEYS,
         "ZCHAT_CONFIG",
         "ZCHAT_SERVER",

@@ -246,8 +246,8 @@ def test_all_answers_are_read_once_the_break_is_seen(
         async with linked(server.endpoint) as link:
             calls = [link.call("x", {"n": n}) for n in range(count)]
             asked = [await server.take() for _ in calls]
-            assert link._socket is not None
-            link._socket.paused = True
+            assert isinstance(link._wire, connection.ZmqSocket)
+            link._wire.paused = True
             for id, _, params in asked:
                 server.answer(id, params["n"])
             server.socket.close(linger=1000)

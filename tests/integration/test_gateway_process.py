@@ -1,5 +1,6 @@
 """The gateway as a process: its broker, its parent, its signals."""
 
+import os
 import shutil
 import signal
 import socket
@@ -16,6 +17,7 @@ from tests.event_stream import Stream
 from tests.http_server import Client
 from tests.program import User, ask, has_status, wait_until
 from tests.server import environment, running
+from zchat.config import BROKER_SOCKET
 
 Started = subprocess.Popen[bytes]
 GATEWAY = (sys.executable, "-m", "zchat", "gateway", "--port")
@@ -146,6 +148,38 @@ def test_a_signal_ends_it_cleanly(port: int, number: signal.Signals) -> None:
     with gateway(port) as process:
         process.send_signal(number)
         assert process.wait(20) == 0
+
+
+def test_one_that_was_killed_is_followed_by_another(
+    port: int, tmp_path: Path
+) -> None:
+    with running(tmp_path, port, http=True) as server:
+        wait_until(lambda: has_status(port, "/readyz", 200))
+        first = server.log.wait_for("gateway_started")["pid"]
+        os.kill(first, signal.SIGKILL)
+        server.log.wait_for("gateway_started", 2)
+        wait_until(lambda: has_status(port, "/readyz", 200))
+        assert ask(port, "GET", "/status").status == 401
+        assert server.stop() == 0
+
+
+def test_it_ends_with_the_stream_to_its_broker(port: int) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        process = subprocess.Popen(
+            [*GATEWAY, str(port)],
+            env=environment() | {BROKER_SOCKET: str(theirs.fileno())},
+            stdin=subprocess.DEVNULL,
+            pass_fds=(theirs.fileno(),),
+        )
+        theirs.close()
+        try:
+            wait_until(lambda: has_status(port, "/healthz", 200))
+            ours.close()
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+            process.wait()
 
 
 def test_it_ends_with_its_parent(port: int) -> None:

@@ -34,6 +34,8 @@ _LAST_BACKOFF_SECONDS: Final = 5.0
 # With -1, libzmq throws away what it received just before a break.
 _NEVER_MILLISECONDS: Final = 3_600_000
 _CLOSED: Final = "The client was closed."
+_TOGETHER: Final = 16
+"""So many requests of one turn of the loop go out at once."""
 _PORTION: Final = 500
 """Topics subscribed at once; libzmq queues 1000 by default."""
 _RECEIVE_HIGH_WATER: Final = 10_000
@@ -134,6 +136,36 @@ def handshake_failure(
     return "", False
 
 
+class Wire(Protocol):
+    """What a Link sends its requests over; ZmqSocket says what each is."""
+
+    closed: bool
+    ended: tuple[int, int]
+
+    def send(self, messages: Sequence[Sequence[bytes]]) -> int:
+        """Send these, each its frames; how many were taken."""
+
+    def receive(self, limit: int) -> list[bytes]:
+        """So many answers at most of those that are there."""
+
+    def check_soon(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Dial(Protocol):
+    """Makes the connection to a server; raises zmq.ZMQError."""
+
+    def __call__(
+        self,
+        endpoint: str,
+        readable: Callable[[], None],
+        up: Callable[[], None],
+        down: Callable[[], None],
+        keys: CurveKeys | None,
+    ) -> Wire: ...
+
+
 class ZmqSocket:
     """One ZeroMQ socket with one connection, watched on the loop.
 
@@ -196,6 +228,29 @@ class ZmqSocket:
         if events & zmq.POLLIN:
             self._ready()
 
+    def send(self, messages: Sequence[Sequence[bytes]]) -> int:
+        """Send these, each its frames; how many were taken."""
+        taken = 0
+        try:
+            for frames in messages:
+                self.socket.send_multipart(frames, zmq.NOBLOCK)
+                taken += 1
+        except zmq.Again:
+            pass
+        self.check_soon()
+        return taken
+
+    def receive(self, limit: int) -> list[bytes]:
+        """The last frames of so many messages at most."""
+        bodies: list[bytes] = []
+        try:
+            while len(bodies) < limit:
+                frames = self.socket.recv_multipart(zmq.NOBLOCK)
+                bodies.append(frames[-1])
+        except zmq.Again:
+            pass
+        return bodies
+
     def check_soon(self) -> None:
         """Look for messages once more: call this after any use."""
         if not self._check_due:
@@ -228,6 +283,17 @@ class ZmqSocket:
         self.socket.close(0)
 
 
+def dial_zmq(
+    endpoint: str,
+    readable: Callable[[], None],
+    up: Callable[[], None],
+    down: Callable[[], None],
+    keys: CurveKeys | None,
+) -> ZmqSocket:
+    """A DEALER, which a Link has unless it is given something else."""
+    return ZmqSocket(zmq.DEALER, endpoint, readable, up, down, keys)
+
+
 class _Waiting(msgspec.Struct):
     """A request without an answer yet."""
 
@@ -256,7 +322,7 @@ class Link:
     while there is no connection waits for one; one that was sent and
     lost goes out again where `resend` allows, in its first order, and
     else fails with NoAnswer. Answers may come in any order. Must be
-    made and used on one running loop.
+    made and used on one running loop. `dial` makes its connections.
     """
 
     def __init__(
@@ -269,8 +335,10 @@ class Link:
         on_up: Callable[[], None] = lambda: None,
         on_down: Callable[[], None] = lambda: None,
         keys: CurveKeys | None = None,
+        dial: Dial = dial_zmq,
     ) -> None:
         self._loop = asyncio.get_running_loop()
+        self._dial = dial
         self._endpoints = tuple(endpoints)
         self.keys = keys
         self._refusals = 0
@@ -285,7 +353,7 @@ class Link:
         self._tries = 0
         self._attempt = 0
         self._heard = self._loop.time()
-        self._socket: ZmqSocket | None = None
+        self._wire: Wire | None = None
         self._closed = False
         self.up = False
         self.endpoint = self._endpoints[0]
@@ -359,17 +427,16 @@ class Link:
         self._retry.cancel()
         self._sweeper.cancel()
         self.up = False
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
         self._fail(list(self._waiting), _CLOSED)
 
     def _open(self) -> None:
         self.endpoint = self._endpoints[self._tries % len(self._endpoints)]
         self._tries += 1
         try:
-            self._socket = ZmqSocket(
-                zmq.DEALER,
+            self._wire = self._dial(
                 self.endpoint,
                 self._drain,
                 self._came_up,
@@ -390,18 +457,17 @@ class Link:
         self._refusals = 0
         self._attempt = 0
         self._heard = self._loop.time()
-        for waiting in list(self._waiting.values()):
-            self._send(waiting)
+        self._send(list(self._waiting.values()))
         self._on_up()
 
     def _lost(self) -> None:
-        plug, was_up = self._socket, self.up
-        if plug is None:
+        wire, was_up = self._wire, self.up
+        if wire is None:
             return
-        self._receive(plug, self._in_flight)
-        self._socket = None
+        self._receive(wire, self._in_flight)
+        self._wire = None
         self.up = False
-        plug.close()
+        wire.close()
         lost = [
             id
             for id, waiting in self._waiting.items()
@@ -415,7 +481,7 @@ class Link:
             "request may have taken effect.",
             sent=True,
         )
-        self._note_refusal(*plug.ended)
+        self._note_refusal(*wire.ended)
         self._retry_later()
         if was_up:
             self._on_down()
@@ -435,48 +501,42 @@ class Link:
             self._fail(list(self._waiting), reason)
 
     def _send_soon(self, waiting: _Waiting) -> None:
-        """Send at the end of this turn of the loop.
+        """Send at the end of this turn of the loop, or with enough others.
 
-        What is asked in one turn then goes out in one go: each send that
-        finds the I/O thread asleep wakes it by a system call.
+        What goes out in one go costs one wake-up of the I/O thread, or
+        one write. A server that is idle should not wait for all of it.
         """
         if not self._unsent:
             self._loop.call_soon(self._send_unsent)
         self._unsent.append(waiting)
+        if len(self._unsent) >= _TOGETHER:
+            self._send_unsent()
 
     def _send_unsent(self) -> None:
         unsent, self._unsent = self._unsent, []
-        for waiting in unsent:
-            if self.up and not waiting.sent:
-                self._send(waiting)
+        if self.up:
+            self._send([waiting for waiting in unsent if not waiting.sent])
 
-    def _send(self, waiting: _Waiting) -> None:
-        plug = self._socket
-        if plug is None:
+    def _send(self, waiting: Sequence[_Waiting]) -> None:
+        wire = self._wire
+        if wire is None or not waiting:
             return
-        try:
-            plug.socket.send_multipart(waiting.frames, zmq.NOBLOCK)
-        except zmq.Again:
-            return
-        waiting.sent = True
-        plug.check_soon()
+        taken = wire.send([one.frames for one in waiting])
+        for one in waiting[:taken]:
+            one.sent = True
 
     def _drain(self) -> None:
-        plug = self._socket
-        if plug is not None and self._receive(plug, _DRAIN_LIMIT):
-            plug.check_soon()
+        wire = self._wire
+        if wire is not None and self._receive(wire, _DRAIN_LIMIT):
+            wire.check_soon()
 
-    def _receive(self, plug: ZmqSocket, limit: int) -> bool:
+    def _receive(self, wire: Wire, limit: int) -> bool:
         """Take answers; whether there may be more."""
         self._heard = self._loop.time()
-        try:
-            for _ in range(limit):
-                self._answered(plug.socket.recv_multipart(zmq.NOBLOCK)[-1])
-                if plug.closed:
-                    return False
-        except zmq.Again:
-            return False
-        return True
+        bodies = wire.receive(limit)
+        for body in bodies:
+            self._answered(body)
+        return len(bodies) == limit and not wire.closed
 
     def _answered(self, body: bytes) -> None:
         try:

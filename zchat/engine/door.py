@@ -1,29 +1,55 @@
-"""A door: a ROUTER that requests come in by and answers go out by.
+"""A door: where requests come in by and answers go out by.
 
-The broker has two. Anybody who can connect comes in by the one, and a
-token says who calls. The operator comes in by the other, a socket file
-that only its owner can open, and needs no token; only the methods of
-operators are served there (rpc/methods.py). The requests of both run in
-the same batches.
+Anybody who can connect comes in by a ROUTER, and a token says who calls.
+The gateway that the broker started has a stream of its own
+(gateway_stream.py), on which it speaks for its clients. The operator
+comes in by a socket file that only its owner can open, and needs no
+token; only the methods of operators are served there (rpc/methods.py).
+The requests of all doors run in the same batches.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
 from zchat.chat.jobs import BackUp
+from zchat.engine.gateway_stream import GatewayStream
 from zchat.engine.intake import Intake
 from zchat.engine.meters import Meters
 from zchat.engine.requests import Pending
-from zchat.engine.send_queue import SendQueue
 from zchat.errors import Code, Refused, StoreError
 from zchat.rpc.codec import encode_answer, encode_error
 from zchat.rpc.operator_results import BackedUp
 from zchat.storage.base import Copying
 
 log = structlog.get_logger()
+
+
+class Answers(Protocol):
+    """Answers on their way to those who asked, as in SendQueue."""
+
+    lost: int
+    dropped: int
+
+    def __len__(self) -> int: ...
+
+    @property
+    def waiting(self) -> bool: ...
+
+    @property
+    def held(self) -> int: ...
+
+    def send(self, envelope: list[bytes], body: bytes) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def retry(self) -> None: ...
+
+    def shed(self, most_bytes: int) -> None: ...
+
+    def drain(self) -> None: ...
 
 
 class Door:
@@ -36,7 +62,7 @@ class Door:
         self,
         router: Any,
         intake: Intake,
-        send_queue: SendQueue,
+        send_queue: Answers,
         meters: Meters,
         back_up: Callable[[Path], Copying] | None = None,
     ) -> None:
@@ -47,6 +73,20 @@ class Door:
         self._back_up = back_up
         self._copying: list[tuple[Pending, Copying]] = []
         self._debug = structlog.get_logger().is_enabled_for(10)
+
+    def has_arrived(self, ready: Mapping[Any, int]) -> bool:
+        """Whether there are requests to take; `ready` was polled."""
+        return self.router in ready
+
+    @property
+    def waiting(self) -> bool:
+        """Whether requests wait that no poll tells of."""
+        return self.intake.waiting
+
+    @property
+    def held(self) -> int:
+        """The bytes of the requests and answers that wait."""
+        return self.intake.held + self.send_queue.held
 
     @property
     def copying(self) -> bool:
@@ -62,6 +102,7 @@ class Door:
                 self._begin_backup(request, request.call.outcome)
             else:
                 self._answer(request)
+        self.send_queue.flush()
         self.intake.put_back([one for one in pending if not one.call.done])
 
     def _begin_backup(self, request: Pending, wanted: BackUp) -> None:
@@ -117,6 +158,22 @@ class Door:
                 log.debug("answered", **_known(request))
             body = encode_answer(request.id, outcome)
         self.send_queue.send(request.envelope, body)
+
+
+class GatewayDoor(Door):
+    """The door of the gateway that the broker started."""
+
+    def __init__(self, stream: GatewayStream, meters: Meters) -> None:
+        intake = Intake(stream.receive, lambda origin, descriptor: None)
+        super().__init__(None, intake, stream, meters)
+        self._stream = stream
+
+    def has_arrived(self, ready: Mapping[Any, int]) -> bool:
+        return self._stream.is_readable(ready)
+
+    @property
+    def waiting(self) -> bool:
+        return self._stream.has_arrived or super().waiting
 
 
 def _known(request: Pending) -> dict[str, str]:

@@ -6,12 +6,19 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Final
 
 import structlog
 
 from zchat.certificates import CurveKeys
-from zchat.config import GATEWAY_KEYS, HTTP_SOCKET, Settings, arguments
+from zchat.config import (
+    BROKER_SOCKET,
+    GATEWAY_KEYS,
+    HTTP_SOCKET,
+    Settings,
+    arguments,
+)
 from zchat.errors import AddressInUse, ConfigError
 from zchat.listening import tcp_listener
 from zchat.tls import certificate
@@ -46,13 +53,18 @@ class GatewayProcess:
     The pause doubles while it keeps dying soon. The child sees the end
     of its standard input when this process is gone, and stops. The
     listening socket is this process's, so connections wait in it while
-    there is no child. `keys` are its own for an encrypted broker.
+    there is no child. `connect` gives each child its end of a stream to
+    the broker, `keys` are its own for an encrypted broker.
     Raises ConfigError where the address is taken.
     """
 
     def __init__(
-        self, settings: Settings, keys: CurveKeys | None = None
+        self,
+        settings: Settings,
+        connect: Callable[[], socket.socket],
+        keys: CurveKeys | None = None,
     ) -> None:
+        self._connect = connect
         self._keys = keys
         certificate(settings.tls_cert, settings.tls_key)
         self._listener = _listening(settings.host, settings.port)
@@ -84,12 +96,13 @@ class GatewayProcess:
         self._started = now
         listener = self._listener.fileno()
         try:
-            self._process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.PIPE,
-                pass_fds=(listener,),
-                env=os.environ | self._told(listener),
-            )
+            with self._connect() as stream:
+                self._process = subprocess.Popen(
+                    self._command,
+                    stdin=subprocess.PIPE,
+                    pass_fds=(listener, stream.fileno()),
+                    env=os.environ | self._told(listener, stream.fileno()),
+                )
         except OSError as error:
             pause = self._put_off(now)
             log.error(
@@ -98,9 +111,9 @@ class GatewayProcess:
             return
         log.info("gateway_started", pid=self._process.pid)
 
-    def _told(self, listener: int) -> dict[str, str]:
+    def _told(self, listener: int, stream: int) -> dict[str, str]:
         """What no command line may show, or can."""
-        told = {HTTP_SOCKET: str(listener)}
+        told = {HTTP_SOCKET: str(listener), BROKER_SOCKET: str(stream)}
         if self._keys is not None:
             told[GATEWAY_KEYS] = b" ".join(self._keys).decode()
         return told

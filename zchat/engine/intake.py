@@ -19,13 +19,12 @@ the envelope, so that they do not wait for one another.
 """
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import zmq
 
 from zchat.engine.fair_queue import FairQueue
 from zchat.engine.requests import HEAVY_BYTES, Pending, pending_of
-from zchat.engine.sockets import Received
 from zchat.errors import Code, Refused
 
 BATCH_REQUESTS: Final = 512
@@ -34,6 +33,18 @@ DEFERRED_USERS: Final = 32
 """So many users with deferred requests have a place in a batch."""
 USER_REQUESTS: Final = 2_048
 """So many requests of one user wait; more are refused."""
+
+
+class Arrived(Protocol):
+    """A request as it came."""
+
+    @property
+    def frames(self) -> list[bytes]:
+        """The envelope, whose first frame names the connection, and the
+        body."""
+
+    def descriptor(self) -> int:
+        """The descriptor of the connection that it came over, or -1."""
 
 
 class Intake:
@@ -47,7 +58,7 @@ class Intake:
 
     def __init__(
         self,
-        receive: Callable[[], Received],
+        receive: Callable[[], Arrived],
         seen: Callable[[bytes, int], None],
         for_operator: bool = False,
     ) -> None:

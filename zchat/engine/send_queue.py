@@ -89,6 +89,9 @@ class SendQueue:
         queue.size += answer.size
         self._size += answer.size
 
+    def flush(self) -> None:
+        """Nothing: what there is room for was sent at once."""
+
     def retry(self) -> None:
         """Send what waits, as far as there is room by now."""
         for origin, queue in list(self._queues.items()):

@@ -1,26 +1,29 @@
 """The gateway as a program: starts, serves, stops."""
 
 import asyncio
+import math
 import os
 import signal
 import socket
 import stat
 import sys
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import structlog
 import uvloop
 
 from zchat.certificates import CurveKeys
-from zchat.client.connection import Link
+from zchat.client.connection import SILENCE_SECONDS, Dial, Link, dial_zmq
 from zchat.client.curve import load_keys
 from zchat.collector import calm_collector
-from zchat.config import GATEWAY_KEYS, HTTP_SOCKET, Settings
+from zchat.config import BROKER_SOCKET, GATEWAY_KEYS, HTTP_SOCKET, Settings
 from zchat.errors import ConfigError, Refused
 from zchat.gateway.app import Gateway
 from zchat.gateway.limits import Limits
 from zchat.gateway.messages import Request
 from zchat.gateway.server import HttpServer
+from zchat.gateway.stream import stream_to_broker
 from zchat.listening import claim_descriptors
 from zchat.options import endpoints_in
 from zchat.tls import Certificate, certificate
@@ -63,13 +66,7 @@ async def _serve(settings: Settings) -> int:
         return _WRONG_START
     allowed = _claim_descriptors()
     greeter = Greeter()
-    link = Link(
-        endpoints_in(settings.rpc),
-        answer_seconds=ANSWER_SECONDS,
-        in_flight=_IN_FLIGHT,
-        on_up=greeter.greet,
-        keys=keys,
-    )
+    link = await _link(settings, greeter.greet, keys, stopped.set)
     catch_up = Link(endpoints_in(settings.rpc), keys=keys)
     operator = _operator_link(settings)
     gateway = greeter.gateway = Gateway(
@@ -102,6 +99,36 @@ async def _serve(settings: Settings) -> int:
             operator.close()
     log.info("stopped")
     return 0
+
+
+async def _link(
+    settings: Settings,
+    on_up: Callable[[], None],
+    keys: CurveKeys | None,
+    lost: Callable[[], None],
+) -> Link:
+    """The way to the broker: a parent's stream, else a DEALER.
+
+    A stream does not come again, so the gateway stops without it, and
+    the parent starts another. That the broker is silent says nothing
+    then but that it is busy.
+    """
+    stream = os.environ.pop(BROKER_SOCKET, None)
+    if stream is None:
+        dial: Dial = dial_zmq
+        silence_seconds = SILENCE_SECONDS
+    else:
+        dial = (await stream_to_broker(int(stream), lost)).dial
+        silence_seconds = math.inf
+    return Link(
+        endpoints_in(settings.rpc),
+        answer_seconds=ANSWER_SECONDS,
+        silence_seconds=silence_seconds,
+        in_flight=_IN_FLIGHT,
+        on_up=on_up,
+        keys=keys,
+        dial=dial,
+    )
 
 
 def _operator_link(settings: Settings) -> Link | None:
