@@ -3,9 +3,16 @@
 import { randomKey, reasonOf, Refused } from "./api.js";
 import { askForm, confirmThat, note, showDialog, showPopover } from "./dialogs.js";
 import { avatar, h, iconButton } from "./dom.js";
-import { clock, madeAt, short } from "./when.js";
+import { clock, full, madeAt, short } from "./when.js";
 
 const EMOJI = ["👍", "❤️", "😂", "🎉", "😮", "😢", "🙏", "👀", "✅", "🔥", "👋", "💯"];
+/** @type {[string, string][]} */
+const BANS = [
+  ["", "the usual time"],
+  ["3600", "an hour"],
+  ["86400", "a day"],
+  ["604800", "a week"],
+];
 const UNDO_MILLISECONDS = 2500;
 const STEPS = 20;
 
@@ -255,8 +262,69 @@ export class Actions {
               },
               "Remove from group",
             ),
+          this._client.isModerator &&
+            h(
+              "button",
+              {
+                type: "button",
+                class: "danger",
+                onclick: () => {
+                  close();
+                  this.ban(person);
+                },
+              },
+              "Ban",
+            ),
+          this._client.isModerator &&
+            h(
+              "button",
+              {
+                type: "button",
+                onclick: () => {
+                  close();
+                  void this.unban(person);
+                },
+              },
+              "Lift ban",
+            ),
         ),
     ]);
+  }
+
+  /** Keep somebody from writing anywhere, for a time. @param {import("./types.js").Person} person */
+  ban(person) {
+    askForm(
+      `Ban ${person.name}`,
+      [
+        {
+          name: "reason",
+          label: "Reason",
+          type: "textarea",
+          maxlength: 500,
+          required: true,
+          hint: "Operators can read it. A banned user reads, but writes nowhere.",
+        },
+        { name: "seconds", label: "For", options: BANS },
+      ],
+      "Ban",
+      async ({ reason, seconds }) => {
+        const { until } = await this._client.api.post(`/accounts/${person.id}/ban`, {
+          reason,
+          seconds: seconds ? Number(seconds) : null,
+        });
+        note(`${person.name} is banned until ${full(until)}.`);
+      },
+    );
+  }
+
+  /** @param {import("./types.js").Person} person */
+  async unban(person) {
+    try {
+      await this._client.api.post(`/accounts/${person.id}/unban`);
+      note(`${person.name} may write again.`);
+    } catch (error) {
+      note(reasonOf(error));
+    }
   }
 
   /** @param {import("./types.js").Person} person */
