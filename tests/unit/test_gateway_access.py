@@ -2,6 +2,7 @@
 
 import pytest
 
+from zchat.gateway import access
 from zchat.gateway.access import AccessPolicy
 from zchat.listening import is_loopback
 
@@ -99,6 +100,29 @@ def test_foreign_origins_are_refused(origin: str, host: str) -> None:
 def test_an_own_origin_is_believed_for_addresses_only() -> None:
     assert status(OPEN, "192.0.2.1:8000", "http://192.0.2.1:8000") == 200
     assert status(OPEN, "rebound.example", "http://rebound.example") == 421
+
+
+def test_a_server_on_an_address_of_its_own() -> None:
+    policy = AccessPolicy("2001:db8::1", 8000)
+
+    assert status(policy, "[2001:db8::1]:8000") == 200
+    own = "http://[2001:db8::1]:8000"
+    assert status(policy, "[2001:db8::1]:8000", own) == 200
+    assert status(policy, "[2001:db8::1]:8000", "http://[::2]:8000") == 403
+
+
+def test_names_beyond_number_are_judged_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So many are known by heart; a stranger can make up more."""
+    monkeypatch.setattr(access, "_KNOWN_HOSTS", 2)
+    policy = AccessPolicy("0.0.0.0", 8000)
+
+    for _ in range(2):
+        for number in range(5):
+            assert status(policy, f"192.0.2.{number}") == 200
+            assert status(policy, f"evil{number}") == 421
+    assert len(policy._known_hosts) == 2
 
 
 def test_cors_is_for_allowed_origins() -> None:

@@ -18,10 +18,11 @@ from zchat.client.session import (
     Notice,
     Restored,
 )
-from zchat.errors import Code, Refused
+from zchat.errors import Code, Refused, ZchatError
 from zchat.gateway.binding import Call
 from zchat.gateway.calls import Caller
 from zchat.gateway.event_ids import Places, cursors_of
+from zchat.gateway.event_stream import SILENCE_SECONDS, EventStream
 from zchat.gateway.events import EventStreams
 from zchat.gateway.messages import Pushed, Request, Response
 from zchat.gateway.paced_link import PacedLink
@@ -420,6 +421,65 @@ def test_what_a_client_does_not_take_is_kept_and_counted() -> None:
         client.blocked = False
         stream.drained()
         assert (stream.held_bytes, client.text[:5]) == (0, b"retry")
+        stream.closed()
+
+    asyncio.run(run())
+
+
+def test_a_token_that_dies_ends_its_stream() -> None:
+    """Before the client takes it, or after."""
+
+    async def run() -> None:
+        broker = Broker()
+        broker.answers.set()
+        streams = streams_of(broker, 2)
+        clients = [Client(), Client()]
+        early, late = [
+            cast(EventStream, pushed_by(await streams.serve(RESUME, {})))
+            for _ in clients
+        ]
+        late.begin(clients[1])
+        assert not clients[1].has_ended
+
+        for stream in (early, late):
+            stream._device._fail(ZchatError("unknown token"))
+        await asyncio.sleep(0)
+
+        assert streams.open == 0
+        early.begin(clients[0])
+        assert [client.has_ended for client in clients] == [True, True]
+        assert early.held_bytes == 0
+
+    asyncio.run(run())
+
+
+def test_a_quiet_stream_shows_that_it_is_alive(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Silence alone: what was said just now puts it off."""
+
+    async def run() -> None:
+        broker = Broker()
+        broker.answers.set()
+        loop = asyncio.get_running_loop()
+        clock = [loop.time()]
+        monkeypatch.setattr(loop, "time", lambda: clock[0])
+        stream = cast(
+            EventStream,
+            pushed_by(await streams_of(broker, 1).serve(RESUME, {})),
+        )
+        client = Client()
+        stream.begin(client)
+        found = []
+        for seconds in (10, 5, 5, 10):
+            clock[0] += seconds
+            before = client.text.count(b'"event":"heartbeat"')
+            stream._timer.cancel()
+            stream._listen()
+            found.append(client.text.count(b'"event":"heartbeat"') - before)
+            remaining = stream._timer.when() - loop.time()
+            assert 0 < remaining <= SILENCE_SECONDS
+        assert found == [0, 1, 0, 1]
         stream.closed()
 
     asyncio.run(run())

@@ -358,6 +358,12 @@ def test_a_route_has_a_template_for_the_metrics(router: Router) -> None:
     assert router.template("/secret") == "none"
 
 
+def test_a_route_is_there_once(router: Router) -> None:
+    for path in ("/chats", "/chats/{chat_id}/invite"):
+        with pytest.raises(ValueError, match="twice"):
+            router.add("POST", path, teller("POST", path))
+
+
 def test_openapi_describes_every_route_of_the_table() -> None:
     described = document()
     for method in METHODS:

@@ -1,6 +1,7 @@
 """Turns between users, and the budget for what is kept for clients."""
 
-from collections.abc import Hashable
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
 
 import pytest
@@ -8,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zchat.gateway.budget import Budget
-from zchat.gateway.fairness import caller_of
-from zchat.gateway.messages import Request
+from zchat.gateway.fairness import FairTurns, caller_of
+from zchat.gateway.messages import Request, Response
 from zchat.gateway.turns import Turns
 
 
@@ -103,6 +104,147 @@ def test_no_place_is_lost_or_given_twice(
 )
 def test_whose_turn_it_is(request_: Request, caller: Hashable) -> None:
     assert caller_of(request_) == caller
+
+
+class Desk:
+    """A route whose answers come when the test wants.
+
+    `one` is a place for one request at a time; `came` are those that
+    were let in.
+    """
+
+    def __init__(self) -> None:
+        self.one = FairTurns(window=1, share=1)
+        self.came: list[str] = []
+        self.answers: dict[str, asyncio.Future[Response]] = {}
+        self.outcomes: dict[str, Response | Exception] = {}
+        self._served = self.one.fair(self._serve)
+
+    def _serve(
+        self, request: Request, values: object
+    ) -> "Response | asyncio.Future[Response]":
+        self.came.append(request.path)
+        outcome = self.outcomes.get(request.path)
+        if isinstance(outcome, Exception):
+            raise outcome
+        if outcome is not None:
+            return outcome
+        answer = asyncio.get_running_loop().create_future()
+        self.answers[request.path] = answer
+        return answer
+
+    def serve(self, path: str) -> Response | Awaitable[Response]:
+        return self._served(Request("GET", path, "", {}), {})
+
+    def ask(self, path: str) -> "asyncio.Future[Response]":
+        """A request that is not answered at once."""
+        answer = self.serve(path)
+        assert isinstance(answer, asyncio.Future)
+        return answer
+
+
+OK, FAULT = Response(200), OSError("a fault of ours")
+
+
+async def at_a_desk(test: Callable[[Desk], Awaitable[None]]) -> None:
+    """Run a test; after it every place is free again."""
+    desk = Desk()
+    await test(desk)
+    await settled()
+    assert desk.one.waiting == 0
+    desk.outcomes["next"] = OK
+    assert desk.serve("next") is OK
+
+
+async def settled() -> None:
+    """All callbacks that are due have run."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+class TestFairTurns:
+    """A route is served in turn, whatever comes of each request."""
+
+    def test_one_after_another(self) -> None:
+        async def run(desk: Desk) -> None:
+            first, second = desk.ask("a"), desk.ask("b")
+            assert desk.came == ["a"]
+            desk.answers["a"].set_result(OK)
+            await settled()
+            assert desk.came == ["a", "b"]
+            assert first.result() is OK
+            desk.answers["b"].set_result(OK)
+            await settled()
+            assert second.result() is OK
+
+        asyncio.run(at_a_desk(run))
+
+    def test_one_who_waited_may_be_answered_at_once(self) -> None:
+        async def run(desk: Desk) -> None:
+            desk.ask("a")
+            desk.outcomes["b"] = OK
+            second = desk.ask("b")
+            desk.answers["a"].set_result(OK)
+            await settled()
+            assert second.result() is OK
+
+        asyncio.run(at_a_desk(run))
+
+    def test_a_fault_is_the_askers_alone(self) -> None:
+        """Raised at once or later, with a place or after a wait."""
+
+        async def run(desk: Desk) -> None:
+            desk.outcomes |= {"at once": FAULT, "b": FAULT}
+            with pytest.raises(OSError, match="fault"):
+                desk.serve("at once")
+            waited = [desk.ask(path) for path in "abc"]
+            desk.answers["a"].set_exception(FAULT)
+            await settled()
+            desk.answers["c"].set_exception(FAULT)
+            await settled()
+            assert [one.exception() for one in waited] == [FAULT] * 3
+
+        asyncio.run(at_a_desk(run))
+
+    def test_who_gives_up_waiting_is_not_served(self) -> None:
+        async def run(desk: Desk) -> None:
+            desk.ask("a")
+            desk.ask("b").cancel()
+            third = desk.ask("c")
+            desk.answers["a"].set_result(OK)
+            await settled()
+            assert desk.came == ["a", "c"]
+            desk.answers["c"].set_result(OK)
+            await settled()
+            assert third.result() is OK
+
+        asyncio.run(at_a_desk(run))
+
+    def test_who_gives_up_later_frees_the_place(self) -> None:
+        """What is done for nobody is ended."""
+
+        async def run(desk: Desk) -> None:
+            desk.ask("a")
+            second = desk.ask("b")
+            desk.answers["a"].set_result(OK)
+            await settled()
+            second.cancel()
+            await settled()
+            assert desk.answers["b"].cancelled()
+
+        asyncio.run(at_a_desk(run))
+
+    def test_what_is_ended_is_ended_for_who_waits(self) -> None:
+        async def run(desk: Desk) -> None:
+            desk.ask("a")
+            second = desk.ask("b")
+            desk.answers["a"].set_result(OK)
+            await settled()
+            desk.answers["b"].cancel()
+            await settled()
+            assert second.cancelled()
+
+        asyncio.run(at_a_desk(run))
 
 
 def test_the_one_who_keeps_the_most_goes_first() -> None:
