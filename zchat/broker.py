@@ -172,7 +172,7 @@ class Broker:
             for door in self._doors
         ]
         now = clock()
-        calls = self._timers.calls(now)
+        calls = self._timers.calls(now, is_idle=not any(taken))
         calls += [request.call for some in taken for request in some]
         if calls:
             self._run(calls)

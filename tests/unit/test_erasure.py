@@ -121,6 +121,21 @@ def test_page_by_page_and_across_a_restart(
 
 
 @pytest.mark.usefixtures("_small")
+def test_many_pages_a_second_while_nobody_waits(
+    world: World, ann: Person
+) -> None:
+    for number in range(60):
+        ann("send", text=f"mine {number}")
+    world.wait(0.5)
+    close(world, ann)
+
+    world.wait(1)
+
+    ((_, gone),) = left(world)
+    assert 20 <= gone <= 44
+
+
+@pytest.mark.usefixtures("_small")
 def test_two_pages_at_a_time_are_one(
     world: World, ann: Person, bob: Person
 ) -> None:
@@ -131,7 +146,10 @@ def test_two_pages_at_a_time_are_one(
     calls = [Call(erasure.erase, NoParams()) for _ in range(2)]
     world.run(calls)
 
-    assert [call.outcome for call in calls] == [Progress(more=False)] * 2
+    assert [call.outcome for call in calls] == [
+        Progress(more=False, when_idle=True),
+        Progress(more=False),
+    ]
     assert left(world) == [(ann.id, 2)]
     world.wait(5)
     assert bob.texts(world.common) == ["", "", ""]

@@ -115,6 +115,29 @@ def test_what_is_done_how_often(timers: Timers) -> None:
     }
 
 
+@pytest.mark.parametrize(("is_idle", "times"), [(True, 11), (False, 2)])
+def test_what_goes_on_while_nobody_waits(
+    timers: Timers, is_idle: bool, times: int
+) -> None:
+    done = 0
+    for step in range(1, 1_001):
+        for call in timers.calls(at(step / 1_000), is_idle):
+            if call.handler is erase:
+                call.outcome = Progress(more=False, when_idle=step < 990)
+                done += 1
+
+    assert times <= done <= times + 1
+
+
+def test_the_next_time_of_what_waits_for_nobody(timers: Timers) -> None:
+    (*_, erasing) = timers.calls(at(0.5))
+    assert erasing.handler is erase
+    erasing.outcome = Progress(more=False, when_idle=True)
+    assert timers.next_at() < at(0.5)
+    timers.calls(at(0.51), is_idle=False)
+    assert timers.next_at() == at(0.56)
+
+
 def test_no_lifetime_no_expiry() -> None:
     timers = Timers(START, lifetime=False)
 

@@ -5,8 +5,9 @@ index of them by author. So all messages are gone through in the order of
 their ids, in pages, and what the user wrote on a page is deleted as any
 message is. How far that went stands in the store, hence a broker that
 starts again goes on where it was. Pages with nothing of the user's
-follow one another at once; the others come at the pace of the timer, so
-that subscribers can follow what they are told.
+follow one another at once; the others come at the pace of the timer, a
+slow one while others want something of the broker, so that they do not
+wait and subscribers can follow what they are told.
 
 What a complaint keeps as evidence stays: it is a copy.
 """
@@ -82,8 +83,11 @@ async def erase(work: Writing, caller_id: None, params: NoParams) -> Progress:
         turn.note("account_erased", user_id=found.user_id, messages=erased)
     else:
         turn.change(ERASURES, found, message_id=page.through, messages=erased)
-    idle = not (page.messages or page.uploads or page.scheduled)
-    return Progress(more=idle and not page.last)
+    is_empty = not (page.messages or page.uploads or page.scheduled)
+    return Progress(
+        more=is_empty and not page.last,
+        when_idle=not is_empty and not page.last,
+    )
 
 
 async def _load_page(work: Reading, found: Erasure) -> _Page:

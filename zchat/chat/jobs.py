@@ -10,9 +10,10 @@ class NoParams(NamedTuple):
 
 
 class Progress(Struct, frozen=True):
-    """Whether there is more to do at once."""
+    """Whether there is more to do: at once, or when nobody waits."""
 
     more: bool
+    when_idle: bool = False
 
 
 class BackUp(Struct, frozen=True):

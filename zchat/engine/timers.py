@@ -22,6 +22,8 @@ from zchat.rpc import HEARTBEAT_SECONDS
 HEAD_SECONDS: Final = (1, 5, 30)
 DUE_SECONDS: Final = 0.25
 ERASURE_SECONDS: Final = 0.5
+IDLE_SECONDS: Final = 0.05
+"""The pace of a duty that goes on while nobody else wants anything."""
 EXPIRY_SECONDS: Final = 5
 DELETION_SECONDS: Final = 20
 STALE_SECONDS: Final = 60
@@ -29,6 +31,7 @@ TOTALS_SECONDS: Final = 60
 SEEN_SECONDS: Final = 30
 NAMES_SECONDS: Final = 60
 HEADS_PAGE: Final = 256
+_DONE: Final = Progress(more=False)
 
 
 class Every:
@@ -93,25 +96,35 @@ class Heads:
 
 
 class Task:
-    """A duty that comes every so many seconds, or at once for more."""
+    """A duty that comes every so many seconds, or sooner for more."""
 
     def __init__(self, handler: WritingRule, seconds: float, now: int) -> None:
         self._handler = handler
         self._every = Every(seconds, now)
+        self._when_idle = Every(IDLE_SECONDS, now)
         self._last: Call | None = None
 
     def next_at(self) -> int:
         """When it is to be done next."""
-        return 0 if self._unfinished() else self._every.at
+        progress = self._progress()
+        if progress.more:
+            return 0
+        if progress.when_idle:
+            return min(self._every.at, self._when_idle.at)
+        return self._every.at
 
-    def _unfinished(self) -> bool:
+    def _progress(self) -> Progress:
+        """What the last call has left to do."""
         outcome = self._last and self._last.outcome
-        return isinstance(outcome, Progress) and outcome.more
+        return outcome if isinstance(outcome, Progress) else _DONE
 
-    def call(self, now: int) -> Call | None:
+    def call(self, now: int, is_idle: bool) -> Call | None:
         """The call, if it is time for it."""
-        ripe = self._every.ripe(now)
-        if not ripe and not self._unfinished():
+        progress = self._progress()
+        is_due = self._every.ripe(now) or progress.more
+        if progress.when_idle and self._when_idle.ripe(now):
+            is_due |= is_idle
+        if not is_due:
             return None
         self._last = Call(self._handler, NoParams())
         return self._last
@@ -152,9 +165,11 @@ class Timers:
             times.append(head)
         return min(self.heartbeat.at, *times)
 
-    def calls(self, now: int) -> list[Call]:
-        """What is to be done now."""
-        calls = [call for task in self._tasks if (call := task.call(now))]
+    def calls(self, now: int, is_idle: bool = True) -> list[Call]:
+        """What is to be done now; idle: nobody asks for anything."""
+        calls = [
+            call for task in self._tasks if (call := task.call(now, is_idle))
+        ]
         if self._missed:
             self._missed = False
             calls.append(Call(tell_missed_heads, NoParams(), reads=True))
