@@ -212,6 +212,49 @@ def test_damaged_backup_is_not_restored(path: Path, tmp_path: Path) -> None:
     assert any("damaged" in fault for fault in check_store(str(copy)).faults)
 
 
+def test_there_is_none(path: Path, tmp_path: Path) -> None:
+    for use in (
+        lambda: check_store(str(path)),
+        lambda: restore_store(path, str(tmp_path / "new.db"), force=False),
+    ):
+        with pytest.raises(StoreUnusable, match="There is no file"):
+            use()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("by", "told"), [(-1, "earlier zchat"), (1, "Upgrade zchat")]
+)
+def test_store_of_another_version_is_not_checked(
+    path: Path, by: int, told: str
+) -> None:
+    """An earlier one would look full of faults."""
+    with closing(SqliteStore(path, NOW, new_id)) as store:
+        fill(store)
+    with closing(sqlite3.connect(path)) as lite:
+        (version,) = lite.execute("PRAGMA user_version").fetchone()
+        lite.execute(f"PRAGMA user_version = {version + by}")
+
+    with pytest.raises(StoreUnusable, match=told):
+        check_store(str(path))
+
+
+def test_backup_of_a_later_version_is_not_restored(
+    path: Path, tmp_path: Path
+) -> None:
+    copy, new = tmp_path / "copy.db", tmp_path / "new.db"
+    with closing(SqliteStore(path, NOW, new_id)) as store:
+        fill(store)
+    back_up_store(str(path), copy)
+    with closing(sqlite3.connect(copy)) as lite:
+        lite.execute("PRAGMA user_version = 999")
+
+    with pytest.raises(StoreUnusable, match="Upgrade zchat"):
+        restore_store(copy, str(new), force=False)
+
+    assert not new.exists()
+
+
 FAULTS = {
     "chats have another size": "UPDATE chats SET size = 7 WHERE size = 2",
     "have holes": "DELETE FROM messages WHERE seq = 5",

@@ -1,12 +1,15 @@
 """The bytes of files beside an SQLite store, through faults and copies."""
 
 import os
-from collections.abc import Callable, Iterator
+import sqlite3
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.stores import (
     ask,
@@ -24,7 +27,9 @@ from zchat import queries
 from zchat.errors import StoreAway
 from zchat.model import CHUNK_BYTES, FILE_CHUNKS, FileChunk, StoredFile
 from zchat.operator.stores import check_store, restore_store
+from zchat.storage.base import Outgoing
 from zchat.storage.sqlite import SqliteStore
+from zchat.storage.sqlite import store as store_module
 from zchat.storage.sqlite.files import SUFFIX
 
 BYTES = os.urandom(CHUNK_BYTES + 1000)
@@ -131,6 +136,94 @@ def test_removed_files_go_from_the_disk(
     with closing(SqliteStore(path, 1, new_id)) as again:
         again.feed()
         assert kept(path) == []
+
+
+class TestTidyingFails:
+    """What is only tidied up stops nothing, and is tried again."""
+
+    @pytest.fixture(autouse=True)
+    def at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(store_module, "EMPTY_SECONDS", 0)
+
+    @pytest.fixture
+    def logged(self) -> Iterator[list[MutableMapping[str, Any]]]:
+        with capture_logs() as entries:
+            yield entries
+
+    def remove(self, store: SqliteStore) -> None:
+        """A file goes, and its removal is told."""
+        file = put(store)
+        store.feed()
+        forget = queries.DELETE_CHUNKS_OF_FILE
+        store.begin()
+        store.write(
+            changes(delete=[file], run=[(forget, {"file_id": file.id})])
+        )
+        store.commit([Outgoing(b"topic", b"body")])
+
+    def fed(self, store: SqliteStore) -> list[bytes]:
+        outgoing, lost = store.feed()
+        assert not lost
+        return [one.body for one in outgoing]
+
+    def test_a_file_that_cannot_be_removed(
+        self,
+        store: SqliteStore,
+        path: Path,
+        logged: list[MutableMapping[str, Any]],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        self.remove(store)
+
+        def fail(ids: object) -> None:
+            raise OSError("read-only")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(store._files, "remove", fail)
+            assert self.fed(store) == [b"body"]
+
+        assert [one["event"] for one in logged] == ["files_not_removed"]
+        assert len(kept(path)) == 1
+        write(store, user())
+        store.feed()
+        assert kept(path) == []
+
+    def test_what_was_removed_and_is_still_listed(
+        self,
+        store: SqliteStore,
+        path: Path,
+        logged: list[MutableMapping[str, Any]],
+    ) -> None:
+        """The store cannot be written at the moment."""
+        self.remove(store)
+        store._connection.execute("PRAGMA query_only = ON")
+
+        assert self.fed(store) == [b"body"]
+
+        assert "files_not_removed" in [one["event"] for one in logged]
+        assert kept(path) == []
+        store._connection.execute("PRAGMA query_only = OFF")
+        write(store, user())
+        store.feed()
+        assert not store._connection.execute(
+            "SELECT id FROM files_gone"
+        ).fetchall()
+
+    def test_an_index_that_cannot_be_looked_after(
+        self,
+        store: SqliteStore,
+        logged: list[MutableMapping[str, Any]],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        self.remove(store)
+
+        def fail() -> None:
+            raise sqlite3.OperationalError("disk I/O error")
+
+        monkeypatch.setattr(store._search, "tend", fail)
+
+        assert self.fed(store) == [b"body"]
+        assert logged[0]["event"] == "search_not_tended"
 
 
 def test_a_file_that_cannot_be_written_is_refused(
