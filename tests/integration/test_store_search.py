@@ -439,6 +439,32 @@ def test_damaged_index_is_made_again(
         assert len(found(store, "words", talk.scope)) == 600
 
 
+def test_index_that_cannot_be_read_any_longer_is_made_again(
+    tmp_path: Path,
+) -> None:
+    """While it is used: nobody sees that it is not there."""
+    path = tmp_path / "zchat.db"
+    with closing(SqliteStore(path, NOW, new_id)) as store:
+        talk = Talk(store)
+        talk.say(*(f"words {n}" for n in range(600)))
+        wait_for_index(store, talk)
+        for tables in (
+            "",
+            "CREATE TABLE chats AS "
+            "SELECT ? AS id, 1 AS number, 600 AS through",
+        ):
+            spoilt = sqlite3.connect(":memory:")
+            spoilt.execute(tables, (talk.room.id,) if tables else ())
+            store._search._forget_index()
+            store._search._index = spoilt
+
+            assert len(found(store, "words", talk.scope)) == 600
+
+            wait_for_index(store, talk)
+            assert index_rows(path, "words") == 600
+            assert len(found(store, "words", talk.scope)) == 600
+
+
 def test_index_of_another_history_is_not_used(tmp_path: Path) -> None:
     """A file put back under the old index: the index knows too much."""
     path = tmp_path / "zchat.db"
