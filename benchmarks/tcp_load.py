@@ -13,7 +13,8 @@ from benchmarks.load import Answered, no_collection
 Split = Callable[[bytearray], list[bytes]]
 """Takes the whole answers off the front of what has come."""
 
-_READ_BYTES: Final = 262_144
+_READ_BYTES: Final = 65_536
+"""Python asks the system for a larger buffer's memory at each call."""
 _SILENCE_SECONDS: Final = 30.0
 
 
