@@ -21,7 +21,8 @@ from zchat.engine.send_queue import WAITING_BYTES
 from zchat.rpc import REQUEST_BYTES
 from zchat.rpc.records import Record, RecordReader, record
 
-_READ_BYTES: Final = 262_144
+_READ_BYTES: Final = 65_536
+"""Python asks the system for a larger buffer's memory at each call."""
 _ORIGIN_BYTES: Final = 16
 """A client may give its connection a name, and cannot guess this one."""
 
@@ -103,7 +104,10 @@ class GatewayStream:
 
     def receive(self) -> FromGateway:
         """The next request; raises zmq.Again if none is there."""
-        if not self._arrived:
+        while not self._arrived:
+            if self._is_drained:
+                self._is_drained = False
+                raise zmq.Again
             self._read()
         lane, body = self._arrived.popleft()
         return FromGateway(
@@ -111,28 +115,25 @@ class GatewayStream:
         )
 
     def _read(self) -> None:
-        """Read what is there; raises zmq.Again if that is no request.
+        """Read what is there, or the first of it.
 
         A short read leaves nothing behind that is worth another call.
         """
-        if self._socket is None or self._is_drained:
-            self._is_drained = False
-            raise zmq.Again
+        if self._socket is None:
+            self._is_drained = True
+            return
         try:
             data = self._socket.recv(_READ_BYTES)
             self._arrived.extend(self._records.feed(data))
         except BlockingIOError:
-            raise zmq.Again from None
+            self._is_drained = True
+            return
         except (OSError, ValueError) as error:
             log.error("gateway_stream_broke", reason=str(error))
             data = b""
         if not data:
             self.close()
-            raise zmq.Again
         self._is_drained = len(data) < _READ_BYTES
-        if not self._arrived:
-            self._is_drained = False
-            raise zmq.Again
 
     # -- answers
 
