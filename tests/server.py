@@ -106,6 +106,8 @@ class Server:
             *flags,
         ]
         self.environment = environment()
+        self.wrapper: tuple[str, ...] = ()
+        """A command that the program is an argument of."""
         self.log = Log()
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
@@ -126,7 +128,7 @@ class Server:
         self.log = Log()
         with (self.folder / "stdout").open("w") as stdout:
             self._process = subprocess.Popen(
-                [*PROGRAM, *self.flags],
+                [*self.wrapper, *PROGRAM, *self.flags],
                 cwd=self.folder,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,

@@ -3,6 +3,7 @@
 And: what is acknowledged is on the disk, counted in system calls.
 """
 
+import os
 import re
 import shutil
 import signal
@@ -20,6 +21,12 @@ from tests.stores import new_id
 from zchat.storage.sqlite import SqliteStore
 
 STRACE = shutil.which("strace")
+# Root may write anything, unless it gives that up.
+AS_OTHERS = (
+    ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+    if os.geteuid() == 0
+    else ()
+)
 SENDS = 25
 
 
@@ -213,3 +220,60 @@ def test_durability_is_what_sqlite_was_told(
             assert store._connection.execute(
                 f"PRAGMA {pragma}"
             ).fetchone() == (value,)
+
+
+def what_is_in(folder: Path) -> dict[str, int]:
+    """The files of a folder, and how each may be used."""
+    return {path.name: path.stat().st_mode for path in folder.iterdir()}
+
+
+def read_only(path: Path) -> None:
+    path.chmod(0o444)
+
+
+def in_read_only_folder(path: Path) -> None:
+    path.parent.chmod(0o555)
+
+
+def to_be_made_there(path: Path) -> None:
+    path.unlink()
+    path.parent.chmod(0o555)
+
+
+@pytest.mark.skipif(
+    AS_OTHERS != () and shutil.which("setpriv") is None,
+    reason="root may write anything; setpriv would take that from it",
+)
+@pytest.mark.parametrize(
+    ("spoil", "name"),
+    [
+        (read_only, "a/zchat.db"),
+        (in_read_only_folder, "a"),
+        (to_be_made_there, "a"),
+    ],
+)
+def test_a_store_that_cannot_be_written_is_told(
+    tmp_path: Path,
+    free_port: Callable[[], int],
+    spoil: Callable[[Path], None],
+    name: str,
+) -> None:
+    """At the start, in words, and without making it writable."""
+    path = tmp_path / "a" / "zchat.db"
+    path.parent.mkdir()
+    with closing(SqliteStore(path, 1, new_id)):
+        pass
+    for index in path.parent.glob("zchat.db-*"):
+        index.unlink()
+    spoil(path)
+    before = what_is_in(path.parent)
+    server = Server(tmp_path, free_port(), "--store", str(path))
+    server.wrapper = AS_OTHERS
+
+    line = cannot_start(server)
+
+    assert line == (
+        f"zchat: {tmp_path / name} cannot be written by this user. Let it "
+        "write the store and its folder, or give another --store."
+    )
+    assert what_is_in(path.parent) == before

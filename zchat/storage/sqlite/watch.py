@@ -31,15 +31,22 @@ def identity(path: str | Path) -> tuple[int, int] | None:
 def require_a_place(path: Path) -> None:
     """A store may be opened, or made, there.
 
-    Raises StoreUnusable where the folder is missing, or the store is
-    and something shows that there was one: an empty one in its place
-    would hide that everything is gone.
+    Raises StoreUnusable where the folder is missing, where either must
+    not be written, or where the store is missing and something shows
+    that there was one: an empty one in its place would hide that
+    everything is gone.
     """
     if not path.parent.is_dir():
         raise StoreUnusable(
             f"{path} cannot be used as a store: there is no folder "
             f"{path.parent}. Create it, or choose another --store."
         )
+    for place in (path, path.parent):
+        if place.exists() and not os.access(place, os.W_OK):
+            raise StoreUnusable(
+                f"{place} cannot be written by this user. Let it write the "
+                "store and its folder, or give another --store."
+            )
     if path.exists() and (not path.is_file() or path.stat().st_size):
         return
     left = [
