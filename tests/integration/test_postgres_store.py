@@ -52,7 +52,15 @@ from zchat.storage import open_store
 from zchat.storage.base import Outgoing, Store
 from zchat.storage.postgres import schema
 from zchat.storage.postgres.feed import Assembly, payloads
-from zchat.storage.postgres.link import Command, Link, LinkLost
+from zchat.storage.postgres.link import BINARY, Command, Link, LinkLost
+from zchat.storage.postgres.rows import (
+    BIGINT,
+    BYTEA,
+    INTEGER,
+    TEXT,
+    UUID,
+    Kind,
+)
 from zchat.storage.postgres.store import PostgresStore
 from zchat.storage.sqlite import SqliteStore
 
@@ -484,6 +492,48 @@ def test_error_does_not_end_the_connection(postgres_url: str) -> None:
                 link.exchange([bad, good])
         (result,) = link.exchange([good])
         assert link.rows(result, lambda value: value) == [5]
+
+
+ARRAYS: list[tuple[Kind, list[Any]]] = [
+    (UUID, [number(0), number(2**48 - 1), new_id()]),
+    (BIGINT, [0, -1, 2**63 - 1, -(2**63)]),
+    (INTEGER, [0, -1, 2**31 - 1, -(2**31)]),
+    (TEXT, ["", "NULL", '{"a\\\\b",}', "привет\n\U0001f600"]),
+    (BYTEA, [b"", b"\x00\xff", bytes(range(256)) * 40]),
+]
+
+
+@pytest.mark.parametrize(("kind", "values"), ARRAYS, ids=lambda _: "")
+def test_arrays_hold_what_was_put_in(
+    postgres_url: str, kind: Kind, values: list[Any]
+) -> None:
+    """Full, with gaps, and beside a column that is empty in all rows."""
+    empty = [None] * len(values)
+    text = (
+        f"SELECT a, b FROM unnest($1::{kind.sql}[], $2::{kind.sql}[]) "
+        "WITH ORDINALITY AS t (a, b, place) ORDER BY place"
+    )
+    with closing(Link(schema.connect(postgres_url))) as link:
+        for column in (values, [None, *values[1:]], [*values[:-1], None]):
+            (result,) = link.exchange(
+                [
+                    Command(
+                        b"echo",
+                        text.encode(),
+                        [kind.array(column), kind.array(empty)],
+                        [BINARY, BINARY],
+                    )
+                ]
+            )
+            assert link.rows(result, lambda *pair: pair) == list(
+                zip(column, empty)
+            )
+
+
+def test_an_array_takes_no_wrong_ids() -> None:
+    for wrong in ("", number(1)[:-1], number(1) + "0", "g" * 36):
+        with pytest.raises(ValueError, match=r"UUID|hex|[Oo]dd"):
+            UUID.array([number(1), wrong])
 
 
 def test_frozen_broker_gives_its_locks_back(

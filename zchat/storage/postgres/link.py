@@ -26,12 +26,21 @@ READ_ONLY_STATE: Final = "25006"
 LOCK_TIMEOUT_STATE: Final = "55P03"
 
 
+TEXT: Final = int(pq.Format.TEXT)
+BINARY: Final = int(pq.Format.BINARY)
+
+
 class Command(NamedTuple):
-    """A statement, prepared under its name, with its parameters."""
+    """A statement, prepared under its name, with its parameters.
+
+    `formats` are TEXT or BINARY, one a parameter; without them all are
+    text. `binary` asks for a result in binary.
+    """
 
     name: bytes
     text: bytes
     params: Sequence[bytes | None] = ()
+    formats: Sequence[int] | None = None
     binary: bool = False
 
 
@@ -132,7 +141,10 @@ class Link:
             prepared.add(command.name)
             self._pgconn.send_prepare(command.name, command.text)
         self._pgconn.send_query_prepared(
-            command.name, command.params, result_format=int(command.binary)
+            command.name,
+            command.params,
+            command.formats,
+            int(command.binary),
         )
         return new
 

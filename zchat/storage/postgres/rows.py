@@ -1,10 +1,14 @@
-"""The statements for the rows of each table, and values as text.
+"""The statements for the rows of each table, and sets as arrays.
 
-Sets travel as one array a column (`unnest`), written as PostgreSQL's
-array literals here: the driver's own arrays cost ten times as much.
+Sets travel as one array a column (`unnest`), in PostgreSQL's binary
+format: the server takes half the time that it needs to read array
+literals, and those took longer to write here as well. A column that is
+empty in all rows is NULL, which `unnest` pads with.
 """
 
+from binascii import a2b_hex
 from collections.abc import Callable, Iterable, Sequence
+from struct import Struct, pack
 from typing import Any, Final, get_type_hints
 
 from msgspec.structs import astuple
@@ -12,7 +16,7 @@ from msgspec.structs import astuple
 from zchat.model import FILE_CHUNKS, TABLES, Table
 from zchat.queries import PRIMARY, KeyLookup
 from zchat.storage.base import TableChanges
-from zchat.storage.postgres.link import Command
+from zchat.storage.postgres.link import BINARY, Command
 
 UUID_COLUMNS: Final = frozenset(
     {
@@ -35,39 +39,84 @@ UUID_COLUMNS: Final = frozenset(
 )
 
 
-def text_literal(value: str) -> str:
-    """The text as an element of an array."""
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
-
-
-def bytes_literal(value: bytes) -> str:
-    """The bytes as an element of an array."""
-    return f'"\\\\x{value.hex()}"'
+_UUID_BYTES: Final = 16
+_UUID_LENGTH: Final = f"{_UUID_BYTES:08x}"
+_NULL: Final = pack(">i", -1)
+_head: Final = Struct(">iiIii").pack
+"""Dimensions, whether there are NULLs, the type, elements, first index."""
+_length: Final = Struct(">i").pack
 
 
 class Kind:
-    """How the values of one SQL type are written."""
+    """How the values of one SQL type are written.
 
-    def __init__(self, sql: str, literal: Callable[[Any], str]) -> None:
+    `elements` writes several, none of them None, each after its length.
+    """
+
+    def __init__(
+        self, sql: str, oid: int, elements: Callable[[Sequence[Any]], bytes]
+    ) -> None:
         self.sql = sql
-        self._literal = literal
+        self._oid = oid
+        self._elements = elements
 
-    def array(self, values: Iterable[Any]) -> bytes:
-        """An array literal of the values; None is NULL."""
-        literal = self._literal
-        parts = [
-            "NULL" if value is None else literal(value) for value in values
-        ]
-        return f"{{{','.join(parts)}}}".encode()
+    def array(self, values: Iterable[Any]) -> bytes | None:
+        """A binary array of the values; NULL where all are None."""
+        kept = tuple(values)
+        empty = kept.count(None)
+        if empty == len(kept):
+            return None
+        elements = self._elements
+        if empty:
+            body = b"".join(
+                _NULL if value is None else elements((value,))
+                for value in kept
+            )
+        else:
+            body = elements(kept)
+        return _head(1, int(empty > 0), self._oid, len(kept), 1) + body
 
 
-UUID: Final = Kind("uuid", str)
-BIGINT: Final = Kind("bigint", str)
-TEXT: Final = Kind("text", text_literal)
-PAYLOAD: Final = Kind("text", str)
-"""Text without anything that an array would take for its own."""
-BYTEA: Final = Kind("bytea", bytes_literal)
+def _uuids(values: Sequence[str]) -> bytes:
+    """The lengths are spliced in as digits: one conversion for all."""
+    digits = _UUID_LENGTH + _UUID_LENGTH.join(values).replace("-", "")
+    packed = a2b_hex(digits)
+    if len(packed) != len(values) * (4 + _UUID_BYTES):
+        raise ValueError("an id is no UUID")
+    return packed
+
+
+def _bigints(values: Sequence[int]) -> bytes:
+    return _integers("iq", 8, values)
+
+
+def _small_integers(values: Sequence[int]) -> bytes:
+    return _integers("ii", 4, values)
+
+
+def _integers(form: str, size: int, values: Sequence[int]) -> bytes:
+    pairs = [size] * (2 * len(values))
+    pairs[1::2] = values
+    return pack(">" + form * len(values), *pairs)
+
+
+def _texts(values: Sequence[str]) -> bytes:
+    return _blobs([value.encode() for value in values])
+
+
+def _blobs(values: Sequence[bytes]) -> bytes:
+    parts = []
+    for value in values:
+        parts.append(_length(len(value)))
+        parts.append(value)
+    return b"".join(parts)
+
+
+UUID: Final = Kind("uuid", 2950, _uuids)
+BIGINT: Final = Kind("bigint", 20, _bigints)
+INTEGER: Final = Kind("integer", 23, _small_integers)
+TEXT: Final = Kind("text", 25, _texts)
+BYTEA: Final = Kind("bytea", 17, _blobs)
 _KIND_BY_TYPE: Final[dict[Any, Kind]] = {
     int: BIGINT,
     int | None: BIGINT,
@@ -191,50 +240,47 @@ class TableSql:
                 self._kinds[field].array(values)
                 for field, values in zip(fields, columns)
             ],
+            (BINARY,) * len(fields),
             self._binary,
         )
 
     def write(self, delta: TableChanges) -> list[Command]:
         """The commands that write a batch's changes to the table."""
-        name = self._table.name
+        table = self._table
         commands = []
         if delta.deletes:
-            keys = [_tuple(self._table, row) for row in delta.deletes.values()]
+            keys = (_tuple(table, row) for row in delta.deletes.values())
             commands.append(
-                Command(
-                    f"{name} delete".encode(),
-                    self._delete,
-                    self._columns(self._table.key, keys),
-                )
+                self._command("delete", self._delete, table.key, keys)
             )
-        if delta.updates:
-            commands.append(
-                Command(
-                    f"{name} update".encode(),
-                    self._update,
-                    self._values(delta.updates.values()),
+        for name, text, rows in (
+            ("update", self._update, delta.updates),
+            ("insert", self._insert, delta.inserts),
+        ):
+            if rows:
+                values = map(astuple, rows.values())
+                commands.append(
+                    self._command(name, text, table.columns, values)
                 )
-            )
-        if delta.inserts:
-            commands.append(
-                Command(
-                    f"{name} insert".encode(),
-                    self._insert,
-                    self._values(delta.inserts.values()),
-                )
-            )
         return commands
 
-    def _values(self, rows: Iterable[Any]) -> list[bytes]:
-        return self._columns(self._table.columns, map(astuple, rows))
-
-    def _columns(
-        self, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]
-    ) -> list[bytes]:
-        return [
-            self._kinds[column].array(values)
-            for column, values in zip(columns, zip(*rows))
-        ]
+    def _command(
+        self,
+        name: str,
+        text: bytes,
+        columns: Sequence[str],
+        rows: Iterable[tuple[Any, ...]],
+    ) -> Command:
+        """The command for rows that have these columns."""
+        return Command(
+            f"{self._table.name} {name}".encode(),
+            text,
+            [
+                self._kinds[column].array(values)
+                for column, values in zip(columns, zip(*rows))
+            ],
+            (BINARY,) * len(columns),
+        )
 
 
 def _tuple(table: Table[Any], row: Any) -> tuple[Any, ...]:

@@ -16,8 +16,8 @@ from psycopg import pq
 
 from zchat.model import AuthoredMessage
 from zchat.queries import SearchScope, fold
-from zchat.storage.postgres.link import Command
-from zchat.storage.postgres.rows import BIGINT, UUID, Kind, scalar
+from zchat.storage.postgres.link import BINARY, TEXT, Command
+from zchat.storage.postgres.rows import BIGINT, INTEGER, UUID, scalar
 from zchat.storage.search import (
     GRAM,
     NEWEST_ID,
@@ -32,7 +32,6 @@ BLOCKS_A_STEP: Final = 8
 BLOCKS_AT_ONCE: Final = 16
 DIRTY_AT_ONCE: Final = 64
 _BITS: Final = 0x3FFF_FFFF
-_INTEGER: Final = Kind("integer", str)
 
 _THROUGH: Final = b"""
 SELECT coalesce(s.blocks, 0) * 64
@@ -134,7 +133,12 @@ class PostgresSearch:
 
     def through(self, chat_ids: Sequence[str]) -> list[int]:
         (seqs,) = self._ask(
-            Command(b"search through", _THROUGH, [UUID.array(chat_ids)]),
+            Command(
+                b"search through",
+                _THROUGH,
+                [UUID.array(chat_ids)],
+                [BINARY],
+            ),
             make=int,
         )
         return seqs
@@ -142,10 +146,15 @@ class PostgresSearch:
     def locate(self, scopes: Sequence[SearchScope], before: str) -> list[int]:
         chat_ids = UUID.array(scope.chat_id for scope in scopes)
         if before == NEWEST_ID:
-            command = Command(b"search newest", _LOCATE_NEWEST, [chat_ids])
+            command = Command(
+                b"search newest", _LOCATE_NEWEST, [chat_ids], [BINARY]
+            )
         else:
             command = Command(
-                b"search locate", _LOCATE, [chat_ids, scalar(before)]
+                b"search locate",
+                _LOCATE,
+                [chat_ids, scalar(before)],
+                [BINARY, TEXT],
             )
         (seqs,) = self._ask(command, make=int)
         return seqs
@@ -162,10 +171,11 @@ class PostgresSearch:
                     UUID.array(span.chat_id for span in spans),
                     BIGINT.array(span.above // BLOCK for span in spans),
                     BIGINT.array((span.below - 2) // BLOCK for span in spans),
-                    _INTEGER.array(marker(span.chat_id) for span in spans),
-                    _INTEGER.array(map(number, grams)),
+                    INTEGER.array(marker(span.chat_id) for span in spans),
+                    INTEGER.array(map(number, grams)),
                     scalar(BLOCKS_A_STEP),
                 ],
+                [*[BINARY] * 6, TEXT],
             ),
             make=_pair,
         )

@@ -42,6 +42,7 @@ from zchat.storage.postgres.dialer import Dialer
 from zchat.storage.postgres.feed import Listener, channel_of, payloads
 from zchat.storage.postgres.indexer import Indexer
 from zchat.storage.postgres.link import (
+    BINARY,
     REPLY_SECONDS,
     Command,
     Link,
@@ -49,7 +50,7 @@ from zchat.storage.postgres.link import (
     LockTimeout,
     NoReply,
 )
-from zchat.storage.postgres.rows import PAYLOAD, TABLE_SQL, scalar
+from zchat.storage.postgres.rows import TABLE_SQL, TEXT, scalar
 from zchat.storage.postgres.search import PostgresSearch
 from zchat.storage.search import SEARCH_SECONDS, search
 from zchat.storage.sql import blocks
@@ -380,7 +381,8 @@ class PostgresStore(Store):
         return Command(
             b"notify",
             _NOTIFY,
-            [channel_of(self.common_id).encode(), PAYLOAD.array(parts)],
+            [channel_of(self.common_id).encode(), TEXT.array(parts)],
+            (BINARY, BINARY),
         )
 
     def _remember(self, outgoing: Sequence[Outgoing]) -> None:
