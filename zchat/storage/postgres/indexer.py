@@ -20,6 +20,7 @@ from zchat.storage.postgres.search import (
     chats_behind,
     index_blocks,
     index_dirty,
+    prepare,
 )
 
 PAUSE_SECONDS: Final = 0.5
@@ -69,6 +70,7 @@ class Indexer:
             try:
                 with self._dial() as connection:
                     connection.execute(_SETTINGS.encode())
+                    prepare(connection)
                     self._serve(connection)
             except psycopg.Error as error:
                 if not self._closed.is_set():

@@ -50,14 +50,18 @@ _length: Final = Struct(">i").pack
 class Kind:
     """How the values of one SQL type are written.
 
+    `oids` are PostgreSQL's numbers of the type and of its arrays;
     `elements` writes several, none of them None, each after its length.
     """
 
     def __init__(
-        self, sql: str, oid: int, elements: Callable[[Sequence[Any]], bytes]
+        self,
+        sql: str,
+        oids: tuple[int, int],
+        elements: Callable[[Sequence[Any]], bytes],
     ) -> None:
         self.sql = sql
-        self._oid = oid
+        self._oid, self.array_oid = oids
         self._elements = elements
 
     def array(self, values: Iterable[Any]) -> bytes | None:
@@ -112,11 +116,11 @@ def _blobs(values: Sequence[bytes]) -> bytes:
     return b"".join(parts)
 
 
-UUID: Final = Kind("uuid", 2950, _uuids)
-BIGINT: Final = Kind("bigint", 20, _bigints)
-INTEGER: Final = Kind("integer", 23, _small_integers)
-TEXT: Final = Kind("text", 25, _texts)
-BYTEA: Final = Kind("bytea", 17, _blobs)
+UUID: Final = Kind("uuid", (2950, 2951), _uuids)
+BIGINT: Final = Kind("bigint", (20, 1016), _bigints)
+INTEGER: Final = Kind("integer", (23, 1007), _small_integers)
+TEXT: Final = Kind("text", (25, 1009), _texts)
+BYTEA: Final = Kind("bytea", (17, 1001), _blobs)
 _KIND_BY_TYPE: Final[dict[Any, Kind]] = {
     int: BIGINT,
     int | None: BIGINT,
