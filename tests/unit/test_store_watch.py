@@ -72,13 +72,14 @@ def test_a_file_that_is_gone_or_another(files: Files, which: str) -> None:
 def test_a_log_alone_can_be_begun_again(files: Files) -> None:
     files.log.unlink()
     files.look()
-    assert files.watch.is_log_alone_missing
+    missing = [files.watch.is_log_alone_missing]
 
     files.log.touch()
     files.watch.log_renewed()
+    missing.append(files.watch.is_log_alone_missing)
 
+    assert missing == [True, False]
     assert files.watch.lost is None
-    assert not files.watch.is_log_alone_missing
     assert files.look() is None
 
 
