@@ -459,6 +459,7 @@ class TestStale:
         )
 
         assert codes(outcomes) == ["ok"] * UNATTACHED_FILES + ["conflict"]
+        assert outcomes[-1].data == {"limit": UNATTACHED_FILES}
         assert (
             ann("upload", **announce(world, name="0")).file_id
             == outcomes[0].file_id

@@ -158,13 +158,14 @@ class TestReceipts:
         assert world.told_in(world.common) == []
         assert listed(ann, world.common, bob).read is None
 
-    def test_not_in_a_large_group(self, world: World) -> None:
+    @pytest.mark.parametrize("more", [0, 1])
+    def test_not_in_a_large_group(self, world: World, more: int) -> None:
         ann, bob = world.users("ann bob")
         chat_id = world.group(ann, bob)
         ann("send", chat_id=chat_id, text="x")
         world.store.rows(
             "UPDATE chats SET size = ? WHERE id = ?",
-            RECEIPTS_LIMIT + 1,
+            RECEIPTS_LIMIT + more,
             chat_id,
         )
         world.restart()
@@ -172,7 +173,11 @@ class TestReceipts:
 
         bob("read", chat_id=chat_id, seq=1)
 
-        assert world.told_in(chat_id) == []
+        seen = {"event": "seen", "chat_id": chat_id} | {
+            "user_id": bob.id,
+            "seq": 1,
+        }
+        assert world.told_in(chat_id) == ([] if more else [seen])
 
     def test_settings_that_stay_tell_nothing(self, world: World) -> None:
         ann = world.user()

@@ -1,6 +1,7 @@
 """What accounts and files may cost, of one user and of the server."""
 
 from hashlib import sha256
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,16 @@ def begin(
     return made
 
 
+def upload(world: World, size: int, name: str) -> dict[str, Any]:
+    """The parameters of an upload of so many bytes."""
+    return {
+        "chat_id": world.common,
+        "name": name,
+        "size": size,
+        "sha256": "0" * 64,
+    }
+
+
 class TestNewUsers:
     def test_so_many_a_minute(self, make_world: MakeWorld) -> None:
         world = make_world(new_users=3)
@@ -36,6 +47,14 @@ class TestNewUsers:
             world.user()
         world.advance(30)
         for _ in range(3):
+            world.user()
+
+    def test_the_wait_is_in_whole_seconds(self, make_world: MakeWorld) -> None:
+        world = make_world(new_users=1)
+        world.user()
+        world.advance(0.25)
+
+        with refused(Code.RATE_LIMITED, retry_after=60):
             world.user()
 
     def test_who_comes_back_is_not_new(self, make_world: MakeWorld) -> None:
@@ -224,6 +243,56 @@ class TestFiles:
         with refused(Code.CONFLICT, limit=40 * KIB):
             begin(ann, 1)
         begin(bob, 40 * KIB)
+
+    def test_within_one_batch(self, make_world: MakeWorld) -> None:
+        world = make_world(user_file_bytes=40 * KIB)
+        ann, bob = world.users("ann bob")
+
+        outcomes = world.batch(
+            [
+                who.asks("upload", **upload(world, 20 * KIB, name))
+                for who, name in (
+                    (ann, "a"),
+                    (ann, "b"),
+                    (bob, "a"),
+                    (ann, "c"),
+                )
+            ]
+        )
+
+        assert codes(outcomes) == ["ok", "ok", "ok", "conflict"]
+
+    def test_deleting_makes_room_in_its_batch(
+        self, make_world: MakeWorld
+    ) -> None:
+        world = make_world(user_file_bytes=40 * KIB)
+        ann, bob = world.users("ann bob")
+        file_id = world.file(ann, world.common, b"x" * 40 * KIB)
+        sent = ann("send", text="x", files=[file_id])
+        begin(bob, 40 * KIB)
+
+        outcomes = world.batch(
+            [
+                ann.asks("delete", message_id=sent.id),
+                ann.asks("upload", **upload(world, 40 * KIB, "b")),
+                ann.asks("upload", **upload(world, 1, "c")),
+                bob.asks("upload", **upload(world, 1, "c")),
+            ]
+        )
+
+        assert codes(outcomes) == ["ok", "ok", "conflict", "conflict"]
+
+    def test_small_ones_count_as_much_after_a_restart(
+        self, make_world: MakeWorld
+    ) -> None:
+        world = make_world(all_file_bytes=3 * LEAST_FILE_BYTES)
+        ann = world.user()
+        for name in "abc":
+            begin(ann, 1, name)
+        world.restart()
+
+        with refused(Code.CONFLICT, limit=3 * LEAST_FILE_BYTES):
+            begin(ann, 1, "more")
 
     def test_so_many_bytes_in_all(self, make_world: MakeWorld) -> None:
         world = make_world(all_file_bytes=40 * KIB)

@@ -189,6 +189,19 @@ def test_a_full_page_knows_that_another_chat_has_more(world: World) -> None:
     assert ann("unread", limit=1).more
 
 
+def test_a_full_page_knows_of_more_behind_own_messages(world: World) -> None:
+    ann, bob = world.users("ann bob")
+    second, third = sorted(world.group(ann, bob) for _ in range(2))
+    bob("send", text="1")
+    ann("send", chat_id=second, text="own")
+    bob("send", chat_id=third, text="2")
+
+    assert ann("unread", limit=1).more
+    bob("read", chat_id=third, seq=1)
+    ann("read", chat_id=third, seq=1)
+    assert not ann("unread", limit=1).more
+
+
 def test_ack_moves_past_own_messages(world: World) -> None:
     ann, bob = world.users("ann bob")
     bob("send", text="1")
