@@ -433,6 +433,14 @@ class TestMessages:
         )
         assert fetch_in(commands).after == s.HELD_LIMIT + 1
 
+    def test_a_page_goes_through_to_its_last_message(self) -> None:
+        device = Device(cursors={COMMON: 0})
+        fetch = fetch_in(device.start(chat(head=9)))
+        commands = device.session.fetched(
+            fetch, page(1, 2, 3, 4, head=9, has_newer=True)
+        )
+        assert fetch_in(commands).after == 4
+
     def test_few_fetches_at_once(self) -> None:
         ids = [f"00000000-0000-7000-8000-{n:012x}" for n in range(1, 30)]
         device = Device(cursors=dict.fromkeys(ids, 0))
@@ -590,6 +598,64 @@ class TestChats:
         ]
         assert device.event(GROUP, "chat_renamed", name="new") == []
         assert device.session.chats[GROUP].name == "new"
+
+    @pytest.mark.parametrize(
+        ("kind", "title"), [("group", "new"), ("p2p", "old")]
+    )
+    def test_the_title_of_a_group_is_its_name(
+        self, kind: str, title: str
+    ) -> None:
+        device = Device()
+        device.start(chat(GROUP, name="old", kind=kind))
+        device.event(GROUP, "chat_renamed", name="new")
+        assert device.session.chats[GROUP].title == title
+
+    @pytest.mark.parametrize(
+        ("kind", "who", "title"),
+        [
+            ("p2p", OTHER, "new"),
+            ("p2p", ME, "old"),
+            ("group", OTHER, "old"),
+            ("group", ME, "old"),
+        ],
+    )
+    def test_the_title_of_a_private_chat_is_the_others_name(
+        self, kind: str, who: str, title: str
+    ) -> None:
+        device = Device()
+        device.start(chat(GROUP, name="old", kind=kind))
+        user = {"id": who, "name": "new"}
+        device.event(GROUP, "member_renamed", user=user)
+        assert device.session.chats[GROUP].title == title
+
+    def test_a_name_that_a_sync_tells_is_told_with_its_revision(self) -> None:
+        device = Device()
+        device.start(chat(GROUP, name="old"))
+        device.session.disconnected()
+        commands = device.start(chat(GROUP, name="new", revision=7))
+        (renamed,) = [
+            event
+            for event in told(commands)
+            if isinstance(event, events.ChatRenamed)
+        ]
+        assert (renamed.name, renamed.revision) == ("new", 7)
+
+    @pytest.mark.parametrize("back", ["head", "revision", "read"])
+    def test_one_count_set_back_is_a_store_set_back(self, back: str) -> None:
+        """What the store counts goes up only, unless it was restored."""
+        counts = {"head": 5, "revision": 5, "read": 5}
+        device = Device()
+        device.start(chat(**counts, name="old"))
+        device.session.disconnected()
+        device.start(chat(**counts | {back: 3}, name="new"))
+        log = device.session.chats[COMMON]
+        found = {
+            "head": log.cursor,
+            "revision": log.revision,
+            "read": log.read,
+        }
+        assert found == counts | {back: 3}
+        assert log.name == "new"
 
     def test_an_older_answer_does_not_bring_the_old_name_back(self) -> None:
         device = Device()
@@ -1012,6 +1078,53 @@ class TestChanges:
         state = device.session.chats[COMMON]
         assert len(state._held_events) == s.HELD_LIMIT
         assert state.newest == s.HELD_LIMIT + 49
+        self.change(device, 1, 1)
+        assert state.revision == s.HELD_LIMIT + 1
+
+    def test_what_came_as_an_event_meanwhile_is_not_told_again(self) -> None:
+        device = Device()
+        device.start(chat(head=3))
+        ask = asked(device.event(COMMON, "head", seq=3, revision=2))
+        assert len(told(self.change(device, 1, 1))) == 1
+        commands = device.session.changed(
+            ask, changes((1, 1), (2, 2), revision=2)
+        )
+        assert [
+            event.revision
+            for event in told(commands)
+            if isinstance(event, events.CountedEvent)
+        ] == [2]
+
+    def test_nothing_is_missed_where_all_came(self) -> None:
+        device = Device()
+        device.start(chat(head=3, revision=4))
+        ask = asked(device.event(COMMON, "head", seq=3, revision=6))
+        commands = device.session.changed(
+            ask, changes((1, 5), (2, 6), revision=6)
+        )
+        assert s.Missed(COMMON) not in told(commands)
+
+    def test_each_loss_is_told_once(self) -> None:
+        device = Device()
+        device.start(chat(head=3))
+        ask = asked(device.event(COMMON, "head", seq=3, revision=2))
+        commands = device.session.changed(ask, changes((1, 2), revision=2))
+        assert s.Missed(COMMON) in told(commands)
+        ask = asked(device.event(COMMON, "head", seq=3, revision=3))
+        commands = device.session.changed(ask, changes((1, 3), revision=3))
+        assert s.Missed(COMMON) not in told(commands)
+
+    def test_an_old_answer_holds_nothing_up(self) -> None:
+        device = Device()
+        device.start(chat(head=3))
+        ask = asked(device.event(COMMON, "head", seq=3, revision=1))
+        self.change(device, 1, 1)
+        device.session.changed(ask, changes(revision=0))
+        assert not device.session.chats[COMMON].is_stalled
+        fetch = fetch_in(device.event(COMMON, "head", seq=4, revision=1))
+        device.message(4)
+        device.session.fetched(fetch, page(head=3))
+        assert not device.session.chats[COMMON].is_stalled
 
     def test_a_resumed_device_asks_from_its_revision(self) -> None:
         saved = s.Cursors("e", (s.ChatCursor(COMMON, 3, 2),))
