@@ -269,6 +269,12 @@ class TestStart:
         assert device.session.live(second) == [s.AskSync()]
         assert device.session.synced(sync(chat(head=3))) == [CAUGHT_UP]
 
+    def test_nothing_is_asked_or_told_before_it_connects(self) -> None:
+        device = Device()
+        assert device.wait(100.0) == []
+        assert (device.session.name, device.session.scheduled) == ("", 0)
+        assert device.session.synced(sync()) == []
+
     def test_saved_chats_are_subscribed_at_once(self) -> None:
         device = Device(cursors={COMMON: 4})
         [subscribe] = device.session.connected(0.0)
@@ -437,9 +443,10 @@ class TestMessages:
         device = Device(cursors={COMMON: 0})
         fetch = fetch_in(device.start(chat(head=9)))
         commands = device.session.fetched(
-            fetch, page(1, 2, 3, 4, head=9, has_newer=True)
+            fetch, page(1, 3, 5, 7, head=9, has_newer=True)
         )
-        assert fetch_in(commands).after == 4
+        assert seqs(commands) == [1, 3, 5, 7]
+        assert fetch_in(commands).after == 7
 
     def test_few_fetches_at_once(self) -> None:
         ids = [f"00000000-0000-7000-8000-{n:012x}" for n in range(1, 30)]
@@ -522,6 +529,17 @@ class TestKeys:
         assert device.session.published(topic, forged) == [s.AskSync()]
         assert device.session.synced(sync(chat(GROUP))) == []
         assert device.session.published(topic, b"short") == []
+
+    def test_what_waits_for_its_key_is_bounded(self) -> None:
+        device = Device()
+        device.start(chat(GROUP))
+        for seq in range(1, s.UNOPENED_LIMIT + 3):
+            device.message(seq, GROUP, key=2)
+        commands = device.session.synced(sync(chat(GROUP, key=2)))
+        assert fetch_in(commands) == s.Fetch(GROUP, 0, 200)
+        fetch = fetch_in(commands)
+        commands = device.session.fetched(fetch, page(1, 2, head=2))
+        assert seqs(commands) == list(range(1, s.UNOPENED_LIMIT + 3))
 
     def test_keys_are_bounded(self) -> None:
         device = Device()
@@ -676,6 +694,11 @@ class TestChats:
         assert device.event(GROUP, "sparkle", brightness=3) == [
             s.Deliver(s.Notice("sparkle", GROUP, {"brightness": 3}))
         ]
+        topic = topics.chat_topic(GROUP)
+        nameless = body(topic, {"event": "sparkle"}, 1)
+        assert device.session.published(topic, nameless) == [
+            s.Deliver(s.Notice("sparkle", GROUP, {}))
+        ]
         assert device.inbox("sparkle", brightness=3) == [
             s.Deliver(s.Notice("sparkle", None, {"brightness": 3}))
         ]
@@ -714,6 +737,7 @@ class TestRead:
         commands = device.inbox("read", chat_id=COMMON, seq=3)
         assert notices(commands) == [("read", COMMON)]
         assert device.session.chats[COMMON].unread == 0
+        assert device.wait(1.0) == []
 
     def test_another_device_read_some(self) -> None:
         device = Device()
@@ -822,6 +846,7 @@ class TestFromTheTop:
         )
         assert commands[0] == s.Deliver(s.Restored("another"))
         assert notices(commands) == []
+        assert s.Deliver(s.Missed(None)) not in commands
         assert fetch_in(commands) == s.Fetch(COMMON, 3, 200)
         assert device.session.chats[COMMON].name == "now"
         assert device.session.chats.keys() == {COMMON}
@@ -908,6 +933,25 @@ class TestFromTheTop:
         device.session.synced(sync(chat(head=2), chat(GROUP)))
         assert device.message(3) == []
         assert device.session.cursors().seqs[COMMON] == 3
+
+    def test_nor_does_an_answer_after_another_cause(self) -> None:
+        device = Device()
+        device.start(chat(head=2), chat(GROUP))
+        assert device.event(GROUP, "key_changed") == [s.AskSync()]
+        device.message(3)
+        assert device.event(GROUP, "key_changed") == []
+        commands = device.session.synced(sync(chat(head=2), chat(GROUP)))
+        assert s.AskSync() in commands
+        assert device.message(3) == []
+
+    def test_what_was_known_when_a_sync_was_asked_was_there(self) -> None:
+        device = Device()
+        device.start(chat(head=0))
+        for seq in (1, 2, 3):
+            device.message(seq)
+        device.session.disconnected()
+        device.start(chat(head=2))
+        assert device.session.cursors().seqs == {COMMON: 2}
 
     def test_a_refused_sync_is_asked_again(self) -> None:
         device = Device()
@@ -1212,13 +1256,13 @@ class TestNames:
 class TestInbox:
     """The count of the inbox, and what it tells of the user."""
 
-    def begun(self, *chats: results.SyncChat) -> Device:
+    def begun(self, *chats: results.SyncChat, inbox: int = 4) -> Device:
         device = Device()
-        device.session.synced(sync(*chats, inbox=4))
+        device.session.synced(sync(*chats, inbox=inbox))
         for command in device.session.connected(device.now):
             assert isinstance(command, s.Subscribe)
             device.session.live(command)
-        device.session.synced(sync(*chats, inbox=4))
+        device.session.synced(sync(*chats, inbox=inbox))
         return device
 
     def test_next_is_taken_and_a_repeat_dropped(self) -> None:
@@ -1227,6 +1271,13 @@ class TestInbox:
             ("renamed", None)
         ]
         assert device.inbox("renamed", name="old", inbox=5) == []
+        assert device.session.name == "you"
+
+    def test_the_first_of_all_is_next(self) -> None:
+        device = self.begun(inbox=0)
+        assert device.inbox("renamed", name="you", inbox=1) == [
+            s.Deliver(events.Renamed(name="you", inbox=1))
+        ]
         assert device.session.name == "you"
 
     def test_a_hole_is_closed_by_a_sync(self) -> None:
@@ -1290,6 +1341,10 @@ class TestInbox:
             device.inbox(name, inbox=5 + number, **fields)
         user = device.session.user
         assert user is not None
+        assert user.banned_until is None
+        device.inbox("banned", until="later", inbox=9)
+        assert device.session.user is not None
+        assert device.session.user.banned_until == "later"
         assert (user.name, user.role, user.receipts) == (
             "you",
             "moderator",
@@ -1331,7 +1386,10 @@ class TestInbox:
                 "mentioned", inbox=5 + number, seq=seq, on=on, **mention
             )
             assert state.mentions == count
-        device.inbox("read", chat_id=COMMON, seq=5, inbox=8)
+        device.inbox("mentioned", inbox=8, seq=5, on=False, **mention)
+        assert state.mentions == 0
+        device.inbox("mentioned", inbox=9, seq=5, on=True, **mention)
+        device.inbox("read", chat_id=COMMON, seq=5, inbox=10)
         assert state.mentions == 0
 
     def test_join_requests_are_counted(self) -> None:
@@ -1340,13 +1398,18 @@ class TestInbox:
         device.inbox("join_requested", inbox=5, **asks)
         assert device.session.chats[GROUP].requests == 2
         answered = {"chat_id": GROUP, "user_id": OTHER}
-        for number in range(3):
+        for number, left in enumerate((1, 0, 0)):
             device.inbox("join_answered", inbox=6 + number, **answered)
-        assert device.session.chats[GROUP].requests == 0
+            assert device.session.chats[GROUP].requests == left
         gone = {"chat_id": SECOND_GROUP, "user_id": OTHER}
         assert notices(device.inbox("join_answered", inbox=9, **gone)) == [
             ("join_answered", SECOND_GROUP)
         ]
+
+    def test_a_chat_without_a_key_is_removed_like_any(self) -> None:
+        device = self.begun(chat())
+        commands = device.inbox("chat_removed", chat_id=COMMON, inbox=5)
+        assert notices(commands) == [("chat_removed", COMMON)]
 
     def test_a_removal_of_a_chat_that_is_not_known(self) -> None:
         device = self.begun()
@@ -1367,6 +1430,35 @@ class TestPulse:
             device.session.published(topics.HEARTBEAT, codec.pack(beat)) == []
         )
         assert device.wait(3 * BEAT) == []
+
+    def test_a_beat_without_gaps_has_none(self) -> None:
+        device = Device()
+        device.start(chat())
+        beat = codec.pack({"epoch": "e"})
+        assert device.session.published(topics.HEARTBEAT, beat) == []
+
+    def test_the_gaps_that_a_sync_told_count(self) -> None:
+        device = Device()
+        device.start(chat())
+        assert device.beat(gaps=1) != []
+
+    def test_the_gaps_that_came_first_count(self) -> None:
+        device = Device()
+        device.start(chat())
+        device.beat(gaps=1)
+        device.event(COMMON, "head", seq=0, revision=1)
+        device.session.synced(sync(chat()))
+        assert device.beat(gaps=1) == []
+
+    def test_saved_cursors_know_the_epoch(self) -> None:
+        device = Device(cursors={COMMON: 4})
+        device.session.connected(device.now)
+        assert device.beat("e") == []
+        assert device.beat("another") != []
+
+        device = Device(cursors={COMMON: 4})
+        device.session.connected(device.now)
+        assert device.beat("another") != []
 
 
 class TestOldAnswers:

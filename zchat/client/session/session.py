@@ -312,7 +312,6 @@ class Session:
         self._behind.pop(chat.id, None)
         self._keys.forget(topics.chat_topic(chat.id))
         self._left[chat.id] = chat.place
-        self._resumed.discard(chat.id)
         self._tell(events.ChatRemoved(chat_id=chat.id))
 
     def _tune(self) -> None:
