@@ -661,7 +661,7 @@ class TestChats:
     @pytest.mark.parametrize("back", ["head", "revision", "read"])
     def test_one_count_set_back_is_a_store_set_back(self, back: str) -> None:
         """What the store counts goes up only, unless it was restored."""
-        counts = {"head": 5, "revision": 5, "read": 5}
+        counts: dict[str, Any] = {"head": 5, "revision": 5, "read": 5}
         device = Device()
         device.start(chat(**counts, name="old"))
         device.session.disconnected()
