@@ -134,6 +134,18 @@ def test_a_later_start_shows_where_one_left_off(
     play(server, tmp_path, act)
 
 
+def test_a_name_that_changes(server: Server, tmp_path: Path) -> None:
+    async def act(scene: Scene) -> None:
+        ann = await scene.client("ann")
+        ben = await scene.ben()
+        await ann.send("who am I")
+        await ben.shows(ann.name, "who am I")
+        name = await ann.rename(f"{ann.name}.new")
+        await ben.shows(name, "who am I")
+
+    play(server, tmp_path, act)
+
+
 def test_a_conversation(server: Server, tmp_path: Path) -> None:
     async def act(scene: Scene) -> None:
         ann = await scene.client("ann")

@@ -66,6 +66,16 @@ class TestTimeline:
         timeline.came(message(12))
         assert timeline.last == timeline.head == 12
 
+    def test_authors_are_called_as_they_are_now(self) -> None:
+        timeline = Timeline("c")
+        timeline.opened(page(1, 3, 3))
+        version = timeline.version
+        timeline.named({"ann": "ann", "bob": "robert"})
+        assert timeline.version == version
+        timeline.named({"ann": "anna"})
+        assert {each.author.name for each in timeline.messages} == {"anna"}
+        assert timeline.version > version
+
     def test_pages_are_added_at_both_ends(self) -> None:
         timeline = Timeline("c")
         timeline.opened(page(50, 60, 100))

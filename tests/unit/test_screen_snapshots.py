@@ -137,6 +137,7 @@ class Stage:
         }
         self.happening: asyncio.Queue[Event] = asyncio.Queue()
         self.banned_until: datetime | None = None
+        self.names: dict[str, str] = {}
         self.happening.put_nowait(CaughtUp())
 
     async def __aenter__(self) -> "Stage":
@@ -159,7 +160,7 @@ class Stage:
         return tuple(
             ListedUser(
                 id=who.id,
-                name=who.name,
+                name=self.names.get(who.id, who.name),
                 role="moderator" if who is KIM else "member",
                 online=who is not WEI,
                 last_seen=NOW,
@@ -361,3 +362,19 @@ def test_a_screen(scene: Scene, size: tuple[int, int], tmp_path: Path) -> None:
     if os.environ.get("ZCHAT_SNAPSHOTS") == "write":
         path.write_text(shown, encoding="utf-8")
     assert shown == path.read_text(encoding="utf-8")
+
+
+def test_who_comes_back_sees_the_names_of_now(tmp_path: Path) -> None:
+    async def perform() -> None:
+        stage = Stage()
+        app = Console(StageDoor(tmp_path, stage), lambda: NOW)
+        async with app.run_test(size=(80, 24)) as pilot:
+            play = Play(app, stage, pilot)
+            await play.until("Thank you!")
+            assert "robert" not in text_of(app)
+            stage.names["bob"] = "robert"
+            stage.happening.put_nowait(CaughtUp())
+            await play.until("robert")
+            app.exit()
+
+    asyncio.run(perform())

@@ -139,6 +139,29 @@ def test_a_killed_gateway_comes_back(
     own_program.server.close()
 
 
+def test_a_name_that_changed_meanwhile(
+    browser: Browser, own_program: Program
+) -> None:
+    with (
+        person_in(browser, own_program) as ada,
+        person_in(browser, own_program) as bob,
+    ):
+        ada.start("n-ada")
+        bob.start("n-bob")
+        bob.say("who am I")
+        ada.sees("who am I", "n-bob")
+        ada.page.route("**/events*", lambda route: route.abort())
+        os.kill(gateway_of(own_program), signal.SIGKILL)
+        expect_lost(ada)
+        wait_until(lambda: has_status(own_program.port, "/readyz", 200))
+        bob.call("POST", "/rename", {"name": "n-robert"})
+        ada.sees("who am I", "n-bob")
+        ada.page.unroute("**/events*")
+        expect_found(ada)
+        ada.sees("who am I", "n-robert")
+    own_program.server.close()
+
+
 def test_two_tabs_and_a_console_of_one_user_agree(
     someone: Someone, program: Program
 ) -> None:

@@ -369,6 +369,7 @@ export class Client extends Emitter {
       if (page.length < 200 || members.length >= MOST_MEMBERS) break;
     }
     chat.members = members;
+    if (chat.messages.nameAuthors(members)) this.emit("chat", chatId);
     chat.size = Math.max(members.length, members.length < MOST_MEMBERS ? 0 : chat.size);
     this.emit("members", chatId);
   }
@@ -407,6 +408,7 @@ const ON_EVENT = {
     this._adopt();
     this._setState("open");
     this.emit("chats");
+    this._refreshPresence();
     void this.queue.flush();
   },
   restored() {
@@ -464,7 +466,7 @@ const ON_EVENT = {
   },
   member_renamed(event, chat) {
     if (!chat) return;
-    chat.messages.renameAuthor(event.user);
+    chat.messages.nameAuthors([event.user]);
     for (const member of chat.members ?? []) {
       if (member.id === event.user.id) member.name = event.user.name;
     }

@@ -139,11 +139,17 @@ export class Messages {
     this._put({ ...message, comments }, this._counted.get(message.id) ?? 0);
   }
 
-  /** Somebody has another name. @param {import("./types.js").Person} person */
-  renameAuthor(person) {
+  /** People as they are called now; whether somebody has another name. @param {import("./types.js").Person[]} people */
+  nameAuthors(people) {
+    const names = new Map(people.map((one) => [one.id, one.name]));
+    let isOther = false;
     for (const [seq, message] of this.bySeq) {
-      if (message.author.id === person.id) this.bySeq.set(seq, { ...message, author: person });
+      const { id, name } = message.author;
+      if ((names.get(id) ?? name) === name) continue;
+      this.bySeq.set(seq, { ...message, author: { id, name: names.get(id) ?? name } });
+      isOther = true;
     }
+    return isOther;
   }
 
   /** Everything up to a seq was deleted by its age. @param {number} seq */

@@ -8,7 +8,7 @@ sees, as often as it can and not once for each event.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -389,6 +389,11 @@ class Desk(Conversation):
 
     async def _look_at_members(self, chat_id: str) -> None:
         if await self.presence.look(chat_id):
-            for user in self.presence.of(chat_id).users:
-                self.people[user.id] = user.name
+            users = self.presence.of(chat_id).users
+            self.name(chat_id, {user.id: user.name for user in users})
             self.changed()
+
+    def name(self, chat_id: str, names: Mapping[str, str]) -> None:
+        """Call the members of a chat as they are called now."""
+        self.people.update(names)
+        self.timeline_of(chat_id).named(names)

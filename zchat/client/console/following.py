@@ -80,7 +80,9 @@ class Follower:
             case CaughtUp():
                 desk.is_caught_up = True
                 desk.marks.tell_again()
-                if not desk.timeline.is_loaded:
+                if desk.timeline.is_loaded:
+                    desk.look_at_members()
+                else:
                     desk.chore(desk.open(desk.chat_id))
             case MessageEvent(chat_id, message):
                 self._message_came(chat_id, message)
@@ -139,7 +141,7 @@ class Follower:
                 if desk.came_out(chat_id):
                     desk.chore(desk.open(desk.chat_id))
             case MemberRenamed(chat_id, user):
-                desk.people[user.id] = user.name
+                desk.name(chat_id, {user.id: user.name})
                 desk.members_changed(chat_id)
             case MemberJoined(chat_id) | MemberLeft(chat_id):
                 desk.members_changed(chat_id)

@@ -11,7 +11,7 @@ waits for its time. Notes stand where they were made.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import Enum
 from typing import Final, NamedTuple
@@ -261,6 +261,17 @@ class Timeline:
         ):
             self._messages[index] = message
             self.version += 1
+
+    def named(self, names: Mapping[str, str]) -> None:
+        """What people are called now, by their ids."""
+        for index, message in enumerate(self._messages):
+            author = message.author
+            name = names.get(author.id, author.name)
+            if name != author.name:
+                self._messages[index] = replace(
+                    message, author=replace(author, name=name)
+                )
+                self.version += 1
 
     def commented(self, message_id: str) -> None:
         """One more comment stands on a message."""
