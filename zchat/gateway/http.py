@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from zchat.errors import Code
 from zchat.gateway.body import StreamedBody
@@ -18,6 +18,10 @@ from zchat.gateway.protocol import (
     answer_to_error,
 )
 from zchat.gateway.site import Site
+
+UNTOLD_BYTES: Final = 4_096
+"""So little is not counted, which spares most requests the counting:
+with all connections that there may be, it comes to 16 MiB."""
 
 
 class Roster(Protocol):
@@ -151,6 +155,8 @@ class Connection(asyncio.Protocol):
         if self._pushed is not None:
             held += self._pushed.held_bytes
             waiting = self._pushed.waiting_bytes
+        elif held <= UNTOLD_BYTES:
+            held = 0
         if held != self._held_bytes:
             self._held_bytes = held
             self._roster.hold(self, held, waiting)

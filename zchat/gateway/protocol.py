@@ -148,6 +148,8 @@ class HttpConnection:
     @property
     def held_bytes(self) -> int:
         """What it keeps of requests and of answers that wait."""
+        if not self._queue and self.state is State.IDLE:
+            return len(self._held)
         held = len(self._held) + self._reader.held_bytes
         for exchange in self._queue:
             held += exchange.held_bytes
