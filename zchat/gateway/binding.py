@@ -8,7 +8,6 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import inspect
 
-from zchat.client.methods import may_repeat
 from zchat.errors import Code, Refused
 from zchat.gateway.messages import Request, Response
 from zchat.gateway.router import Values
@@ -46,7 +45,7 @@ class Call(msgspec.Struct):
 
     def may_repeat(self) -> bool:
         """Whether sending it twice does no more than sending it once."""
-        return may_repeat(self.method.name, self.params)
+        return self.method.may_repeat(self.params)
 
 
 class Binding:

@@ -74,7 +74,11 @@ class FairTurns:
         if isinstance(outcome, Response):
             self._turns.leave(caller)
             return outcome
-        served = asyncio.ensure_future(outcome)
+        served = (
+            outcome
+            if isinstance(outcome, asyncio.Future)
+            else asyncio.ensure_future(outcome)
+        )
         served.add_done_callback(lambda _: self._turns.leave(caller))
         return served
 

@@ -133,19 +133,17 @@ class Connection(asyncio.Protocol):
         self.tell_held()
 
     def _carry_out(self, output: Output) -> None:
-        match output:
-            case bytes():
-                if not self._transport.is_closing():
-                    self._transport.write(output)
-            case Handle(exchange):
-                self._handle(exchange)
-            case Stream(exchange):
-                self._stream(exchange)
-            case Cancel(exchange):
-                self._cancel(exchange)
-            case _:
-                if not self._transport.is_closing():
-                    self._do[output]()
+        if isinstance(output, bytes):
+            if not self._transport.is_closing():
+                self._transport.write(output)
+        elif isinstance(output, Handle):
+            self._handle(output.exchange)
+        elif isinstance(output, Stream):
+            self._stream(output.exchange)
+        elif isinstance(output, Cancel):
+            self._cancel(output.exchange)
+        elif not self._transport.is_closing():
+            self._do[output]()
 
     def tell_held(self) -> None:
         """Let the roster know what the connection keeps in memory."""

@@ -148,7 +148,7 @@ class HttpConnection:
     @property
     def held_bytes(self) -> int:
         """What it keeps of requests and of answers that wait."""
-        if not self._queue and self.state is State.IDLE:
+        if not self._queue and self._machine.state is State.IDLE:
             return len(self._held)
         held = len(self._held) + self._reader.held_bytes
         for exchange in self._queue:
@@ -160,7 +160,7 @@ class HttpConnection:
     def receive(self, data: bytes, now: float) -> None:
         """Bytes came."""
         self._now = now
-        if self.state not in READING:
+        if self._machine.state not in READING:
             self._discard(data)
             return
         if self._held or not self._reads:
@@ -264,6 +264,9 @@ class HttpConnection:
 
     def _settle(self) -> None:
         """After anything happened: read on or not, and until when."""
+        if self._is_at_ease():
+            self._time()
+            return
         if self._held and Do.YIELD not in self.out:
             if self.state not in READING:
                 self._held = b""
@@ -273,6 +276,16 @@ class HttpConnection:
         self._send_continue()
         self._regulate()
         self._time()
+
+    def _is_at_ease(self) -> bool:
+        """Whether it reads, and nothing that came waits: the usual case."""
+        return (
+            self._machine.state is State.IDLE
+            and self._reads
+            and not self._held
+            and not self._is_blocked
+            and len(self._queue) < self._limits.unanswered
+        )
 
     def _regulate(self) -> None:
         """Let the transport read as long as somebody wants the bytes."""
@@ -293,7 +306,7 @@ class HttpConnection:
         Bytes alone put nothing off, except that an upload is given more
         time with every piece, up to a limit.
         """
-        state = self.state
+        state = self._machine.state
         timed = (self._reader.begun, state, not self._queue, self._reads)
         if timed == self._timed and state is not State.UPLOAD:
             return
@@ -426,7 +439,7 @@ class HttpConnection:
         more: Fields = (),
     ) -> bytes:
         connection = ""
-        if self.state in ENDING and exchange is self._queue[-1]:
+        if self._machine.state in ENDING and exchange is self._queue[-1]:
             connection = "Connection: close\r\n"
         elif exchange.old:
             connection = "Connection: keep-alive\r\n"
@@ -445,7 +458,7 @@ class HttpConnection:
         self._site.observe(
             exchange.request, response.status, self._now - exchange.started
         )
-        if not self._queue and self.state in ENDING:
+        if not self._queue and self._machine.state in ENDING:
             self._finish()
 
     # -- bodies that come in pieces
