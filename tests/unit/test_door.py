@@ -1,6 +1,6 @@
 """Answers go back the way their requests came, backups when they are made."""
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +8,11 @@ import pytest
 import structlog
 import zmq
 
-from tests.harness import START
+from tests.harness import NOWHERE, START
 from zchat.chat.jobs import BackUp
-from zchat.engine.door import Door
-from zchat.engine.intake import Intake
+from zchat.engine.door import Door, GatewayDoor
+from zchat.engine.gateway_stream import GatewayStream
+from zchat.engine.intake import BATCH_REQUESTS, Intake
 from zchat.engine.meters import Meters
 from zchat.engine.pipes import Pipes
 from zchat.engine.requests import Pending
@@ -20,6 +21,7 @@ from zchat.engine.sockets import Received
 from zchat.errors import Code, Refused, StoreError
 from zchat.rpc import results
 from zchat.rpc.codec import Answer, decode_answer, encode_request
+from zchat.rpc.records import RecordReader, record
 from zchat.storage.base import Copied
 
 PLENTY = 2**40
@@ -198,6 +200,64 @@ def test_slow_clients_have_what_requests_leave(wire: Wire, door: Door) -> None:
     assert door.send_queue.dropped == 0
     door.shed(held - 1)
     assert door.send_queue.dropped == 1
+
+
+def test_a_door_knows_what_there_is_to_do(wire: Wire, door: Door) -> None:
+    door.router = "its socket"
+    assert door.has_arrived({"its socket": 1})
+    assert not door.has_arrived({"another": 1})
+
+    batch = ask(wire, door, b"ann", b"bob")
+    waits = [door.waiting]
+    door.answer(batch)
+    waits.append(door.waiting)
+
+    assert waits == [False, True]
+    assert door.held == door.intake.held > 0
+
+
+class TestGatewayDoor:
+    @pytest.fixture
+    def stream(self) -> Iterator[GatewayStream]:
+        made = GatewayStream(zmq.Poller())
+        yield made
+        made.close()
+
+    def test_a_gateway_is_answered_on_its_stream(
+        self, stream: GatewayStream, meters: Meters
+    ) -> None:
+        door = GatewayDoor(stream, meters)
+        with stream.connect() as gateway:
+            for method in ("hello", "sync"):
+                body = encode_request(1, method, {})
+                gateway.sendall(record(b"lane", body))
+            assert door.has_arrived(dict(stream._poller.poll(1_000)))
+
+            first, second = door.intake.take(True, PLENTY)
+            first.call.end(results.Empty())
+            second.call.end(results.Empty())
+            door.answer([first, second])
+
+            reader = RecordReader(1_000)
+            answers = reader.feed(gateway.recv(1_000))
+            assert [decode_answer(one.body).result for one in answers] == [
+                {},
+                {},
+            ]
+            assert not door.waiting
+
+    def test_what_was_read_and_not_taken_waits_without_a_poll(
+        self, stream: GatewayStream, meters: Meters
+    ) -> None:
+        door = GatewayDoor(stream, meters)
+        with stream.connect() as gateway:
+            body = encode_request(1, "typing", {"chat_id": NOWHERE})
+            gateway.sendall(record(b"", body) * (BATCH_REQUESTS + 1))
+
+            assert len(door.intake.take(True, PLENTY)) == BATCH_REQUESTS
+
+            assert door.waiting
+            assert door.has_arrived({})
 
 
 class TestBackups:

@@ -137,6 +137,27 @@ def test_it_ends_where_others_need_the_memory(ends: Ends) -> None:
     assert ends.gateway.recv(1) == b""
 
 
+def test_it_ends_also_while_no_more_is_asked_for(ends: Ends) -> None:
+    origin = ends.origin()
+    for _ in range(WAITING_BYTES // len(BIG) + 2):
+        ends.stream.send([origin], BIG)
+    ends.stream.flush()
+    assert ends.ready() == {}
+
+    ends.stream.shed(0)
+
+    assert (ends.stream.dropped, ends.stream.held) == (1, 0)
+    ends.gateway.close()
+    ends.start()
+    assert ends.origin() != origin
+
+
+def test_a_poll_that_told_of_nothing_costs_one_look(ends: Ends) -> None:
+    with pytest.raises(zmq.Again):
+        ends.stream.receive()
+    assert ends.take() == []
+
+
 def test_a_gateway_that_died_is_forgotten(ends: Ends) -> None:
     origin = ends.origin()
     ends.gateway.sendall(record(b"", b"whole") + b"\0")
