@@ -192,6 +192,20 @@ def test_an_edit_tells_who_is_new_and_who_is_no_longer(world: World) -> None:
     assert bob.chat(world.common).messages[0].mentions == [eve.id]
 
 
+def test_an_edit_that_keeps_a_mention_tells_nobody_again(
+    world: World,
+) -> None:
+    ann, bob = world.users("ann bob")
+    sent = ann("send", text="@bob, look")
+    world.told()
+
+    for text in ("@bob, look here", "look, @bob and @bob"):
+        ann("edit", message_id=sent.id, text=text)
+
+    assert world.told_to(bob) == []
+    assert mentions_in(bob, world.common) == 1
+
+
 def test_a_deletion_takes_the_mention_back(world: World) -> None:
     ann, bob = world.users("ann bob")
     sent = ann("send", text="@bob")
