@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zchat.client import Cursors, FileInfo, Message, NoAnswer, Person
-from zchat.client.console import conversation, identity, slash, text
+from zchat.client.console import conversation, identity, paths, slash, text
 from zchat.client.console.when import moment
 from zchat.errors import Code, ConfigError, Refused
 
@@ -277,14 +277,14 @@ class TestSlash:
     def test_a_file_lands_in_the_folder(
         self, tmp_path: Path, name: str, saved: str
     ) -> None:
-        assert slash.free_path(tmp_path, name) == tmp_path / saved
+        assert paths.free_path(tmp_path, name) == tmp_path / saved
 
     def test_no_file_is_written_over(self, tmp_path: Path) -> None:
         (tmp_path / "a.txt").touch()
-        path = slash.free_path(tmp_path, "a.txt")
+        path = paths.free_path(tmp_path, "a.txt")
         assert path == tmp_path / "a (2).txt"
         path.touch()
-        assert slash.free_path(tmp_path, "a.txt").name == "a (3).txt"
+        assert paths.free_path(tmp_path, "a.txt").name == "a (3).txt"
 
 
 class TestTalk:

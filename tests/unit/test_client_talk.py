@@ -19,7 +19,7 @@ from zchat.client import (
     Person,
 )
 from zchat.client.connection import Link
-from zchat.client.console import conversation, slash, talk, terminal
+from zchat.client.console import conversation, paths, slash, talk, terminal
 from zchat.client.console.seen import Seen
 from zchat.errors import Code, ConfigError, Refused
 
@@ -252,7 +252,7 @@ def test_what_cannot_be_sent_is_refused(value: object) -> None:
 @pytest.mark.parametrize("path", ["a\0b", "~nobody-is-called-so/x"])
 def test_what_is_no_path(path: str) -> None:
     with pytest.raises(ConfigError, match="is no path"):
-        slash.local(path)
+        paths.local(path)
 
 
 @pytest.mark.parametrize(

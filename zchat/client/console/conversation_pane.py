@@ -13,9 +13,9 @@ from zchat.client.console.desk import Desk
 from zchat.client.console.dialogs import Ask, Choice, Question
 from zchat.client.console.keys import Where, keys_of
 from zchat.client.console.log_pane import LogPane
+from zchat.client.console.paths import free_path
 from zchat.client.console.pickers import emoji_picker
 from zchat.client.console.rows import excerpt
-from zchat.client.console.slash import free_path
 from zchat.client.console.text import harmless
 from zchat.client.console.timeline import Outgoing, State, Waiting
 

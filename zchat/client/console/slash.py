@@ -1,56 +1,23 @@
 """The commands behind a slash: one table, which is also the help."""
 
-from collections.abc import Awaitable, Callable
-from datetime import datetime
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Final
-
-from msgspec import Struct
 
 from zchat.client.console.conversation import (
     Conversation,
     Quit,
     whole_number,
 )
+from zchat.client.console.paths import free_path, local
+from zchat.client.console.slash_groups import GROUP_SLASHES
+from zchat.client.console.slash_moderation import MODERATOR_SLASHES
+from zchat.client.console.slash_row import Slash
 from zchat.client.console.text import clock_time, harmless
 from zchat.client.console.when import moment
-from zchat.client.files import short_name
 from zchat.errors import ConfigError
 
 HISTORY: Final = 20
 _MOST_HISTORY: Final = 200
-
-
-class Slash(Struct, frozen=True):
-    """One command; `[…]` may be left out, `…...` takes the whole rest.
-
-    `also` is another name for it.
-    """
-
-    name: str
-    arguments: tuple[str, ...]
-    summary: str
-    run: Callable[..., Awaitable[None]]
-    also: str = ""
-
-    @property
-    def usage(self) -> str:
-        """How it is typed."""
-        return " ".join((f"/{self.name}", *self.arguments))
-
-    def words(self, rest: str) -> list[str]:
-        """The arguments in what was typed; raises ConfigError."""
-        limit = -1
-        if self.arguments and "..." in self.arguments[-1]:
-            limit = len(self.arguments) - 1
-        words = rest.split(maxsplit=limit)
-        needed = sum(
-            not argument.startswith("[") for argument in self.arguments
-        )
-        if not needed <= len(words) <= len(self.arguments):
-            raise ConfigError(f"Type {self.usage}")
-        return words
 
 
 async def dispatch(talk: Conversation, line: str) -> None:
@@ -140,47 +107,6 @@ async def _search(talk: Conversation, text: str) -> None:
         talk.show_message(message, f"[{talk.chat_name(message.chat_id)}] ")
     if not found.messages:
         talk.say("nothing found")
-
-
-async def _complaints(talk: Conversation) -> None:
-    found = await talk.client.call("complaints", state="open")
-    complaints = found["complaints"]
-    talk.listed["complaints"] = [each["id"] for each in complaints]
-    for number, each in enumerate(complaints, 1):
-        talk.show(
-            f"{number:4} {harmless(each['reporter']['name'])} about "
-            f"{harmless(each['offender']['name'])}: "
-            f"{harmless(each['reason'])}"
-        )
-        if each["evidence"]:
-            talk.show(f"     {harmless(each['evidence'])}")
-    if not complaints:
-        talk.say("no complaint is open")
-
-
-async def _resolve(talk: Conversation, number: str, verdict: str) -> None:
-    if verdict not in ("dismissed", "upheld"):
-        raise ConfigError("Type /resolve NUMBER dismissed, or upheld.")
-    complaint = talk.numbered("complaints", number)
-    if complaint is None:
-        raise ConfigError(f"There is no complaint {number}. See /complaints.")
-    await talk.client.call("resolve", id=complaint, verdict=verdict)
-    talk.say(f"{verdict}")
-
-
-async def _ban(
-    talk: Conversation, person: str, reason: str = "No reason given."
-) -> None:
-    ended = await talk.client.call(
-        "ban", user_id=await talk.person(person), reason=reason
-    )
-    until = datetime.fromisoformat(ended["until"])
-    talk.say(f"banned until {clock_time(until, talk.now())}")
-
-
-async def _unban(talk: Conversation, person: str) -> None:
-    await talk.client.call("unban", user_id=await talk.person(person))
-    talk.say("the ban was lifted")
 
 
 async def _receipts(talk: Conversation, value: str | None = None) -> None:
@@ -275,122 +201,6 @@ async def _download(
         await talk.save(file, path)
 
 
-def local(path: str) -> Path:
-    """The path meant by what was typed; raises ConfigError."""
-    try:
-        if "\0" not in path:
-            return Path(path).expanduser()
-    except RuntimeError:
-        pass
-    raise ConfigError(f"{path!r} is no path here.")
-
-
-def free_path(folder: Path, name: str) -> Path:
-    """Where a file of that name may be written: in the folder, new."""
-    base = harmless(name).replace("/", "_").replace("\\", "_").strip(". ")
-    stem, dot, suffix = short_name(base or "file").rpartition(".")
-    if not stem:
-        stem, dot, suffix = suffix, "", ""
-    number = 1
-    path = folder / f"{stem}{dot}{suffix}"
-    while path.exists():
-        number += 1
-        path = folder / f"{stem} ({number}){dot}{suffix}"
-    return path
-
-
-async def _group(talk: Conversation, name: str) -> None:
-    await talk.open(await talk.client.create_chat(name))
-
-
-async def _rename(talk: Conversation, name: str) -> None:
-    await talk.client.rename_chat(talk.chat_id, name)
-
-
-async def _invite(talk: Conversation, person: str) -> None:
-    await talk.client.invite(talk.chat_id, await talk.person(person))
-
-
-async def _remove(talk: Conversation, person: str) -> None:
-    await talk.client.remove(talk.chat_id, await talk.person(person))
-
-
-async def _leave(talk: Conversation) -> None:
-    left = talk.chat_id
-    await talk.client.exit(left)
-    talk.came_out(left)
-    if left == talk.client.chat_default:
-        talk.say(
-            "you left the common chat; start `zchat chat` again to "
-            "come back, or /open another"
-        )
-
-
-async def _link(talk: Conversation, uses: str | None = None) -> None:
-    most = None if uses is None else whole_number(uses)
-    if uses is not None and not most:
-        raise ConfigError("Type /link with the number of uses.")
-    made = await talk.client.invite_link(talk.chat_id, max_uses=most)
-    until = clock_time(made.expires_at, talk.now())
-    talk.say(f"{harmless(made.link)} (until {until})")
-
-
-async def _links(talk: Conversation) -> None:
-    links = await talk.client.invite_links(talk.chat_id)
-    talk.listed["links"] = [link.link_id for link in links]
-    for number, link in enumerate(links, 1):
-        most = "any" if link.max_uses is None else link.max_uses
-        talk.show(
-            f"{number:4} {link.uses} of {most} uses, until "
-            f"{clock_time(link.expires_at, talk.now())}"
-        )
-
-
-async def _revoke(talk: Conversation, link: str) -> None:
-    await talk.client.revoke_link(talk.numbered("links", link) or link)
-    talk.say("revoked")
-
-
-async def _join(talk: Conversation, link: str) -> None:
-    joined = await talk.client.join(link)
-    talk.say(
-        "you are in; see /chats"
-        if joined.state == "member"
-        else "asked; the owner has to let you in"
-    )
-
-
-async def _requests(talk: Conversation) -> None:
-    requests = await talk.client.join_requests(talk.chat_id)
-    talk.listed["requests"] = [request.user.id for request in requests]
-    for number, request in enumerate(requests, 1):
-        talk.show(
-            f"{number:4} {harmless(request.user.name)} since "
-            f"{clock_time(request.created, talk.now())}"
-        )
-    if not requests:
-        talk.say("nobody waits")
-
-
-async def _asker(talk: Conversation, text: str) -> str:
-    """The id of who waits: a number of /requests, a name or an id."""
-    number = talk.numbered("requests", text)
-    if number is not None:
-        return number
-    for request in await talk.client.join_requests(talk.chat_id):
-        if text in (request.user.name, request.user.id):
-            return request.user.id
-    raise ConfigError(f"Nobody called {text!r} waits; see /requests.")
-
-
-async def _approve(talk: Conversation, who: str) -> None:
-    await talk.client.approve(talk.chat_id, await _asker(talk, who))
-
-
-async def _deny(talk: Conversation, who: str) -> None:
-    await talk.client.deny(talk.chat_id, await _asker(talk, who))
-
-
 SLASHES: Final[tuple[Slash, ...]] = (
     Slash("chats", (), "List your chats.", _chats),
     Slash("open", ("CHAT",), "Open a chat by its number or name.", _open),
@@ -445,27 +255,8 @@ SLASHES: Final[tuple[Slash, ...]] = (
         "Save a message's files.",
         _download,
     ),
-    Slash("group", ("NAME...",), "Make a group.", _group),
-    Slash("rename", ("NAME...",), "Rename this group.", _rename),
-    Slash("invite", ("USER",), "Add a user to this group.", _invite),
-    Slash("remove", ("USER",), "Remove a user from this group.", _remove),
-    Slash("link", ("[USES]",), "Make a link into this group.", _link),
-    Slash("links", (), "List this group's links.", _links),
-    Slash("revoke", ("NUMBER|LINK",), "Make a link useless.", _revoke),
-    Slash("join", ("LINK",), "Ask to come into a group.", _join),
-    Slash("requests", (), "List who asks to come in.", _requests),
-    Slash("approve", ("USER|NUMBER",), "Let somebody in.", _approve),
-    Slash("deny", ("USER|NUMBER",), "Turn somebody away.", _deny),
-    Slash("leave", (), "Leave this chat.", _leave, "exit"),
-    Slash("complaints", (), "Moderators: list open complaints.", _complaints),
-    Slash(
-        "resolve",
-        ("NUMBER", "VERDICT"),
-        "Moderators: call a complaint dismissed or upheld.",
-        _resolve,
-    ),
-    Slash("ban", ("USER", "[REASON...]"), "Moderators: ban a user.", _ban),
-    Slash("unban", ("USER",), "Moderators: lift a ban.", _unban),
+    *GROUP_SLASHES,
+    *MODERATOR_SLASHES,
     Slash("help", (), "Show this list.", _help),
     Slash("quit", (), "Close the program.", _quit),
 )
