@@ -9,7 +9,7 @@ from zchat.rpc.records import Record, RecordReader, record
 MOST_BYTES = 100
 
 records = st.lists(
-    st.builds(Record, st.binary(max_size=20), st.binary(max_size=MOST_BYTES)),
+    st.tuples(st.binary(max_size=20), st.binary(max_size=MOST_BYTES)),
     max_size=8,
 )
 

@@ -12,8 +12,9 @@ import os
 import socket
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+import msgspec
 import structlog
 import zmq
 
@@ -29,7 +30,7 @@ _ORIGIN_BYTES: Final = 16
 log = structlog.get_logger()
 
 
-class FromGateway(NamedTuple):
+class FromGateway(msgspec.Struct, frozen=True):
     """A request's frames, as Intake takes them."""
 
     frames: list[bytes]

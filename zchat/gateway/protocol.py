@@ -22,8 +22,9 @@ import uuid
 from collections import deque
 from enum import Enum
 from math import inf
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+import msgspec
 import structlog
 
 from zchat.errors import Code, Refused
@@ -65,19 +66,19 @@ class Do(Enum):
     ABORT = "close at once"
 
 
-class Handle(NamedTuple):
+class Handle(msgspec.Struct, frozen=True):
     """Serve the exchange's request, then call `answer`."""
 
     exchange: Exchange
 
 
-class Stream(NamedTuple):
+class Stream(msgspec.Struct, frozen=True):
     """Bring the response's body with `send_piece` and `end_stream`."""
 
     exchange: Exchange
 
 
-class Cancel(NamedTuple):
+class Cancel(msgspec.Struct, frozen=True):
     """Nobody waits for the exchange's answer any more."""
 
     exchange: Exchange

@@ -7,17 +7,14 @@ bytes, big-endian), the lane, the body. The lane of an answer is empty.
 """
 
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Final
 
 _SIZES: Final = Struct(">HI")
 _HEAD_BYTES: Final = _SIZES.size
 
 
-class Record(NamedTuple):
-    """One message: the lane it keeps its order in, and its body."""
-
-    lane: bytes
-    body: bytes
+Record = tuple[bytes, bytes]
+"""One message: the lane it keeps its order in, and its body."""
 
 
 def record(lane: bytes, body: bytes) -> bytes:
@@ -65,7 +62,7 @@ class RecordReader:
                 self._wanted_bytes = body_end - begin
                 break
             records.append(
-                Record(data[lane_begin:body_begin], data[body_begin:body_end])
+                (data[lane_begin:body_begin], data[body_begin:body_end])
             )
             begin = body_end
         return records, begin
