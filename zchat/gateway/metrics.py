@@ -1,23 +1,31 @@
 """What the gateway counts, as Prometheus reads it."""
 
+import math
+import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 from typing import Final
 
+import msgspec
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
     Gauge,
-    Histogram,
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from zchat.gateway.messages import Request, Response
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-_BUCKETS_SECONDS: Final = (
+BUCKETS_SECONDS: Final = (
     0.001,
     0.002,
     0.005,
@@ -49,6 +57,81 @@ class _Counted:
         yield CounterMetricFamily(self._name, self._text, self._read())
 
 
+class _Times(msgspec.Struct):
+    """How long the answers of a route took: how many by bucket, all."""
+
+    by_bucket: list[int]
+    seconds: float = 0.0
+    since: float = msgspec.field(default_factory=time.time)
+
+
+class _Tally(msgspec.Struct):
+    """How often a route was answered with a status."""
+
+    times: _Times
+    count: int = 0
+    since: float = msgspec.field(default_factory=time.time)
+
+
+class _Answered:
+    """Requests by method, route and status, and their times by route.
+
+    It is what a Counter and a Histogram would show, which take a lock
+    for each number: one thread counts here.
+    """
+
+    def __init__(self) -> None:
+        self._tallies: dict[tuple[str, str, int], _Tally] = {}
+        self._times: dict[str, _Times] = {}
+
+    def count(
+        self, verb: str, route: str, status: int, seconds: float
+    ) -> None:
+        """Count one answer."""
+        tally = self._tallies.get((verb, route, status))
+        if tally is None:
+            tally = self._begin(verb, route, status)
+        tally.count += 1
+        times = tally.times
+        times.seconds += seconds
+        times.by_bucket[bisect_left(BUCKETS_SECONDS, seconds)] += 1
+
+    def _begin(self, verb: str, route: str, status: int) -> _Tally:
+        times = self._times.get(route)
+        if times is None:
+            times = _Times([0] * (len(BUCKETS_SECONDS) + 1))
+            self._times[route] = times
+        tally = self._tallies[verb, route, status] = _Tally(times)
+        return tally
+
+    def collect(self) -> Iterator[Metric]:
+        requests = CounterMetricFamily(
+            "zchat_http_requests",
+            "Requests answered.",
+            labels=("method", "route", "status"),
+        )
+        for (verb, route, status), tally in self._tallies.items():
+            requests.add_metric(
+                (verb, route, str(status)), tally.count, tally.since
+            )
+        yield requests
+        name = "zchat_http_request_seconds"
+        seconds = HistogramMetricFamily(
+            name, "From request to answer.", labels=("route",)
+        )
+        for route, times in self._times.items():
+            bounds = map(floatToGoString, (*BUCKETS_SECONDS, math.inf))
+            seconds.add_metric(
+                (route,),
+                list(zip(bounds, accumulate(times.by_bucket))),
+                times.seconds,
+            )
+            seconds.add_sample(
+                f"{name}_created", {"route": route}, times.since
+            )
+        yield seconds
+
+
 class Metrics:
     """Requests by route and status, their times, and what is open now.
 
@@ -59,22 +142,8 @@ class Metrics:
     def __init__(self, route_of: Callable[[str], str]) -> None:
         self._route_of = route_of
         self._registry = CollectorRegistry()
-        self._requests = Counter(
-            "zchat_http_requests",
-            "Requests answered.",
-            ("method", "route", "status"),
-            registry=self._registry,
-        )
-        self._seconds = Histogram(
-            "zchat_http_request_seconds",
-            "From request to answer.",
-            ("route",),
-            buckets=_BUCKETS_SECONDS,
-            registry=self._registry,
-        )
-        self._counters: dict[
-            tuple[str, str, int], tuple[Counter, Histogram]
-        ] = {}
+        self._answered = _Answered()
+        self._registry.register(self._answered)
         ProcessCollector(registry=self._registry)
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
@@ -92,15 +161,9 @@ class Metrics:
     def observe(self, request: Request, status: int, seconds: float) -> None:
         """Count one answer."""
         verb = request.method if request.method in _VERBS else "other"
-        key = (verb, self._route_of(request.path), status)
-        counters = self._counters.get(key)
-        if counters is None:
-            counters = self._counters[key] = (
-                self._requests.labels(*key),
-                self._seconds.labels(key[1]),
-            )
-        counters[0].inc()
-        counters[1].observe(seconds)
+        self._answered.count(
+            verb, self._route_of(request.path), status, seconds
+        )
 
     def page(self) -> Response:
         """All of it in Prometheus's text format."""
