@@ -177,7 +177,7 @@ class Broker:
         if calls:
             self._run(calls)
             for door, pending in zip(self._doors, taken):
-                door.answer(pending)
+                door.answer(pending, self._batches.put_off)
             self._shed()
         self._publish_feed(now)
         if self._events in ready:

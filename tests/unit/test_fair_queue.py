@@ -52,6 +52,23 @@ def test_a_lane_of_several_users_stays_in_order() -> None:
     assert list(queue.users()) == []
 
 
+def test_a_held_lane_has_no_turn_and_keeps_its_order() -> None:
+    queue: FairQueue[str] = FairQueue()
+    for lane, item in ((1, "1"), (1, "2"), (2, "3")):
+        queue.append("a", lane, item)
+    queue.hold(1)
+    queue.append("a", 1, "4")
+
+    assert [queue.take(user) for user in queue.users()] == ["3"]
+    assert not queue.users_wait()
+    assert len(queue) == queue.count_of("a") == 3
+
+    queue.release(1)
+
+    assert queue.users_wait()
+    assert drained(queue) == "124"
+
+
 def test_who_has_nothing() -> None:
     with pytest.raises(KeyError):
         FairQueue[str]().take("a")

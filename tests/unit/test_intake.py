@@ -3,6 +3,7 @@
 import itertools
 from collections import Counter, deque
 from collections.abc import Iterable
+from concurrent.futures import Future
 from typing import Any
 from uuid import UUID
 
@@ -282,6 +283,44 @@ def test_no_more_is_received_than_there_is_room_for(
     before = len(socket.frames)
     waiting.take(True, waiting.held)
     assert len(socket.frames) == before
+
+
+class TestHeld:
+    """Requests whose bytes are on their way to the disk."""
+
+    def test_the_connection_waits_until_they_are_there(
+        self, socket: Socket, waiting: Intake
+    ) -> None:
+        socket.put("a", "1", times=2)
+        socket.put("a", "2")
+        taken = waiting.take(True, PLENTY)
+        end(taken[2:])
+        staged: Future[None] = Future()
+        waiting.put_back(taken[:2], {taken[0].call: staged})
+
+        socket.put("a", "1")
+        socket.put("a", "2")
+        socket.put("b")
+        assert ids(waiting.take(True, PLENTY)) == [5, 6]
+        states = [waiting.waiting]
+        assert waiting.held == sum(one.size for one in taken[:2]) * 3 / 2
+
+        staged.set_result(None)
+        states.append(waiting.waiting)
+        assert states == [False, True]
+        assert ids(waiting.take(False, PLENTY)) == [1, 2, 4]
+        assert waiting.held == 0
+
+    def test_its_user_is_not_deferred(
+        self, socket: Socket, waiting: Intake
+    ) -> None:
+        socket.put("a", "1")
+        taken = waiting.take(True, PLENTY)
+        waiting.put_back(taken, {taken[0].call: Future()})
+
+        socket.put("a", "2", times=3)
+
+        assert len(waiting.take(True, PLENTY)) == 3
 
 
 class TestDeferred:

@@ -8,7 +8,7 @@ asks for and resumes the rule (engine/batch.py). There is no event loop.
 from collections.abc import Coroutine, Generator, Sequence
 from typing import Any, Generic, TypeVar
 
-from zchat.model import Table
+from zchat.model import FileChunk, Table
 from zchat.queries import QueryCall
 
 Answer = TypeVar("Answer")
@@ -50,6 +50,22 @@ class Several:
         self.wants = wants
 
     def __await__(self) -> Generator["Several", None, None]:
+        yield self
+
+
+class Staging:
+    """Bytes that had better be on the disk before a batch counts them.
+
+    The runner may put the rule off until they are: it then begins again,
+    in a later batch.
+    """
+
+    __slots__ = ("chunk",)
+
+    def __init__(self, chunk: FileChunk) -> None:
+        self.chunk = chunk
+
+    def __await__(self) -> Generator["Staging", None, None]:
         yield self
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from zchat.chat.errors import no_chat
 from zchat.chat.expiry import visible_after
 from zchat.chat.jobs import NoParams, Progress
-from zchat.chat.moderation import refuse_banned
+from zchat.chat.moderation import banned_until, refuse_banned
 from zchat.chat.phases import Reading, Turn, Writing
 from zchat.chat.quotas import begin_file, drop_file, load_files
 from zchat.chat.rules import reads, writes
@@ -112,8 +112,15 @@ async def upload_chunk(
     file = await work.load(FILES, file_id)
     if file is None or file.uploader_id != caller_id:
         raise _no_file()
-    await work.load_membership(file.chat_id, caller_id)
+    found = await work.load_membership(file.chat_id, caller_id)
     digest = await _digest_before(work, file, params.offset)
+    if (
+        found is not None
+        and digest is not None
+        and banned_until(work, work.user(caller_id)) is None
+        and 0 < len(params.data) == _next_size(file)
+    ):
+        await work.stage(FileChunk(file_id, params.offset, params.data))
     turn = await work.turn()
     file = turn.get(FILES, file_id)
     if file is None or not turn.is_member(file.chat_id, caller_id):
@@ -155,12 +162,17 @@ def _check_chunk(file: StoredFile, params: given.UploadChunk) -> None:
             f"The next chunk starts at offset {file.received}.",
             offset=file.received,
         )
-    if len(params.data) != min(CHUNK_BYTES, file.size - file.received):
+    if len(params.data) != _next_size(file):
         raise Refused(
             Code.BAD_REQUEST,
             f"A chunk must have {CHUNK_BYTES} bytes, except the last one.",
             field="data",
         )
+
+
+def _next_size(file: StoredFile) -> int:
+    """How many bytes the next chunk must have."""
+    return min(CHUNK_BYTES, file.size - file.received)
 
 
 def _take_chunk(

@@ -28,7 +28,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from zchat.chat.awaitables import Question, TurnWait, Want
+from zchat.chat.awaitables import Question, Staging, TurnWait, Want
 from zchat.chat.environment import Entropy, Facts
 from zchat.chat.hashes import Hashes
 from zchat.chat.paces import Pace, Paces
@@ -43,6 +43,7 @@ from zchat.model import (
     USERS,
     Chat,
     EventKey,
+    FileChunk,
     Membership,
     Row,
     Rules,
@@ -445,3 +446,11 @@ class Writing(Reading):
     def turn(self) -> TurnWait[Turn]:
         """Wait until all have loaded and those before are done."""
         return self._wait
+
+    def stage(self, chunk: FileChunk) -> Staging:
+        """Let the bytes reach the disk before a batch counts them.
+
+        They count for nothing by themselves. Perhaps the rule is run
+        again from its beginning then, so it checks what it can before.
+        """
+        return Staging(chunk)

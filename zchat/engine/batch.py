@@ -19,6 +19,12 @@ for the next batch. What came later over the same connection stays
 behind it, writes and reads alike, for one connection's requests take
 effect in the order sent.
 
+Staging. A rule that has many bytes for the disk lets them go ahead. Its
+call is left undone, and those of its connection after it, until they are
+there; so nobody's commit waits for them, and the batch that counts them
+finds them durable. `run`, which has nowhere to put a call, and the second
+attempts of a batch that failed leave it to the commit to wait.
+
 What may fail, and what it takes with it:
 
 - A rule that refuses, or fails before its turn: that call alone.
@@ -32,12 +38,13 @@ What may fail, and what it takes with it:
 """
 
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from concurrent.futures import Future
 from typing import Any, Final
 
 import structlog
 from msgspec import Struct
 
-from zchat.chat.awaitables import Question, Several, Want
+from zchat.chat.awaitables import Question, Several, Staging, Want
 from zchat.chat.phases import Event, StaleRead
 from zchat.chat.rules import Rule
 from zchat.chat.unit_of_work import UnitOfWork
@@ -107,7 +114,8 @@ class Call(Struct, eq=False):
 class Batches:
     """Runs batches against one store.
 
-    `clock` gives the time in microseconds.
+    `clock` gives the time in microseconds. `put_off` has the calls that
+    `run_once` left undone until their bytes are on the disk.
     """
 
     def __init__(
@@ -117,15 +125,27 @@ class Batches:
         self.work = work
         self._clock = clock
         self._wanted: dict[tuple[str, int], KeyLookup] = {}
+        self.put_off: dict[Call, Future[None]] = {}
+        self._puts_off = False
+        self._owners: list[Call] = []
 
     def run(self, calls: Sequence[Call]) -> None:
         """Give every call its outcome; what changed is durable then."""
         while calls:
-            self.run_once(calls)
+            self._run_once(calls, puts_off=False)
             calls = [call for call in calls if not call.done]
 
     def run_once(self, calls: Sequence[Call]) -> None:
         """Run a batch; calls that must wait for the next are not done."""
+        self._run_once(calls, puts_off=True)
+        if self._owners:
+            for owner in self._owners:
+                if owner.done:
+                    self.store.unstage(owner)
+            self._owners = [one for one in self._owners if not one.done]
+
+    def _run_once(self, calls: Sequence[Call], puts_off: bool) -> None:
+        self._puts_off = puts_off
         try:
             self._attempt_repeatedly(calls)
         except StoreRejected as error:
@@ -192,6 +212,7 @@ class Batches:
     def _attempt(self, calls: Sequence[Call]) -> None:
         work = self.work
         work.begin(self._time())
+        self.put_off.clear()
         try:
             self.store.begin()
             if self._wanted:
@@ -293,11 +314,27 @@ class Batches:
                 want = self._step(call)
                 if want is None or want is turn:
                     continue
+                if isinstance(want, Staging):
+                    if not self._put_off(call, want):
+                        waiting.append(call)
+                    continue
                 waiting.append(call)
                 _gather(wanted, questions, want)
-            if waiting:
+            if wanted or questions:
                 self._load(list(wanted.values()), questions, lock)
             running = waiting
+
+    def _put_off(self, call: Call, wanted: Staging) -> bool:
+        """Whether the call has to wait until its bytes are on the disk."""
+        staged = (
+            self.store.stage(call, wanted.chunk) if self._puts_off else None
+        )
+        if staged is None:
+            return False
+        self.put_off[call] = staged
+        if call not in self._owners:
+            self._owners.append(call)
+        return True
 
     def _load(
         self, sources: list[KeyLookup], questions: list[Question], lock: bool
@@ -336,9 +373,9 @@ class Batches:
     def _take_turns(self, calls: Iterable[Call]) -> set[Any]:
         """The rest of each rule, in the order of arrival.
 
-        One whose answers from the store were overtaken in this batch
-        waits for the next, and its connection's later ones with it:
-        those connections are returned.
+        One whose answers from the store were overtaken in this batch, or
+        whose bytes are not on the disk, waits for a later one, and its
+        connection's later ones with it: those connections are returned.
         """
         late: set[Any] = set()
         for call in calls:
@@ -354,6 +391,8 @@ class Batches:
 
     def _take_turn(self, call: Call) -> bool:
         """The rest of a rule, which checks and changes; False: later."""
+        if self.put_off and call in self.put_off:
+            return False
         assert call.coroutine is not None
         try:
             call.coroutine.send(None)

@@ -9,12 +9,15 @@ The requests of all doors run in the same batches.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import structlog
 
 from zchat.chat.jobs import BackUp
+from zchat.engine.batch import Call
 from zchat.engine.gateway_stream import GatewayStream
 from zchat.engine.intake import Intake
 from zchat.engine.meters import Meters
@@ -93,8 +96,13 @@ class Door:
         """Whether a backup is under way."""
         return bool(self._copying)
 
-    def answer(self, pending: Sequence[Pending]) -> None:
-        """Send what has its outcome; the rest waits for the next batch."""
+    def answer(
+        self,
+        pending: Sequence[Pending],
+        put_off: Mapping[Call, Future[None]] = MappingProxyType({}),
+    ) -> None:
+        """Send what has its outcome; the rest waits for the next batch,
+        or until what it was `put_off` for is done."""
         for request in pending:
             if not request.call.done:
                 continue
@@ -103,7 +111,9 @@ class Door:
             else:
                 self._answer(request)
         self.send_queue.flush()
-        self.intake.put_back([one for one in pending if not one.call.done])
+        self.intake.put_back(
+            [one for one in pending if not one.call.done], put_off
+        )
 
     def _begin_backup(self, request: Pending, wanted: BackUp) -> None:
         """Begin it; the batch that asked for it is committed by now."""

@@ -44,6 +44,18 @@ class FairQueue(Generic[Item]):
             self._enlist(user, lane)
         items.append((user, item))
 
+    def users_wait(self) -> bool:
+        """Whether anybody can be served."""
+        return bool(self._users)
+
+    def hold(self, lane: Hashable) -> None:
+        """The lane, which has items, gets no turn until `release`."""
+        self._delist(self._lanes[lane][0][0], lane)
+
+    def release(self, lane: Hashable) -> None:
+        """The lane, which was held, is served again."""
+        self._enlist(self._lanes[lane][0][0], lane)
+
     def put_back(self, user: Hashable, lane: Hashable, item: Item) -> None:
         """The item, which was taken, waits before those of its lane."""
         self._count(user, 1)

@@ -12,17 +12,23 @@ go stale again: a user with a deferred request gets one place in a batch
 until nothing of that user waits, and a batch has places for so many such
 users. So n requests that make each other stale run 2 n times, not n².
 
+A request whose bytes have to reach the disk first is held, and all that
+its connection sends after it, until they are there.
+
 Requests with the same envelope keep their order, whoever sends them. So a
 connection's writes take effect in the order sent, and one that speaks
 for several users (a proxy, a gateway) may give each a frame of its own in
 the envelope, so that they do not wait for one another.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import Future
+from types import MappingProxyType
 from typing import Final, Protocol
 
 import zmq
 
+from zchat.engine.batch import Call
 from zchat.engine.fair_queue import FairQueue
 from zchat.engine.requests import HEAVY_BYTES, Pending, pending_of
 from zchat.errors import Code, Refused
@@ -67,6 +73,7 @@ class Intake:
         self._for_operator = for_operator
         self._queue: FairQueue[Pending] = FairQueue()
         self._deferred: set[Hashable] = set()
+        self._lanes_held: dict[Hashable, Future[None]] = {}
         self.held = 0
 
     def __len__(self) -> int:
@@ -75,7 +82,8 @@ class Intake:
     @property
     def waiting(self) -> bool:
         """Whether requests wait for the next batch."""
-        return len(self._queue) > 0
+        self._release()
+        return self._queue.users_wait()
 
     def take(self, arrived: bool, most_bytes: int) -> list[Pending]:
         """The next batch; `arrived`: look into the socket as well.
@@ -84,6 +92,7 @@ class Intake:
         there, and holds up those who send it. Among those taken are
         requests that have their outcome already.
         """
+        self._release()
         fresh, fits = self._take_off(most_bytes) if arrived else ([], True)
         if fits and not self._queue:
             return fresh
@@ -158,15 +167,37 @@ class Intake:
             users.append(user)
         return users
 
-    def put_back(self, requests: Sequence[Pending]) -> None:
-        """Those that went stale in a batch, in the order they came.
+    def _release(self) -> None:
+        """Let those go on whose bytes are on the disk."""
+        for lane, staged in list(self._lanes_held.items()):
+            if staged.done():
+                del self._lanes_held[lane]
+                self._queue.release(lane)
 
-        To be called after each batch, also where none did.
+    def put_back(
+        self,
+        requests: Sequence[Pending],
+        put_off: Mapping[Call, Future[None]] = MappingProxyType({}),
+    ) -> None:
+        """Those that a batch left undone, in the order they came.
+
+        Those in `put_off` are held until their futures are done; the
+        others went stale. To be called after each batch, also where none
+        did.
         """
+        held = {
+            request.call.origin: put_off[request.call]
+            for request in reversed(requests)
+            if request.call in put_off
+        }
         for request in reversed(requests):
             self._queue.put_back(request.user, request.call.origin, request)
             self.held += request.size
-            self._deferred.add(request.user)
+            if request.call.origin not in held:
+                self._deferred.add(request.user)
+        for lane, staged in held.items():
+            self._queue.hold(lane)
+            self._lanes_held[lane] = staged
         self._deferred = {
             user for user in self._deferred if self._queue.count_of(user)
         }

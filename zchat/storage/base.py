@@ -2,10 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
-from zchat.model import Table
+from zchat.model import FileChunk, Table
 from zchat.queries import KeyLookup, QueryCall, Statement
 
 POSTGRES_TOOLS: Final = (
@@ -142,6 +143,18 @@ class Store(ABC):
         A message's chat is there, and the message never changes its
         chat or its seq.
         """
+
+    @abstractmethod
+    def stage(self, owner: object, chunk: FileChunk) -> Future[None] | None:
+        """Begin to put a chunk on the disk ahead of the batch writing it.
+
+        The owner waits for what is returned before it asks again, and
+        then goes on. None: it goes on at once; `write` does the rest.
+        """
+
+    @abstractmethod
+    def unstage(self, owner: object) -> None:
+        """The owner's batch is over, whether it wrote the chunk or not."""
 
     @abstractmethod
     def commit(self, outgoing: Sequence[Outgoing]) -> None:

@@ -19,7 +19,7 @@ from zchat.errors import (
     StoreNotReady,
     StoreUnusable,
 )
-from zchat.model import TABLES
+from zchat.model import TABLES, FileChunk
 from zchat.queries import (
     MESSAGES_BEFORE,
     QUERIES,
@@ -281,6 +281,12 @@ class PostgresStore(Store):
             self._statements[statement.name].command(params)
             for statement, params in changes.statements
         ]
+
+    def stage(self, owner: object, chunk: FileChunk) -> None:
+        """Chunks are rows as others, and reach the disk with them."""
+
+    def unstage(self, owner: object) -> None:
+        """Nothing was staged."""
 
     def commit(self, outgoing: Sequence[Outgoing]) -> None:
         shared = [event for event in outgoing if not event.local]

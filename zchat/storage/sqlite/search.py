@@ -74,6 +74,10 @@ class SqliteSearch:
         """Whether texts that are gone are still kept for the index."""
         return self._gone_left
 
+    def wake(self) -> None:
+        """Make the descriptor readable; from any thread."""
+        self._wake()
+
     def fileno(self) -> int:
         """What is readable when `tend` has something to do."""
         return self._wake.fd

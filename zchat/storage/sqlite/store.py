@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from time import monotonic, time_ns
@@ -455,6 +456,17 @@ class SqliteStore(Store):
         elif delta.inserts:
             many(sql.insert, map(values, delta.inserts.values()))
 
+    def stage(self, owner: object, chunk: FileChunk) -> Future[None] | None:
+        future = self._files.stage(
+            owner, chunk.file_id, chunk.offset, chunk.data
+        )
+        if future is not None:
+            future.add_done_callback(lambda _: self._search.wake())
+        return future
+
+    def unstage(self, owner: object) -> None:
+        self._files.unstage(owner)
+
     def commit(self, outgoing: Sequence[Outgoing]) -> None:
         if self._open:
             try:
@@ -506,6 +518,8 @@ class SqliteStore(Store):
             gone = self._connection.execute(
                 "SELECT id FROM files_gone LIMIT ?", (_FILES_AT_ONCE,)
             ).fetchall()
+            is_more = bool(gone)
+            gone = [row for row in gone if not self._files.is_staged(*row)]
             self._files.remove(file_id for (file_id,) in gone)
             if gone:
                 self._connection.execute("BEGIN IMMEDIATE")
@@ -518,7 +532,7 @@ class SqliteStore(Store):
                 self._connection.execute("ROLLBACK")
             log.warning("files_not_removed", error=str(error))
             return
-        self._files_gone = bool(gone)
+        self._files_gone = is_more
 
     def _empty_log(self) -> None:
         """Let the log forget what was deleted, every so often.
