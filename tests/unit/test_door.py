@@ -240,7 +240,7 @@ class TestGatewayDoor:
 
             reader = RecordReader(1_000)
             answers = reader.feed(gateway.recv(1_000))
-            assert [decode_answer(one.body).result for one in answers] == [
+            assert [decode_answer(body).result for _, body in answers] == [
                 {},
                 {},
             ]
