@@ -108,6 +108,19 @@ class TestQuota:
         with refused(Code.RATE_LIMITED):
             ann("send", text="x")
 
+    def test_a_batch_that_began_before_the_period_counts(
+        self, world: World
+    ) -> None:
+        """It waited while another broker's took the user's row."""
+        ann = world.user()
+        for _ in range(3):
+            ann("send", text="x")
+        world.restart()
+        world.advance(-1)
+
+        with refused(Code.RATE_LIMITED):
+            ann("send", text="x")
+
 
 class TestReport:
     def test_distinct_reporters_make_a_ban(self, world: World) -> None:

@@ -24,6 +24,9 @@ from zchat.rpc import events, results
 from zchat.rpc import params as given
 
 BY_ROUND: Final = 0
+BATCHES_APART: Final = 10 * SECOND
+"""So long before another broker's batch one may have begun that comes
+after it."""
 
 
 def refuse_banned(view: View, user: User) -> None:
@@ -45,10 +48,16 @@ def banned_until(view: View, user: User) -> str | None:
 
 
 def _quota_used(view: View, user: User) -> int:
-    """How much of the present period's quota is used."""
+    """How much of the present period's quota is used.
+
+    A batch that waited for another broker's may have begun before that
+    period did.
+    """
     period = view.rules.rate_period_seconds * SECOND
     started = user.quota_started
-    if started is None or not started <= view.now < started + period:
+    if started is None or not (
+        started - BATCHES_APART <= view.now < started + period
+    ):
         return 0
     return user.quota_used
 
