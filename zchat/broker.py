@@ -211,6 +211,8 @@ class Broker:
     def _publish_feed(self, now: int) -> None:
         """Publish what was committed, here and by other brokers."""
         outgoing, lost = self._store.feed()
+        for seconds in self._store.feed_delays():
+            self._meters.fed(seconds)
         for event in outgoing:
             self._publish(event)
         for topic in dict.fromkeys(

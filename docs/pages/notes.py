@@ -177,6 +177,9 @@ RESULTS: Final[Mapping[str, str]] = {
     "clients_dropped": "For not reading, when `--rpc-memory` was full.",
     "requests_waiting": "For a later batch.",
     "feed_gaps": "How often events of other brokers were missed.",
+    "feed_seconds": "How long batches of events took from before their "
+    "commit, on any broker, until this one had them from PostgreSQL; "
+    "empty on SQLite.",
     "connections": "About how many; each has a file descriptor.",
     "open_files": "File descriptors in use.",
     "open_files_limit": "How many there may be.",

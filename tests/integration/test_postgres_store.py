@@ -51,7 +51,12 @@ from zchat.queries import COUNT_OWN, DUE, QueryCall
 from zchat.storage import open_store
 from zchat.storage.base import Outgoing, Store
 from zchat.storage.postgres import schema
-from zchat.storage.postgres.feed import Assembly, payloads
+from zchat.storage.postgres.feed import (
+    OWN_BATCHES_KEPT,
+    Assembly,
+    OwnBatches,
+    payloads,
+)
 from zchat.storage.postgres.link import BINARY, Command, Link, LinkLost
 from zchat.storage.postgres.rows import (
     BIGINT,
@@ -353,9 +358,9 @@ def test_lost_feed_is_told_once_it_is_back(
 
 def test_parts_of_two_batches_are_not_put_together() -> None:
     events = [Outgoing(b"t", bytes(range(256)) * 40)]
-    one, other = payloads("aa", events), payloads("bb", events)
+    one, other = payloads("aa", 1, events), payloads("bb", 2, events)
     assert len(one) == len(other) == 2
-    parts = Assembly()
+    parts = Assembly(OwnBatches())
 
     assert parts.add(one[0]) == []
     assert parts.add(other[1]) == []
@@ -364,6 +369,53 @@ def test_parts_of_two_batches_are_not_put_together() -> None:
     parts.lost = False
     assert [parts.add(part) for part in other] == [[], events]
     assert not parts.lost
+    assert parts.sent == [2]
+
+
+def test_own_events_come_back_as_they_are_where_they_stand() -> None:
+    """Also those that were forgotten, for they are read then."""
+    own = OwnBatches()
+    parts = Assembly(own)
+    batches = {
+        f"{place:x}": [Outgoing(b"t", b"%d" % place, new_id(), place)]
+        for place in range(OWN_BATCHES_KEPT + 1)
+    }
+    for label, events in batches.items():
+        own.keep(label, events)
+
+    came = []
+    for label, events in batches.items():
+        (payload,) = payloads(label, 1, events)
+        came.append(parts.add(payload))
+        (payload,) = payloads(f"f{label}", 1, events)
+        assert parts.add(payload) is not events
+
+    assert came == list(batches.values())
+    assert came[0] is not batches["0"]
+    assert all(
+        found is sent
+        for found, sent in zip(came[1:], list(batches.values())[1:])
+    )
+    assert not parts.lost
+
+
+def test_events_of_two_brokers_come_in_one_order(
+    one: Store, other: Store
+) -> None:
+    room = chat()
+    stores = (one, other)
+    for place in range(1, 21):
+        write(
+            stores[place % 2],
+            outgoing=[Outgoing(b"t", b"%d" % place, room.id, place)],
+        )
+
+    for store in stores:
+        assert [event.seq for event in received(store, 20)] == [*range(1, 21)]
+        delays = store.feed_delays()
+        assert len(delays) == 20
+        assert 0 <= min(delays) <= max(delays) < 60
+        assert store.feed_delays() == []
 
 
 def test_rows_are_locked_in_the_order_of_their_keys(

@@ -26,6 +26,8 @@ def page(store_bytes: int | None = 7, connections_now: int = 1) -> str:
     meters.refused(Code.BANNED)
     for requests, seconds in ((1, 0.0004), (2, 0.003), (600, 9.0)):
         meters.batch(requests, seconds)
+    meters.fed(0.002)
+    meters.fed(4)
     stats = Stats(
         time=datetime(2030, 1, 1, tzinfo=UTC).isoformat(),
         version="1",
@@ -74,6 +76,9 @@ def test_a_histogram_counts_all_up_to_a_bound() -> None:
         assert f"\n{line}\n" in text
     assert "\nzchat_broker_batch_requests_sum 603.0\n" in text
     assert "\nzchat_broker_batch_requests_count 3.0\n" in text
+    line = 'zchat_broker_feed_seconds_bucket{le="2.5"} 1.0'
+    assert f"\n{line}\n" in text
+    assert "\nzchat_broker_feed_seconds_count 2.0\n" in text
 
 
 def test_what_is_not_known_is_not_shown() -> None:

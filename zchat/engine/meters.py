@@ -62,6 +62,7 @@ class Meters:
         self._refusals: Counter[str] = Counter()
         self._batch_seconds = Distribution(SECONDS)
         self._batch_requests = Distribution(REQUESTS)
+        self._feed_seconds = Distribution(SECONDS)
         self._own_files = open_files()
 
     def serving(self) -> None:
@@ -76,6 +77,10 @@ class Meters:
         """A batch of so many requests took so long, its commit included."""
         self._batch_requests.add(requests)
         self._batch_seconds.add(seconds)
+
+    def fed(self, seconds: float) -> None:
+        """A batch of events took so long to come from its broker here."""
+        self._feed_seconds.add(seconds)
 
     def shown(
         self,
@@ -102,6 +107,7 @@ class Meters:
             clients_dropped=clients_dropped,
             requests_waiting=requests_waiting,
             feed_gaps=feed_gaps,
+            feed_seconds=self._feed_seconds.shown(),
             connections=max(0, files - self._own_files),
             open_files=files,
             open_files_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0],

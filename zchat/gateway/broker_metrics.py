@@ -47,6 +47,10 @@ _GAUGES: Final = (
 _HISTOGRAMS: Final = (
     ("batch_seconds", "What a batch takes, its commit included."),
     ("batch_requests", "Requests in a batch."),
+    (
+        "feed_seconds",
+        "How far events lag from their broker's commit, on PostgreSQL.",
+    ),
 )
 _COUNTS: Final = (
     ("users", "zchat_users", "Users."),

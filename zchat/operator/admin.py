@@ -530,6 +530,9 @@ def _stats_rows(found: Any) -> list[tuple[str, object]]:
     broker, counts = found["broker"], found["counts"]
     times = broker["batch_seconds"]
     batches = sum(times["counts"])
+    came = broker["feed_seconds"]
+    fed = sum(came["counts"])
+    feed = f"{1000 * came['sum'] / fed:.2f} ms behind" if fed else "none"
     refusals = ", ".join(
         f"{code} {count}" for code, count in sorted(broker["refusals"].items())
     )
@@ -564,6 +567,7 @@ def _stats_rows(found: Any) -> list[tuple[str, object]]:
         ),
         ("answers lost", broker["answers_lost"]),
         ("clients dropped", broker["clients_dropped"]),
+        ("feed", feed),
         ("feed gaps", broker["feed_gaps"]),
         ("connections", broker["connections"]),
         (

@@ -33,6 +33,7 @@ class BrokerStats(Result, frozen=True, kw_only=True):
     clients_dropped: int
     requests_waiting: int
     feed_gaps: int
+    feed_seconds: Histogram
     connections: int
     open_files: int
     open_files_limit: int

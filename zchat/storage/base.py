@@ -175,6 +175,14 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def feed_delays(self) -> list[float]:
+        """The seconds that each batch of events took to reach `feed`.
+
+        From just before its commit, by whichever broker; of the batches
+        since this was last called. Empty where the store is not shared.
+        """
+
+    @abstractmethod
     def feed_fd(self) -> int | None:
         """A descriptor that is readable when `feed` should be called, or
         None where there is no such reason."""

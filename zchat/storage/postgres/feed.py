@@ -3,77 +3,97 @@
 A batch's events are one packed text, cut into payloads of less than
 8,000 bytes. PostgreSQL delivers the notifications of a transaction
 together and in order, transactions in the order of their commits.
+
+A broker hears its own batches as well: so it learns where they stand
+among those of others. It has their events already, and reads no more of
+them than their label.
 """
 
 import re
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any, Final
-from uuid import UUID
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import psycopg
 
 from zchat.storage.base import Outgoing
 
-CHATS_KEPT: Final = 4_096
 STUCK_SECONDS: Final = 30
 EPOCH_HEADING: Final = "epoch "
 """Before the new epoch, in a notification of its own."""
-_HEADING: Final = re.compile(r"([0-9a-f]+):(\d+):(\d+):")
+_HEADING: Final = re.compile(r"([0-9a-f]+):(\d+):(\d+):(\d+):")
 PART_BYTES: Final = 7_900
 """Of a payload, which must stay below 8,000 with its heading."""
-_Entry = tuple[bytes, bytes, bytes | None, int, bool]
+OWN_BATCHES_KEPT: Final = 64
+"""More than that wait only where the feed is stuck."""
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(list[_Entry]).decode
+_decode: Final = msgspec.msgpack.Decoder(list[Outgoing]).decode
 
 
-def payloads(label: str, outgoing: Sequence[Outgoing]) -> list[str]:
+def payloads(label: str, sent: int, outgoing: Sequence[Outgoing]) -> list[str]:
     """The payloads that carry the events.
 
     `label` tells batches apart; PostgreSQL drops a payload that is
     equal to one before it in the same transaction, and none here is.
+    `sent` is the time in microseconds.
     """
-    text = b2a_base64(
-        _encode(
-            [
-                (
-                    event.topic,
-                    event.body,
-                    event.chat_id and _id_bytes(event.chat_id),
-                    event.seq,
-                    event.counted,
-                )
-                for event in outgoing
-            ]
-        ),
-        newline=False,
-    ).decode()
+    text = b2a_base64(_encode(outgoing), newline=False).decode()
     parts = [
         text[start : start + PART_BYTES]
         for start in range(0, len(text), PART_BYTES)
     ]
     return [
-        f"{label}:{index}:{len(parts)}:{part}"
+        f"{label}:{index}:{len(parts)}:{sent}:{part}"
         for index, part in enumerate(parts)
     ]
 
 
-class Assembly:
-    """Puts payloads together again; `lost` says that some are missing."""
+class OwnBatches:
+    """The events of this broker's batches that have not come back.
+
+    Only the newest are kept: what was forgotten is read like another
+    broker's.
+    """
 
     def __init__(self) -> None:
+        self._events: dict[str, Sequence[Outgoing]] = {}
+
+    def keep(self, label: str, events: Sequence[Outgoing]) -> None:
+        """The batch is committed."""
+        self._events[label] = events
+        if len(self._events) > OWN_BATCHES_KEPT:
+            del self._events[next(iter(self._events))]
+
+    def take(self, label: str) -> Sequence[Outgoing] | None:
+        """The batch has come back: its events, where they were kept."""
+        return self._events.pop(label, None)
+
+    def clear(self) -> None:
+        """Nothing that is kept comes back any more."""
+        self._events.clear()
+
+
+class Assembly:
+    """Puts payloads together again.
+
+    `lost` says that some are missing; `sent` are the times of the
+    batches that were completed.
+    """
+
+    def __init__(self, own: OwnBatches) -> None:
         self.lost = False
+        self.sent: list[int] = []
+        self._own = own
         self._label = ""
         self._parts: list[str] = []
 
-    def add(self, payload: str) -> list[Outgoing]:
+    def add(self, payload: str) -> Sequence[Outgoing]:
         """The events of the batch that this payload completes."""
         heading = _HEADING.match(payload)
         if heading is None:
             return self._miss()
-        label, index, count = heading.groups()
+        label, index, count, sent = heading.groups()
         text = payload[heading.end() :]
         if int(index) == 0:
             self.lost |= bool(self._parts)
@@ -85,8 +105,12 @@ class Assembly:
             return []
         text = "".join(self._parts)
         self._parts = []
+        self.sent.append(int(sent))
+        own = self._own.take(label)
+        if own is not None:
+            return own
         try:
-            return [_event(entry) for entry in _decode(a2b_base64(text))]
+            return _decode(a2b_base64(text))
         except (ValueError, msgspec.MsgspecError):
             return self._miss()
 
@@ -94,22 +118,6 @@ class Assembly:
         self.lost = True
         self._parts = []
         return []
-
-
-def _event(entry: _Entry) -> Outgoing:
-    topic, body, chat, seq, counted = entry
-    chat_id = _id_text(chat) if chat else None
-    return Outgoing(topic, body, chat_id, seq, counted)
-
-
-@lru_cache(CHATS_KEPT)
-def _id_bytes(id: str) -> bytes:
-    return UUID(id).bytes
-
-
-@lru_cache(CHATS_KEPT)
-def _id_text(id: bytes) -> str:
-    return str(UUID(bytes=id))
 
 
 def channel_of(common_id: str) -> str:
@@ -126,6 +134,17 @@ def epoch_of(connection: psycopg.Connection[Any]) -> str:
     return str(row[0])
 
 
+class Received(NamedTuple):
+    """Events, whether some were lost, and when each batch was sent.
+
+    The times are microseconds, by the clock of the database.
+    """
+
+    events: list[Outgoing]
+    lost: bool
+    sent: list[int]
+
+
 class Listener:
     """A connection that listens on one channel.
 
@@ -135,7 +154,10 @@ class Listener:
     """
 
     def __init__(
-        self, connection: psycopg.Connection[Any], channel: str
+        self,
+        connection: psycopg.Connection[Any],
+        channel: str,
+        own: OwnBatches,
     ) -> None:
         connection.execute(
             f"SET tcp_user_timeout = '{STUCK_SECONDS}s'; "
@@ -145,14 +167,14 @@ class Listener:
         self.epoch = epoch_of(connection)
         self._connection = connection
         self._fd = connection.pgconn.socket
-        self._assembly = Assembly()
+        self._assembly = Assembly(own)
 
     def fileno(self) -> int:
         """What is readable when notifications have come."""
         return self._fd
 
-    def receive(self) -> tuple[list[Outgoing], bool]:
-        """The events that are there, and whether some were lost.
+    def receive(self) -> Received:
+        """The events that are there.
 
         Raises psycopg.Error where the connection is gone.
         """
@@ -165,8 +187,10 @@ class Listener:
                 self.epoch = payload.removeprefix(EPOCH_HEADING)
             else:
                 events += self._assembly.add(payload)
-        lost, self._assembly.lost = self._assembly.lost, False
-        return events, lost
+        assembly = self._assembly
+        received = Received(events, assembly.lost, assembly.sent)
+        assembly.lost, assembly.sent = False, []
+        return received
 
     def close(self) -> None:
         """Close the connection."""

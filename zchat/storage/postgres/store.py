@@ -19,7 +19,7 @@ from zchat.errors import (
     StoreNotReady,
     StoreUnusable,
 )
-from zchat.model import TABLES, FileChunk
+from zchat.model import SECOND, TABLES, FileChunk
 from zchat.queries import (
     MESSAGES_BEFORE,
     QUERIES,
@@ -39,7 +39,12 @@ from zchat.storage.base import (
 from zchat.storage.postgres import schema
 from zchat.storage.postgres.clock import DatabaseClock
 from zchat.storage.postgres.dialer import Dialer
-from zchat.storage.postgres.feed import Listener, channel_of, payloads
+from zchat.storage.postgres.feed import (
+    Listener,
+    OwnBatches,
+    channel_of,
+    payloads,
+)
 from zchat.storage.postgres.indexer import Indexer
 from zchat.storage.postgres.link import (
     BINARY,
@@ -151,8 +156,10 @@ class PostgresStore(Store):
         self._probing = False
         self._collisions = 0
         self.common_id = ""
-        self._label = secrets.token_hex(4)
+        self._label = secrets.token_hex(8)
         self._batch = 0
+        self._own = OwnBatches()
+        self._delays: list[float] = []
         self._mode = ""
         self._queue: list[Command] = []
         self._changed = self._hurried = False
@@ -203,7 +210,7 @@ class PostgresStore(Store):
     def _dial_feed(self) -> Listener:
         connection = schema.connect(self._url)
         try:
-            return Listener(connection, channel_of(self.common_id))
+            return Listener(connection, channel_of(self.common_id), self._own)
         except BaseException:
             connection.close()
             raise
@@ -290,12 +297,16 @@ class PostgresStore(Store):
 
     def commit(self, outgoing: Sequence[Outgoing]) -> None:
         shared = [event for event in outgoing if not event.local]
+        label = ""
         if shared:
             self._open(writing=True)
             self._changed = True
-            self._queue.append(self._notification(shared))
+            label = self._next_label()
+            self._queue.append(self._notification(label, shared))
         if self._mode:
             self._end()
+        if label:
+            self._own.keep(label, shared)
         self._local += [event for event in outgoing if event.local]
         self._remember(shared)
 
@@ -381,9 +392,14 @@ class PostgresStore(Store):
 
     # The feed
 
-    def _notification(self, outgoing: Sequence[Outgoing]) -> Command:
+    def _next_label(self) -> str:
         self._batch += 1
-        parts = payloads(f"{self._label}{self._batch:x}", outgoing)
+        return f"{self._label}{self._batch:x}"
+
+    def _notification(
+        self, label: str, outgoing: Sequence[Outgoing]
+    ) -> Command:
+        parts = payloads(label, self._clock.now(), outgoing)
         return Command(
             b"notify",
             _NOTIFY,
@@ -406,16 +422,22 @@ class PostgresStore(Store):
         if listener is None:
             return events, False
         try:
-            shared, gap = listener.receive()
+            received = listener.receive()
         except psycopg.Error as error:
             self._selector.unregister(listener.fileno())
             self._listen.lose(str(error).strip())
             return events, False
         self.epoch = listener.epoch
-        for event in shared:
-            if event.chat_id is not None:
-                self._indexer.note(event.chat_id)
-        return events + shared, lost or gap
+        now = self._clock.now()
+        self._delays += [max(0, now - sent) / SECOND for sent in received.sent]
+        for chat_id in dict.fromkeys(e.chat_id for e in received.events):
+            if chat_id is not None:
+                self._indexer.note(chat_id)
+        return events + received.events, lost or received.lost
+
+    def feed_delays(self) -> list[float]:
+        delays, self._delays = self._delays, []
+        return delays
 
     def _listener(self) -> tuple[Listener | None, bool]:
         """Who listens now, and whether nobody did for a while."""
@@ -424,6 +446,7 @@ class PostgresStore(Store):
             return listener, False
         listener = self._listen.renew()
         if listener is not None:
+            self._own.clear()
             self._selector.register(listener.fileno(), selectors.EVENT_READ)
         return listener, listener is not None
 

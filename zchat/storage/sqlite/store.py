@@ -556,6 +556,9 @@ class SqliteStore(Store):
             return
         self._log_holds_gone = bool(is_busy) or holds_gone
 
+    def feed_delays(self) -> list[float]:
+        return []
+
     def feed_fd(self) -> int | None:
         return self._search.fileno()
 
