@@ -54,3 +54,12 @@ def test_anything_else_is_not_sealed(body: bytes) -> None:
     assert unseal(SECRET, TOPIC, body) is None
     if len(body) < 32:
         assert key_number(body) is None
+
+
+def test_what_is_too_short_has_no_key() -> None:
+    """A number, a nonce and a seal take 32 bytes."""
+    shortest = seal(7, SECRET, TOPIC, b"", NONCE)
+
+    assert (len(shortest), key_number(shortest)) == (32, 7)
+    assert key_number(shortest[:-1]) is None
+    assert unseal(SECRET, TOPIC, shortest[:-1]) is None
