@@ -19,6 +19,7 @@ from zchat.client.session import (
     Restored,
 )
 from zchat.errors import Code, Refused, ZchatError
+from zchat.gateway import event_stream
 from zchat.gateway.binding import Call
 from zchat.gateway.calls import Caller
 from zchat.gateway.event_ids import Places, cursors_of
@@ -98,6 +99,18 @@ def test_places_follow_what_is_sent() -> None:
     assert cursors_of(places.text, CHAT.values()).chats == (
         ChatCursor(CHAT["a"], 300, 10),
         ChatCursor(CHAT["b"], 2, 77),
+    )
+
+
+def test_a_chat_that_was_never_told_of_gets_its_place() -> None:
+    """A stream may begin between a chat and its first message."""
+    places = Places(cursors(a=1))
+
+    places.follow(MessageSent(chat_id=CHAT["b"], seq=3, message=message("x")))
+
+    assert cursors_of(places.text, CHAT.values()).chats == (
+        ChatCursor(CHAT["a"], 1, 10),
+        ChatCursor(CHAT["b"], 3, 0),
     )
 
 
@@ -423,6 +436,40 @@ def test_what_a_client_does_not_take_is_kept_and_counted() -> None:
         assert (stream.held_bytes, client.text[:5]) == (0, b"retry")
         stream.closed()
 
+    asyncio.run(run())
+
+
+def test_a_client_that_takes_nothing_holds_up_its_device(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What comes meanwhile is fetched once half of it is taken."""
+
+    async def run() -> None:
+        broker = Broker()
+        broker.answers.set()
+        stream = cast(
+            EventStream,
+            pushed_by(await streams_of(broker, 1).serve(RESUME, {})),
+        )
+        client = Client()
+        client.blocked = True
+        stream.begin(client)
+        assert not stream._device._paused
+        each = message("x" * 1_000)
+        while not stream._device._paused:
+            assert stream.waiting_bytes <= event_stream.PENDING_BYTES
+            stream._deliver(
+                MessageSent(chat_id=CHAT["a"], seq=1, message=each)
+            )
+
+        client.blocked = False
+        stream.drained()
+
+        assert stream.waiting_bytes == 0
+        assert not stream._device._paused
+        stream.closed()
+
+    monkeypatch.setattr(event_stream, "PENDING_BYTES", 20_000)
     asyncio.run(run())
 
 
