@@ -34,7 +34,7 @@ from zchat.rpc.codec import (
     unpack,
 )
 from zchat.rpc.methods import TOKEN
-from zchat.rpc.sealing import SECRET_BYTES, key_number, unseal
+from zchat.rpc.sealing import SECRET_BYTES, unseal
 from zchat.rpc.topics import chat_topic, inbox_topic
 from zchat.storage.base import BatchChanges, Outgoing
 from zchat.storage.sqlite import SqliteStore
@@ -184,11 +184,10 @@ class Person:
         """Whether a key that this person was ever given opens it."""
         if not told.sealed:
             return True
-        number = key_number(told.raw.body)
-        secret = self.keys.get((told.raw.topic, number or 0))
-        return (
-            secret is not None
-            and unseal(secret, told.raw.topic, told.raw.body) is not None
+        return any(
+            unseal(secret, topic, told.raw.body) is not None
+            for (topic, _), secret in self.keys.items()
+            if topic == told.raw.topic
         )
 
     def chat(self, chat_id: str) -> Any:
@@ -336,6 +335,7 @@ class World:
             told = Told(event, self._opened(event))
             self.events.append(told)
             self._check_count(told)
+            assert told.sealed or told.raw.topic == chat_topic(self.common)
             if event.counted:
                 self.timers.heads.note(event.topic, self.now)
 

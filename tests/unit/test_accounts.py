@@ -16,6 +16,7 @@ from tests.harness import (
 )
 from zchat.chat import accounts
 from zchat.chat.jobs import NoParams, Progress
+from zchat.chat.paces import Pace
 from zchat.engine.batch import Call
 from zchat.errors import Code
 from zchat.model import time_text
@@ -208,6 +209,20 @@ def test_a_chat_that_one_enters_in_the_same_batch_is_told(
         "user": {"id": ann.id, "name": "eve"}
     }
     assert renamed in world.told_in(group)
+
+
+def test_too_many_names_at_once_wait(world: World) -> None:
+    ann = world.user("ann")
+    times, seconds = Pace.RENAMES.times, Pace.RENAMES.seconds
+
+    outcomes = world.batch(
+        [ann.asks("rename", name=f"ann{n}") for n in range(times + 1)]
+    )
+
+    assert codes(outcomes) == ["ok"] * times + ["rate_limited"]
+    world.advance(seconds - 0.5)
+    with refused(Code.RATE_LIMITED, retry_after=1, limit=times, remaining=0):
+        ann("rename", name="zoe")
 
 
 def test_rename_may_change_the_case(world: World) -> None:

@@ -6,7 +6,7 @@ from tests.harness import MakeWorld, Person, World, codes, refused
 from zchat.chat import expiry
 from zchat.chat.awaitables import Question, TurnWait, Want
 from zchat.chat.expiry import EXPIRY_PAGE
-from zchat.chat.jobs import NoParams
+from zchat.chat.jobs import NoParams, Progress
 from zchat.chat.phases import Writing
 from zchat.engine.batch import Call
 from zchat.errors import Code
@@ -364,6 +364,36 @@ def test_what_was_delivered_is_forgotten_with_the_messages(
 
     assert kept(world) == []
     assert world.store.rows("SELECT * FROM deliveries") == []
+
+
+def test_a_delivery_is_forgotten_when_its_time_is_over(
+    world: World, ann: Person, bob: Person
+) -> None:
+    """Also while others have not read what was delivered."""
+    ann("send", text="1")
+    read_all(world, ann)
+    world.wait(TTL + 61)
+
+    assert kept(world) == ["1"]
+    assert world.store.rows("SELECT * FROM deliveries") == []
+
+
+def test_one_chat_that_ends_holds_up_no_other(
+    world: World, ann: Person
+) -> None:
+    groups = [world.group(ann) for _ in range(3)]
+    for group in groups:
+        ann("send", chat_id=group, text="x")
+        ann("read", chat_id=group, seq=1)
+    world.advance(TTL)
+    world.run([Call(expiry.expire_members, NoParams())])
+    first = min(groups)
+    call = Call(expiry.delete_expired, NoParams())
+
+    world.run([*world.calls([ann.asks("exit", chat_id=first)]), call])
+
+    assert kept(world) == []
+    assert call.outcome == Progress(more=False)
 
 
 def test_who_leaves_holds_nothing_back(

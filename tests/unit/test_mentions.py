@@ -76,6 +76,16 @@ def test_a_member_is_told_in_the_inbox(world: World) -> None:
     assert message.mentions == [bob.id]
 
 
+def test_the_event_of_the_message_says_who_is_mentioned(world: World) -> None:
+    ann, bob = world.users("ann bob")
+    world.told()
+
+    ann("send", text="@bob")
+
+    (told,) = world.told_in(world.common)
+    assert told["message"]["mentions"] == [bob.id]
+
+
 def test_it_counts_until_it_is_read(world: World) -> None:
     ann, bob = world.users("ann bob")
     for _ in range(3):

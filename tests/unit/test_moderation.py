@@ -160,6 +160,7 @@ class TestReport:
         bad, ann, bob, cid = world.users("bad ann bob cid")
         world.advance(60)
         young = world.user()
+        world.advance(59)
         for one in (ann, bob, young):
             one("report", user_id=bad.id, reason="x")
         assert bad("status").user.banned_until is None

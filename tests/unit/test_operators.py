@@ -161,6 +161,15 @@ class TestWhoMay:
             mod(method, **SAMPLE[method] | {"user_id": other.id})
         assert other("status").user.banned_until
 
+    def test_nor_on_complaints_about_others(self, world: World) -> None:
+        mod, boss = (
+            staff(world, "mod", "moderator"),
+            staff(world, "boss", "admin"),
+        )
+        complaint = world.user()("report", user_id=boss.id, reason="bossy")
+        with refused(Code.FORBIDDEN):
+            mod("resolve", id=complaint.id, verdict="upheld")
+
     def test_nobody_judges_themselves(self, world: World) -> None:
         boss, ann = staff(world, "boss", "admin"), world.user("ann")
         complaint = ann("report", user_id=boss.id, reason="bossy")
@@ -400,6 +409,39 @@ class TestAccounts:
         bob("send", chat_id=group, text="more")
         assert all(ann.opens(told) for told in world.told() if told.raw.seq)
         assert ann("status").user.id == ann.id
+
+    @pytest.mark.parametrize("method", ["reset_token", "rotate_token"])
+    def test_a_new_token_in_the_batch_of_an_invitation(
+        self, world: World, method: str
+    ) -> None:
+        """The old devices got the key of that group, too."""
+        ann, bob = world.users("ann bob")
+        group = world.group(bob)
+        world.told()
+        own = method == "rotate_token"
+        changes = [
+            bob.asks("invite", chat_id=group, user_id=ann.id),
+            ann.asks(method)
+            if own
+            else world.operator.asks(method, user_id=ann.id),
+        ]
+
+        assert codes(world.batch(changes)) == ["ok", "ok"]
+
+        told = [body["event"] for body in world.told_in(group)]
+        assert told.count("key_changed") == 2
+
+    def test_closed_in_the_batch_of_an_invitation(self, world: World) -> None:
+        ann, bob = world.users("ann bob")
+        group = world.group(bob)
+        world.batch(
+            [
+                bob.asks("invite", chat_id=group, user_id=ann.id),
+                world.operator.asks("close_account", user_id=ann.id),
+            ]
+        )
+        people = bob("users", chat_id=group).users
+        assert [person.id for person in people] == [bob.id]
 
     def test_a_closed_account(self, world: World) -> None:
         ann, bob, eve = world.users("ann bob eve")
@@ -666,6 +708,15 @@ class TestTheDoor:
             assert world.call("connect", None, invite=code).token
         self.fails_alike(world, code)
 
+    def test_it_lets_one_in_where_nothing_else_is_said(
+        self, make_world: MakeWorld
+    ) -> None:
+        world = make_world(registration="invite")
+        code = self.code(world)
+        assert code == code.lower()
+        assert world.call("connect", None, invite=code).token
+        self.fails_alike(world, code)
+
     def test_of_several_at_once_only_so_many_come_in(
         self, make_world: MakeWorld
     ) -> None:
@@ -682,7 +733,7 @@ class TestTheDoor:
         expired = self.code(world, expires_in=10)
         made = world.operator("create_invite")
         world.operator("revoke_invite", id=made.id)
-        world.advance(11)
+        world.advance(10)
         codes = (expired, made.code, "unknown", made.id, None)
         assert len({self.fails_alike(world, code) for code in codes}) == 1
 
@@ -691,6 +742,7 @@ class TestTheDoor:
         with pytest.raises(Refused) as caught:
             world.call("connect", None, **({"invite": code} if code else {}))
         assert caught.value.code is Code.FORBIDDEN
+        assert caught.value.data == {"field": "invite"}
         return str(caught.value.to_wire())
 
     def test_a_name_that_is_taken_uses_nothing_up(
@@ -744,6 +796,8 @@ class TestTheLog:
             *world.users("ann bob"),
         )
         before = len(actions(world))
+        invite = boss("create_invite", uses=3).id
+        boss("revoke_invite", id=invite)
         complaint = bob("report", user_id=ann.id, reason="x").id
         boss("resolve", id=complaint, verdict="dismissed")
         until = boss("ban", user_id=ann.id, seconds=5, reason="spam").until
@@ -760,6 +814,14 @@ class TestTheLog:
         boss("close_account", user_id=ann.id, erase=True)
 
         entries = boss("audit").entries[::-1][before:]
+        assert [(e.action, e.detail) for e in entries[:2]] == [
+            ("create_invite", {"uses": 3}),
+            ("revoke_invite", {}),
+        ]
+        for entry in entries[:2]:
+            assert entry.actor is not None
+            assert (entry.actor.id, entry.subject) == (boss.id, invite)
+        del entries[:2]
         assert [(e.action, e.detail) for e in entries] == [
             ("resolve", {"complaint": complaint, "verdict": "dismissed"}),
             ("ban", {"until": until, "reason": "spam"}),

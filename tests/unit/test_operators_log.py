@@ -58,6 +58,20 @@ def test_whose_message_was_deleted_by_whom(
     assert last.detail == {"message": in_common.id}
 
 
+def test_what_the_operator_did(world: World, logged: Logged) -> None:
+    ann = world.user("ann")
+    logged.clear()
+    world.operator("ban", user_id=ann.id, reason="secret")
+    assert logged == [
+        entry(
+            "operator_acted",
+            action="ban",
+            actor_id="operator",
+            subject_id=ann.id,
+        )
+    ]
+
+
 @pytest.mark.parametrize("who", ["operator", "user"])
 def test_that_a_token_was_replaced(
     world: World, logged: Logged, who: str

@@ -572,21 +572,23 @@ class TestKeys:
         self, world: World, ann: Person, bob: Person
     ) -> None:
         chat_id = world.group(ann)
-        numbers = []
+        keys = []
         for act in ("invite", "remove"):
-            numbers.append(self.key_of(ann, chat_id).id)
+            keys.append(self.key_of(ann, chat_id))
             ann(act, chat_id=chat_id, user_id=bob.id)
-        numbers.append(self.key_of(ann, chat_id).id)
+        keys.append(self.key_of(ann, chat_id))
 
-        assert numbers == [1, 2, 3]
+        assert [key.id for key in keys] == [1, 2, 3]
+        assert len({key.secret for key in keys}) == 3
 
     def test_keys_of_inboxes_too(self, world: World, ann: Person) -> None:
-        numbers = [ann("sync").inbox_key.id]
+        keys = [ann("sync").inbox_key]
         for _ in range(2):
             ann.token = ann("rotate_token").token
-            numbers.append(ann("sync").inbox_key.id)
+            keys.append(ann("sync").inbox_key)
 
-        assert numbers == [1, 2, 3]
+        assert [key.id for key in keys] == [1, 2, 3]
+        assert len({key.secret for key in keys}) == 3
 
     @staticmethod
     def key_of(person: Person, chat_id: str) -> Any:

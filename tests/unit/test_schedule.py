@@ -400,6 +400,21 @@ class TestOnce:
         assert ann("schedule", **params) == first
         assert ann.texts(world.common) == ["x"]
 
+    def test_also_once_it_was_sent_and_deleted(self, world: World) -> None:
+        ann = world.user()
+        params = {
+            "text": "x",
+            "files": [world.file(ann, world.common, b"data")],
+            "send_at": world.at(60),
+            "idempotency_key": "k",
+        }
+        first = ann("schedule", **params)
+        world.wait(61)
+        (sent,) = ann("history", chat_id=world.common).messages
+        ann("delete", message_id=sent.id)
+
+        assert ann("schedule", **params) == first
+
     def test_other_content_is_a_conflict(self, world: World) -> None:
         ann = world.user()
         at = world.at(60)
