@@ -22,6 +22,7 @@ from zchat.chat.quotas import count_totals
 from zchat.chat.unit_of_work import UnitOfWork
 from zchat.engine.batch import Batches, Call
 from zchat.engine.meters import Meters
+from zchat.engine.requests import call_of
 from zchat.engine.timers import Timers
 from zchat.errors import Code, Refused
 from zchat.model import SECOND, Rules, time_text
@@ -442,16 +443,7 @@ def _request(
         call = Call(handler_of("hello", True), None)
         call.end(unreadable.refused)
         return call
-    known = request.method
-    reads = known.only_reads(request.params)
-    return Call(
-        handler_of(known.name, reads),
-        request.params,
-        reads=reads,
-        needs_token=known.needs_token and not for_operator,
-        token=request.token if known.takes_token else None,
-        origin=origin,
-    )
+    return call_of(request, origin, for_operator)
 
 
 def _outcome(call: Call) -> Any:

@@ -200,22 +200,22 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     author_id: str
     created: int
     text: str
-    is_comment_on: str | None
-    comments: int
-    files: str | None
-    idempotency_key: str | None
-    revision: int
-    edited: int | None
-    deleted: int | None
-    mentions: str | None
-    reactions: str | None
-    sent_hash: bytes | None
+    is_comment_on: str | None = None
+    comments: int = 0
+    files: str | None = None
+    idempotency_key: str | None = None
+    revision: int = 0
+    edited: int | None = None
+    deleted: int | None = None
+    mentions: str | None = None
+    reactions: str | None = None
+    sent_hash: bytes | None = None
 
 
 class AuthoredMessage(Message, frozen=True, gc=False):
     """A message with its author's present name, as queries return it."""
 
-    author_name: str
+    author_name: str = ""
 
 
 class Edit(msgspec.Struct, frozen=True, gc=False):
@@ -413,6 +413,8 @@ class Table(Generic[Row]):
         self.unique_of: tuple[Callable[[Any], Any], ...] = tuple(
             attrgetter(*fields) for fields in unique
         )
+        self.names = frozenset(key).union(*unique)
+        """The fields by which rows are found."""
 
     def __repr__(self) -> str:
         return f"Table({self.name})"

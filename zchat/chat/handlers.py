@@ -19,7 +19,7 @@ from zchat.chat import (
     sync,
     typing,
 )
-from zchat.chat.rules import READING, WRITING, Rule
+from zchat.chat.rules import IMMEDIATE, READING, WRITING, Immediate, Rule
 
 SUBJECTS = (
     accounts,
@@ -46,3 +46,8 @@ SUBJECTS = (
 def handler_of(method: str, reads: bool) -> Rule:
     """The rule that answers the method when it reads, or writes."""
     return READING[method] if reads else WRITING[method]
+
+
+def immediate_of(method: str) -> Immediate | None:
+    """The method's rule in the form that does not wait, if it has one."""
+    return IMMEDIATE.get(method)

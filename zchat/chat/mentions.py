@@ -6,6 +6,7 @@ the inbox, and the mention counts as unread until the read position has
 passed it. Nobody mentions themselves.
 """
 
+from collections.abc import Sequence
 from typing import Final
 from unicodedata import category
 
@@ -109,7 +110,11 @@ def _owns_small_group(chat: Chat, user_id: str) -> bool:
 
 
 def mentioned_in(
-    view: View, chat: Chat, author_id: str, text: str, everybody: list[str]
+    view: View,
+    chat: Chat,
+    author_id: str,
+    text: str,
+    everybody: Sequence[str],
 ) -> list[str]:
     """The ids of the members whom a text mentions, as things stand now.
 

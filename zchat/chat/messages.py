@@ -19,7 +19,7 @@ from zchat.chat.moderation import refuse_banned, spend_quota
 from zchat.chat.phases import Reading, Turn, View, Writing
 from zchat.chat.quotas import attach_file
 from zchat.chat.rendering import files_of, kept, shown
-from zchat.chat.rules import reads, writes
+from zchat.chat.rules import reads, without_waiting, writes
 from zchat.chat.subjects import Subject
 from zchat.errors import Code, Refused
 from zchat.model import (
@@ -46,13 +46,13 @@ NEWEST: Final = 2**53
 PAGE_BYTES: Final = 262_144
 
 
-class Draft(msgspec.Struct, frozen=True, kw_only=True):
+class Draft(msgspec.Struct, frozen=True, gc=False):
     """A message as somebody wants it sent."""
 
     author_id: str
     chat_id: str
     text: str
-    comment_on: str | None
+    comment_on: str | None = None
     file_ids: tuple[str, ...] = ()
     key: str | None = None
     scheduled_id: str | None = None
@@ -66,7 +66,7 @@ async def send(
     draft = draft_of(work, caller_id, params)
     loaded = await load_draft(work, draft)
     turn = await work.turn()
-    return deliver(turn, draft, loaded.everybody, loaded.floor)
+    return deliver(turn, draft, loaded)
 
 
 @writes("comment")
@@ -95,7 +95,7 @@ async def comment(
     turn = await work.turn()
     if not repeats and not turn.is_member(draft.chat_id, caller_id):
         raise no_message()
-    return deliver(turn, draft, loaded.everybody, loaded.floor)
+    return deliver(turn, draft, loaded)
 
 
 def draft_of(
@@ -103,20 +103,24 @@ def draft_of(
 ) -> Draft:
     """The draft that the parameters of `send` or `schedule` describe."""
     return Draft(
-        author_id=caller_id,
-        chat_id=params.chat_id or view.common_id,
-        text=params.text,
-        comment_on=params.comment_on,
-        file_ids=tuple(params.files or ()),
-        key=params.idempotency_key,
+        caller_id,
+        params.chat_id or view.common_id,
+        params.text,
+        params.comment_on,
+        tuple(params.files) if params.files else (),
+        params.idempotency_key,
     )
 
 
 class LoadedDraft(NamedTuple):
     """Who is everybody, where that counts, and the draft's floor."""
 
-    everybody: list[str]
-    floor: int
+    everybody: Sequence[str] = ()
+    floor: int = 0
+
+
+PLAIN: Final = LoadedDraft()
+"""What is loaded of a draft that has a text, and no `@` in it."""
 
 
 async def load_draft(work: Reading, draft: Draft) -> LoadedDraft:
@@ -153,15 +157,11 @@ def rows_of(draft: Draft) -> list[tuple[Table[Any], Any]]:
 
 
 def deliver(
-    turn: Turn, draft: Draft, everybody: list[str], floor: int
+    turn: Turn, draft: Draft, loaded: LoadedDraft = PLAIN
 ) -> results.Sent:
-    """Check and append a loaded draft, or answer its repeat.
-
-    `everybody` is what `load_mentioned` returned for its text, `floor`
-    what `load_floor` did.
-    """
-    refuse_used(turn, draft.author_id, draft.key, within=MESSAGES)
+    """Check and append a loaded draft, or answer its repeat."""
     if draft.key is not None:
+        refuse_used(turn, draft.author_id, draft.key, within=MESSAGES)
         earlier = turn.get_unique(
             MESSAGES, BY_KEY, (draft.author_id, draft.key)
         )
@@ -169,11 +169,32 @@ def deliver(
             turn.require_fresh(Subject.MESSAGES_GONE, earlier.chat_id)
             return _repeated(earlier, draft)
     author = turn.user(draft.author_id)
-    chat, target, files = check_draft(turn, author, draft, floor)
+    chat, target, files = check_draft(turn, author, draft, loaded.floor)
     if chat.kind == COMMON:
         spend_quota(turn, author)
-    mentioned = mentioned_in(turn, chat, author.id, draft.text, everybody)
+    mentioned = mentioned_in(
+        turn, chat, author.id, draft.text, loaded.everybody
+    )
     return append(turn, chat, author, draft, target, files, mentioned)
+
+
+@without_waiting("send", deliver)
+def plain_draft(
+    view: View, caller_id: str, params: given.Send
+) -> Draft | None:
+    """The draft of a `send` that looks only at rows that are loaded."""
+    draft = draft_of(view, caller_id, params)
+    is_plain = (
+        draft.comment_on is None
+        and draft.key is None
+        and not draft.file_ids
+        and "@" not in draft.text
+    )
+    if is_plain and view.is_loaded(
+        (CHATS, draft.chat_id), (MEMBERS, (draft.chat_id, caller_id))
+    ):
+        return draft
+    return None
 
 
 def _repeated(earlier: Message, draft: Draft) -> results.Sent:
@@ -219,7 +240,7 @@ def check_draft(
     return (
         found.chat,
         _target(view, found, draft, floor),
-        [_attachable(view, draft, id) for id in draft.file_ids],
+        _attachables(view, draft) if draft.file_ids else [],
     )
 
 
@@ -256,6 +277,10 @@ def _target(
     ):
         raise no_message()
     return target
+
+
+def _attachables(view: View, draft: Draft) -> list[StoredFile]:
+    return [_attachable(view, draft, id) for id in draft.file_ids]
 
 
 def _attachable(view: View, draft: Draft, file_id: str) -> StoredFile:
@@ -296,35 +321,20 @@ def append(
     """The message takes the chat's next seq."""
     seq = chat.head + 1
     message_id = turn.entropy.id(turn.now)
-    infos = [
-        results.FileInfo(
-            file_id=file.id,
-            name=file.name,
-            size=file.size,
-            type=file_type(file.name),
-            sha256=file.sha256,
-        )
-        for file in files
-    ]
-    message = turn.put(
+    infos = _infos(files) if files else []
+    message = turn.add(
         MESSAGES,
         Message(
-            id=message_id,
-            chat_id=chat.id,
-            seq=seq,
-            author_id=author.id,
-            created=turn.now,
-            text=draft.text,
-            is_comment_on=draft.comment_on,
-            comments=0,
+            message_id,
+            chat.id,
+            seq,
+            author.id,
+            turn.now,
+            draft.text,
+            draft.comment_on,
             files=kept(infos),
             idempotency_key=draft.key,
-            revision=0,
-            edited=None,
-            deleted=None,
             mentions=kept(mentioned),
-            reactions=None,
-            sent_hash=None,
         ),
     )
     chat = turn.change(CHATS, chat, head=seq)
@@ -347,10 +357,25 @@ def append(
             mentions=mentioned,
         ),
     )
-    mention(turn, message)
+    if mentioned:
+        mention(turn, message)
     return results.Sent(
         id=message_id, seq=seq, chat_id=chat.id, created=turn.now_text
     )
+
+
+def _infos(files: Sequence[StoredFile]) -> list[results.FileInfo]:
+    """The files of a message as they are shown with it."""
+    return [
+        results.FileInfo(
+            file_id=file.id,
+            name=file.name,
+            size=file.size,
+            type=file_type(file.name),
+            sha256=file.sha256,
+        )
+        for file in files
+    ]
 
 
 @reads("history")

@@ -27,6 +27,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from zchat.chat.awaitables import Question, Staging, TurnWait, Want
 from zchat.chat.environment import Entropy, Facts
@@ -61,7 +62,7 @@ class StaleRead(Exception):
     """What a rule asked is no longer true: it waits for the next batch."""
 
 
-class Event(NamedTuple):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """What is told to a chat or an inbox once the batch is durable.
 
     `key` seals it; None leaves it plain. `chat_id` and `seq` are set on
@@ -163,6 +164,13 @@ class View:
         """As `get`, but None also where it was not loaded."""
         row: Row | None = self._states[table.name].rows.get(key)
         return row
+
+    def is_loaded(self, *wanted: tuple[Table[Any], Any]) -> bool:
+        """Whether all these rows, by primary key, were looked up."""
+        for table, key in wanted:
+            if key not in self._states[table.name].rows:
+                return False
+        return True
 
     def is_member(self, chat_id: str, user_id: str) -> bool:
         """Whether the user is in the chat, as far as was loaded."""
@@ -340,9 +348,20 @@ class Turn(View):
         self._states[table.name].put(row)
         return row
 
+    def add(self, table: Table[Row], row: Row) -> Row:
+        """Insert a row whose key was made just now."""
+        self._states[table.name].add(row)
+        return row
+
     def change(self, table: Table[Row], row: Row, **fields: Any) -> Row:
-        """The row with other values in some fields, put."""
-        return self.put(table, msgspec.structs.replace(row, **fields))
+        """A row that is there, with other values in some fields."""
+        changed = replace(row, **fields)
+        state = self._states[table.name]
+        if table.names.isdisjoint(fields):
+            state.amend(changed)
+        else:
+            state.put(changed)
+        return changed
 
     def delete(self, table: Table[Row], row: Row) -> None:
         """Take a row away."""
@@ -366,7 +385,7 @@ class Turn(View):
             Event(
                 chat_topic(chat.id),
                 chat.event_key,
-                msgspec.structs.replace(event, revision=revision),
+                replace(event, revision=revision),
                 counted=True,
             )
         )
@@ -406,7 +425,7 @@ class Turn(View):
                 ),
                 chat.id,
                 message.seq,
-                counted=True,
+                True,
             )
         )
 
@@ -421,7 +440,7 @@ class Turn(View):
             Event(
                 inbox_topic(user.id),
                 user.inbox_key,
-                msgspec.structs.replace(event, inbox=count),
+                replace(event, inbox=count),
                 counted=True,
             )
         )

@@ -11,6 +11,7 @@ from zchat.chat.keys import BY_KEY, load_key, other_content, refuse_used
 from zchat.chat.mentions import load_mentioned
 from zchat.chat.messages import (
     Draft,
+    LoadedDraft,
     check_draft,
     deliver,
     draft_of,
@@ -258,7 +259,7 @@ def _send_one(
     """Send one message whose time has come, or note why not."""
     turn.adjust_count(-1, Counted.SCHEDULED, row.author_id)
     try:
-        sent = deliver(turn, draft, everybody, floor=0)
+        sent = deliver(turn, draft, LoadedDraft(everybody))
     except Refused as refused:
         _release_files(turn, row)
         turn.change(SCHEDULED, row, state=FAILED, error=refused.code.wire)

@@ -60,6 +60,19 @@ class TableState:
         for keys, unique_of in zip(self.keys, self.table.unique_of):
             keys[unique_of(row)] = key
 
+    def add(self, row: Any) -> None:
+        """Insert a row whose key is new in the world."""
+        key = self.table.key_of(row)
+        self.inserts[key] = row
+        self._know(key, row)
+
+    def amend(self, row: Any) -> None:
+        """Change a row that is there, in nothing that it is found by."""
+        key = self.table.key_of(row)
+        self.rows[key] = row
+        changed = self.inserts if key in self.inserts else self.updates
+        changed[key] = row
+
     def put(self, row: Any) -> None:
         """Insert or change a row."""
         key = self.table.key_of(row)

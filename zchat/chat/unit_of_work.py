@@ -71,8 +71,8 @@ class UnitOfWork:
             set(),
             Counter(),
         )
-        self._turn = Turn(self._shared, facts)
-        self.turn_wait = TurnWait(self._turn)
+        self.turn = Turn(self._shared, facts)
+        self.turn_wait = TurnWait(self.turn)
         self.reading = Reading(self._shared, facts)
         self.writing = Writing(self._shared, facts, self.turn_wait)
 
@@ -81,7 +81,7 @@ class UnitOfWork:
         self.now = now
         self.paces.begin(now)
         now_text = time_text(now)
-        for phase in (self.reading, self.writing, self._turn):
+        for phase in (self.reading, self.writing, self.turn):
             phase.now = now
             phase.now_text = now_text
             phase.facts = self.facts

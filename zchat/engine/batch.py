@@ -46,7 +46,7 @@ from msgspec import Struct
 
 from zchat.chat.awaitables import Question, Several, Staging, Want
 from zchat.chat.phases import Event, StaleRead
-from zchat.chat.rules import Rule
+from zchat.chat.rules import Immediate, Rule
 from zchat.chat.unit_of_work import UnitOfWork
 from zchat.errors import (
     Code,
@@ -90,6 +90,8 @@ class Call(Struct, eq=False):
     coroutine: Coroutine[Any, Any, Struct | Refused | None] | None = None
     origin: Any = None
     token_hash: bytes | None = None
+    immediate: Immediate | None = None
+    prepared: Any = None
 
     def end(self, outcome: Struct | Refused | None) -> None:
         """The outcome is there.
@@ -109,6 +111,7 @@ class Call(Struct, eq=False):
         self.end(None)
         self.done = False
         self.caller_id = None
+        self.prepared = None
 
 
 class Batches:
@@ -219,7 +222,9 @@ class Batches:
                 self._load(list(self._wanted.values()), [], lock=True)
             self._authorise(calls)
             writers = [c for c in calls if not c.reads and not c.done]
-            self._advance(writers, lock=True)
+            self._advance(
+                [c for c in writers if c.prepared is None], lock=True
+            )
             late = self._take_turns(writers)
             changes = work.changes()
             if changes:
@@ -286,6 +291,12 @@ class Batches:
 
     def _start(self, call: Call, caller_id: str | None) -> None:
         call.caller_id = caller_id
+        if call.immediate is not None:
+            call.prepared = call.immediate.prepare(
+                self.work.writing, caller_id, call.params
+            )
+            if call.prepared is not None:
+                return
         work = self.work.reading if call.reads else self.work.writing
         call.coroutine = call.handler(work, caller_id, call.params)
 
@@ -393,8 +404,11 @@ class Batches:
         """The rest of a rule, which checks and changes; False: later."""
         if self.put_off and call in self.put_off:
             return False
-        assert call.coroutine is not None
         try:
+            if call.immediate is not None and call.prepared is not None:
+                call.end(call.immediate.finish(self.work.turn, call.prepared))
+                return True
+            assert call.coroutine is not None
             call.coroutine.send(None)
         except StopIteration as stop:
             call.coroutine = None

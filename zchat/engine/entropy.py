@@ -8,11 +8,12 @@ from uuid import uuid4
 _WORD_LETTERS: Final = "23456789abcdefghjkmnpqrstuvwxyz"
 _WORD_LENGTH: Final = 6
 _POOL_BYTES: Final = 8192
+_POOL_IDS: Final = 1024
 _BEHIND_MILLISECONDS: Final = 3_600_000
 _COUNTER_MOST: Final = 0xFFF
-_TAIL_DIGITS: Final = 16
-_VARIANT: Final = dict(zip("0123456789abcdef", "89ab" * 4))
-"""A random digit to one whose upper bits are the variant, 10."""
+_COUNTERS: Final = tuple(f"{count:03x}-" for count in range(_COUNTER_MOST + 1))
+_VARIANT: Final = bytes(0x80 | byte & 0x3F for byte in range(256))
+"""A random byte to one whose upper bits are the variant, 10."""
 
 
 class SystemEntropy:
@@ -46,16 +47,20 @@ class SystemEntropy:
         else:
             self._begin(self._millisecond + 1)
         if not self._tails:
-            digits = self.secret(_POOL_BYTES).hex()
-            self._tails = [
-                digits[start : start + _TAIL_DIGITS]
-                for start in range(0, len(digits), _TAIL_DIGITS)
-            ]
-        tail = self._tails.pop()
-        return (
-            f"{self._moment}{self._counter:03x}-{_VARIANT[tail[0]]}"
-            f"{tail[1:4]}-{tail[4:]}"
-        )
+            self._tails = self._new_tails()
+        return self._moment + _COUNTERS[self._counter] + self._tails.pop()
+
+    def _new_tails(self) -> list[str]:
+        """Random ends of ids, with the variant at the front."""
+        clocks = bytearray(self.secret(2 * _POOL_IDS))
+        clocks[::2] = clocks[::2].translate(_VARIANT)
+        nodes = self.secret(6 * _POOL_IDS)
+        return [
+            f"{clock}-{node}"
+            for clock, node in zip(
+                clocks.hex(" ", 2).split(), nodes.hex(" ", 6).split()
+            )
+        ]
 
     def _begin(self, millisecond: int) -> None:
         self._millisecond = millisecond

@@ -4,10 +4,10 @@ from typing import Final
 
 import msgspec
 
-from zchat.chat.handlers import handler_of
+from zchat.chat.handlers import handler_of, immediate_of
 from zchat.engine.batch import Call
 from zchat.errors import Code, Refused
-from zchat.rpc.codec import Unreadable, decode_request
+from zchat.rpc.codec import Request, Unreadable, decode_request
 
 ENVELOPE_FRAMES: Final = 32
 ENVELOPE_BYTES: Final = 4_096
@@ -54,27 +54,34 @@ def pending_of(frames: list[bytes], for_operator: bool = False) -> Pending:
         call.end(unreadable.refused)
         return Pending(envelope, unreadable.id, unreadable.method, call)
     method = request.method
-    reads = method.only_reads(request.params)
-    is_known_by_token = method.takes_token and not for_operator
-    token = request.token if is_known_by_token else None
-    user = token if isinstance(token, str) else None
+    call = call_of(request, (for_operator, *envelope), for_operator)
+    token = call.token
     size = PENDING_BYTES + enveloped + len(body)
     is_heavy = method.reads or method.changes_if
     return Pending(
         envelope,
         request.id,
         method.name,
-        Call(
-            handler_of(method.name, reads),
-            request.params,
-            reads=reads,
-            needs_token=method.needs_token and not for_operator,
-            token=token,
-            origin=(for_operator, *envelope),
-        ),
-        user,
+        call,
+        token if isinstance(token, str) else None,
         size,
         size + HEAVY_BYTES if is_heavy else size,
+    )
+
+
+def call_of(request: Request, origin: object, for_operator: bool) -> Call:
+    """The call that a request asks for; `origin` as in `Call`."""
+    method = request.method
+    reads = method.only_reads(request.params)
+    is_known_by_token = method.takes_token and not for_operator
+    return Call(
+        handler_of(method.name, reads),
+        request.params,
+        reads=reads,
+        needs_token=method.needs_token and not for_operator,
+        token=request.token if is_known_by_token else None,
+        origin=origin,
+        immediate=immediate_of(method.name),
     )
 
 

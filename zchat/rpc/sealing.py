@@ -5,8 +5,9 @@ A sealed body is the key's number (4 bytes, big-endian), a nonce
 number are authenticated beside it (docs/reference/protocol.md).
 """
 
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -17,17 +18,31 @@ _NUMBER_BYTES: Final = 4
 _SHORTEST: Final = _NUMBER_BYTES + NONCE_BYTES + 16
 
 
+class _Seal(NamedTuple):
+    """What is the same in all bodies of one topic under one key."""
+
+    head: bytes
+    beside: bytes
+    encrypt: Callable[[bytes, bytes, bytes], bytes]
+
+
 @lru_cache(maxsize=4096)
 def _cipher(secret: bytes) -> AESGCM:
     return AESGCM(secret)
+
+
+@lru_cache(maxsize=4096)
+def _seal_of(number: int, secret: bytes, topic: bytes) -> _Seal:
+    head = number.to_bytes(_NUMBER_BYTES, "big")
+    return _Seal(head, topic + head, AESGCM(secret).encrypt)
 
 
 def seal(
     number: int, secret: bytes, topic: bytes, plain: bytes, nonce: bytes
 ) -> bytes:
     """The sealed body; `nonce` is NONCE_BYTES fresh random bytes."""
-    head = number.to_bytes(_NUMBER_BYTES, "big")
-    return head + nonce + _cipher(secret).encrypt(nonce, plain, topic + head)
+    head, beside, encrypt = _seal_of(number, secret, topic)
+    return head + nonce + encrypt(nonce, plain, beside)
 
 
 def key_number(body: bytes) -> int | None:

@@ -6,6 +6,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
+from msgspec import Struct
+
 from zchat.model import FileChunk, Table
 from zchat.queries import KeyLookup, QueryCall, Statement
 
@@ -16,7 +18,7 @@ POSTGRES_TOOLS: Final = (
 )
 
 
-class Outgoing(NamedTuple):
+class Outgoing(Struct, frozen=True, gc=False):
     """A finished event: topic and body as they go onto the socket.
 
     `chat_id` and `seq` are set on messages. A counted event is one that
