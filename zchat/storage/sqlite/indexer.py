@@ -43,6 +43,7 @@ GATHER_SECONDS: Final = 0.25
 GATHER_TEXTS: Final = 2_000
 RETRY_SECONDS: Final = 5.0
 MERGE_PAGES: Final = 250
+CHECKPOINT_PAGES: Final = 4_096
 REWRITE_SECONDS: Final = 20.0
 """Between two rewrites of the index without what is gone."""
 MOST_PARTS: Final = 16
@@ -226,6 +227,7 @@ class Indexer:
             index.execute("PRAGMA journal_mode = WAL")
             index.execute("PRAGMA synchronous = NORMAL")
             index.execute("PRAGMA secure_delete = ON")
+            index.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
             known = index.execute(
                 "SELECT count(*) FROM sqlite_master WHERE name = 'meta'"
             ).fetchone()[0]
