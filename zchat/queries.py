@@ -277,6 +277,7 @@ FORGET_REACTORS = _statement("forget_reactors")
 BLANK_SCHEDULE = _statement("blank_schedule")
 RELEASE_SCHEDULED_FILES = _statement("release_scheduled_files")
 CANCEL_SCHEDULED = _statement("cancel_scheduled")
+WITHDRAW_REQUESTS = _statement("withdraw_requests")
 
 
 class SearchScope(NamedTuple):

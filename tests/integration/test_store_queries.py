@@ -440,6 +440,23 @@ def test_join_requests_of_a_chat(store: Store) -> None:
     assert rows == [requests[1], requests[0]]
 
 
+def test_join_requests_of_a_user_are_withdrawn(store: Store) -> None:
+    ann, bob = new_id(), new_id()
+    requests = [
+        JoinRequest(new_id(), user_id, new_id(), 1)
+        for user_id in (ann, bob, ann)
+    ]
+    write(store, *requests)
+
+    write(store, run=[(queries.WITHDRAW_REQUESTS, {"user_id": ann})])
+
+    left = [
+        load(store, JOIN_REQUESTS, (one.chat_id, one.user_id))
+        for one in requests
+    ]
+    assert left == [[], [requests[1]], []]
+
+
 def test_deliveries_that_expire(store: Store) -> None:
     room, ann, bob, gone = chat(), user(), user(), user()
     write(

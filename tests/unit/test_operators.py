@@ -538,6 +538,40 @@ class TestAccounts:
         facts = eve("changes", chat_id=group, after=0).chat
         assert (facts.owner_id, facts.size) == (eve.id, 1)
 
+    def test_one_who_waits_for_a_group(self, world: World) -> None:
+        ann, eve = world.users("ann eve")
+        group = world.group(ann)
+        link = ann("invite_link", chat_id=group).link
+        eve("join", link=link)
+
+        world.operator("close_account", user_id=eve.id)
+
+        assert ann("join_requests", chat_id=group).requests == []
+        with refused(Code.NOT_FOUND):
+            ann("approve", chat_id=group, user_id=eve.id)
+
+    def test_one_who_is_let_into_a_group_just_then(self, world: World) -> None:
+        """Nobody comes in once the account is closed, nor waits on."""
+        ann, eve = world.users("ann eve")
+        group = world.group(ann)
+        link = ann("invite_link", chat_id=group).link
+        eve("join", link=link)
+        other = world.group(ann)
+        late = ann("invite_link", chat_id=other).link
+
+        outcomes = world.batch(
+            [
+                eve.asks("join", link=late),
+                world.operator.asks("close_account", user_id=eve.id),
+                ann.asks("approve", chat_id=group, user_id=eve.id),
+            ]
+        )
+
+        assert codes(outcomes) == ["ok", "ok", "not_found"]
+        assert world.store.rows("SELECT * FROM join_requests") == []
+        (account,) = world.operator("accounts", user_id=eve.id).users
+        assert account.chats == 0
+
     def test_closed_while_its_owner_acts(self, world: World) -> None:
         ann, bob = world.users("ann bob")
         group = world.group(ann)

@@ -243,8 +243,12 @@ def _waiting(
     chat = owned(view, chat_id, caller_id)
     request = view.get(JOIN_REQUESTS, (chat_id, user_id))
     if request is None:
-        raise Refused(Code.NOT_FOUND, "This user has no pending join request.")
+        raise _no_request()
     return chat, request, view.find(LINKS, request.link_id)
+
+
+def _no_request() -> Refused:
+    return Refused(Code.NOT_FOUND, "This user has no pending join request.")
 
 
 @writes("approve")
@@ -257,6 +261,8 @@ async def approve(
     earlier = await load_earlier(work, params.chat_id, params.user_id)
     turn = await work.turn()
     chat, request, link = _waiting(turn, caller_id, params)
+    if turn.user(request.user_id).closed is not None:
+        raise _no_request()
     if link is None or link.uses == link.max_uses:
         raise Refused(
             Code.CONFLICT,

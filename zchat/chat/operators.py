@@ -48,6 +48,7 @@ from zchat.queries import (
     COUNT_ALL,
     NEXT_OWNER,
     RELEASE_SCHEDULED_FILES,
+    WITHDRAW_REQUESTS,
 )
 from zchat.rpc import PAGE_LIMIT, events
 from zchat.rpc import operator_params as given
@@ -148,7 +149,8 @@ async def reset_token(
 async def close_account(
     work: Writing, caller_id: str | None, params: given.CloseAccount
 ) -> Empty:
-    """End an account: its token is dead, and it is in no chat.
+    """End an account: its token is dead, it is in no chat and waits for
+    none.
 
     To erase, it may have been closed before.
     """
@@ -184,6 +186,7 @@ def _close(
         _leave(turn, place, heirs)
     turn.run(RELEASE_SCHEDULED_FILES, user_id=user_id, now=turn.now)
     turn.run(CANCEL_SCHEDULED, user_id=user_id)
+    turn.run(WITHDRAW_REQUESTS, user_id=user_id)
     _shut_out(turn, turn.user(user_id))
     turn.change(USERS, turn.user(user_id), closed=turn.now, role=MEMBER)
 

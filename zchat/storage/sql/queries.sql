@@ -211,6 +211,10 @@ WHERE scheduled_id IN (
 UPDATE scheduled SET state = 'cancelled'
 WHERE author_id = :user_id AND state = 'pending';
 
+-- name: withdraw_requests
+-- A user waits to come into no group any longer.
+DELETE FROM join_requests WHERE user_id = :user_id;
+
 -- name: scheduled_of
 -- The latest of the author's scheduled messages, by time; state ''
 -- means all.
