@@ -6,8 +6,9 @@ import pytest
 
 from tests.harness import MakeWorld, Person, World, refused
 from zchat.chat.presence import SAVED_PAGE
-from zchat.chat.times_seen import ONLINE_SECONDS
+from zchat.chat.times_seen import ONLINE_SECONDS, TimesSeen
 from zchat.errors import Code
+from zchat.model import SECOND
 from zchat.rpc import RECEIPTS_LIMIT
 
 
@@ -15,6 +16,21 @@ def listed(who: Person, chat_id: str, other: Person) -> Any:
     """The other as `users` lists them."""
     users = who("users", chat_id=chat_id).users
     return next(user for user in users if user.id == other.id)
+
+
+def test_times_that_are_saved_and_those_that_are_forgotten() -> None:
+    times = TimesSeen()
+    assert times.last("ann", None) is None
+    assert times.last("ann", 5) == 5
+    times.note("ann", 0)
+    times.note("bob", ONLINE_SECONDS * SECOND)
+
+    taken = times.take_unsaved(ONLINE_SECONDS * SECOND, 10)
+
+    assert taken == {"ann": 0, "bob": ONLINE_SECONDS * SECOND}
+    assert times.last("ann", None) is None
+    assert times.last("bob", None) == ONLINE_SECONDS * SECOND
+    assert times.take_unsaved(0, 10) == {}
 
 
 class TestOnline:

@@ -141,6 +141,14 @@ class TestSettling:
 
         assert users.keys[BY_NAME] == {"ann": ANN.id}
 
+    def test_made_and_deleted_twice(self, users: TableState) -> None:
+        for _ in range(2):
+            users.put(ANN)
+            users.delete(ANN)
+        users.settle(keep=True)
+
+        assert users.rows == users.keys[0] == users.keys[1] == {}
+
     def test_memory_is_bounded(self, users: TableState) -> None:
         users.rows = dict.fromkeys(range(MEMORY_ROWS + 1), ANN)
         users.settle(keep=True)

@@ -331,6 +331,32 @@ def test_sync_is_all_that_a_device_needs(world: World) -> None:
     assert sync.inbox_key != bob("sync").inbox_key
 
 
+def test_sync_tells_what_waits_and_how_the_user_is(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(rate_limit=5)
+    ann, bob = world.users("ann bob")
+    group = world.group(ann)
+    other = world.group(ann)
+    ann("schedule", text="later", send_at=world.at(60))
+    bob("join", link=ann("invite_link", chat_id=group).link)
+    ann("send", text="x")
+    ann("settings", receipts=False)
+    until = world.operator("ban", user_id=ann.id, seconds=5, reason="x").until
+
+    sync = ann("sync")
+
+    assert sync.scheduled == 1
+    assert {chat.id: chat.requests for chat in sync.chats} == {
+        world.common: 0,
+        group: 1,
+        other: 0,
+    }
+    assert (sync.user.banned_until, sync.user.receipts) == (until, False)
+    assert (sync.user.quota.limit, sync.user.quota.remaining) == (5, 4)
+    assert (bob("sync").scheduled, bob("sync").user.receipts) == (0, True)
+
+
 def test_all_of_it_outlives_a_restart(world: World) -> None:
     ann, bob = world.users("ann bob")
     private = ann("p2p", user_id=bob.id).chat_id
