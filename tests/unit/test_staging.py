@@ -16,6 +16,7 @@ from zchat.model import CHUNK_BYTES
 from zchat.rpc import results
 from zchat.storage.sqlite import files
 from zchat.storage.sqlite.files import FileFolder
+from zchat.storage.sqlite.search import SqliteSearch
 
 DATA = bytes(range(256)) * 1500
 """Two chunks, the last one short."""
@@ -30,9 +31,14 @@ class Disk:
         self.goes_on.set()
         self.full = False
         self.writes = 0
+        self.most_at_once = 0
+        begun = 0
         write = FileFolder._write
 
         def slowly(folder: FileFolder, *chunk: Any) -> None:
+            nonlocal begun
+            begun += 1
+            self.most_at_once = max(self.most_at_once, begun - self.writes)
             assert self.goes_on.wait(DEADLINE_SECONDS)
             self.writes += 1
             if self.full:
@@ -121,6 +127,17 @@ def test_others_do_not_wait_for_the_disk(
     assert not folder(world).is_staged(file_id)
 
 
+def test_the_loop_is_woken_when_the_bytes_are_there(
+    world: World, ann: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    woken = Event()
+    monkeypatch.setattr(SqliteSearch, "wake", lambda search: woken.set())
+
+    assert run(world, world.calls([chunk(ann, begin(world, ann))]))
+
+    assert woken.wait(DEADLINE_SECONDS)
+
+
 def test_what_the_connection_sent_after_it_waits_too(
     world: World, ann: Person, disk: Disk
 ) -> None:
@@ -155,12 +172,13 @@ def test_bytes_are_those_of_the_chunk_that_was_counted(
     false = bytes(len(DATA))
     first = world.calls([chunk(ann, file_id, data=false)])
     assert list(run(world, first)) == first
-    disk.goes_on.set()
+    Timer(0.1, disk.goes_on.set).start()
 
     second = world.calls([chunk(ann, file_id)])
     assert not run(world, second)
     assert not run(world, first)
 
+    assert (disk.writes, disk.most_at_once) == (2, 1)
     uploaded = results.Uploaded(offset=CHUNK_BYTES, complete=False)
     assert outcomes([*first, *second]) == [uploaded, uploaded]
     world.batch([chunk(ann, file_id, 1)])
