@@ -11,7 +11,7 @@ import pytest
 
 from tests.harness import Asked, Person, World
 from zchat.engine.batch import Call
-from zchat.errors import Code, Refused
+from zchat.errors import Code, Refused, StoreBusy
 from zchat.model import CHUNK_BYTES
 from zchat.rpc import results
 from zchat.storage.sqlite import files
@@ -123,6 +123,25 @@ def test_others_do_not_wait_for_the_disk(
     assert calls[0].outcome == results.Uploaded(
         offset=CHUNK_BYTES, complete=False
     )
+    assert disk.writes == 1
+    assert not folder(world).is_staged(file_id)
+
+
+def test_a_batch_that_is_repeated_writes_the_bytes_once(
+    world: World, ann: Person, bob: Person, disk: Disk
+) -> None:
+    file_id = begin(world, ann)
+    disk.goes_on.clear()
+    calls = world.calls([chunk(ann, file_id), bob.asks("send", text="x")])
+    world.store.faults = [("write", StoreBusy("a deadlock"))] * 2
+
+    put_off = run(world, calls)
+    assert list(put_off) == calls[:1]
+    disk.goes_on.set()
+    settle(put_off)
+    assert not run(world, calls)
+
+    assert all(call.done for call in calls)
     assert disk.writes == 1
     assert not folder(world).is_staged(file_id)
 

@@ -130,7 +130,7 @@ class Batches:
         self._wanted: dict[tuple[str, int], KeyLookup] = {}
         self.put_off: dict[Call, Future[None]] = {}
         self._puts_off = False
-        self._owners: list[Call] = []
+        self._owners: set[Call] = set()
 
     def run(self, calls: Sequence[Call]) -> None:
         """Give every call its outcome; what changed is durable then."""
@@ -145,7 +145,7 @@ class Batches:
             for owner in self._owners:
                 if owner.done:
                     self.store.unstage(owner)
-            self._owners = [one for one in self._owners if not one.done]
+            self._owners = {one for one in self._owners if not one.done}
 
     def _run_once(self, calls: Sequence[Call], puts_off: bool) -> None:
         self._puts_off = puts_off
@@ -343,8 +343,7 @@ class Batches:
         if staged is None:
             return False
         self.put_off[call] = staged
-        if call not in self._owners:
-            self._owners.append(call)
+        self._owners.add(call)
         return True
 
     def _load(
