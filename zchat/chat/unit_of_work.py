@@ -93,6 +93,11 @@ class UnitOfWork:
         known = self._states[table.name].keys[index]
         return {value: None for value in values if value not in known}
 
+    def may_lack(self, table: Table[Any]) -> bool:
+        """Whether this batch found or made something missing: a row, or
+        the old value of a unique field."""
+        return bool(self._states[table.name].absent)
+
     def get_unique(
         self, table: Table[Row], index: int, value: Any
     ) -> Row | None:

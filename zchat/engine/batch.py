@@ -255,9 +255,13 @@ class Batches:
         return now
 
     def _authorise(self, calls: Sequence[Call]) -> None:
-        """Who calls; all tokens of the batch are looked up in one go."""
-        tokens = [(call, token_hash(call.token)) for call in calls]
-        keys = [digest for _, digest in tokens if digest]
+        """Who calls; all tokens of the batch are looked up in one go,
+        and each is hashed once."""
+        digests = {
+            token: token_hash(token)
+            for token in dict.fromkeys(call.token for call in calls)
+        }
+        keys = [digest for digest in digests.values() if digest]
         unknown = self.work.unknown(USERS, BY_TOKEN, keys)
         if unknown:
             self._load(
@@ -265,15 +269,17 @@ class Batches:
                 [],
                 lock=not all(call.reads for call in calls),
             )
-        for call, digest in tokens:
-            if digest is None and not call.needs_token:
-                self._start(call, None)
-                continue
-            user = digest and self.work.get_unique(USERS, BY_TOKEN, digest)
-            if user:
+        callers: dict[bytes | None, str] = {}
+        for known in keys:
+            user = self.work.get_unique(USERS, BY_TOKEN, known)
+            if user is not None:
                 self.work.times_seen.note(user.id, self.work.now)
-                call.token_hash = digest
-                self._start(call, user.id)
+                callers[known] = user.id
+        for call in calls:
+            digest = call.token_hash = digests[call.token]
+            caller_id = callers.get(digest)
+            if caller_id is not None or not (digest or call.needs_token):
+                self._start(call, caller_id)
             else:
                 call.end(_unauthorized(call.token))
 
@@ -284,7 +290,11 @@ class Batches:
         reads runs after all turns: it would be told the new keys.
         """
         digest = call.token_hash
-        if digest is None or self.work.get_unique(USERS, BY_TOKEN, digest):
+        if (
+            digest is None
+            or not self.work.may_lack(USERS)
+            or self.work.get_unique(USERS, BY_TOKEN, digest)
+        ):
             return False
         call.end(_unauthorized(call.token))
         return True
