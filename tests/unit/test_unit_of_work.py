@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from tests.harness import FIGURES, NOWHERE, START, CountedEntropy
+from zchat.chat import table_state
 from zchat.chat.awaitables import Question, Several, TurnWait, Want, gather
 from zchat.chat.environment import Facts
 from zchat.chat.phases import StaleRead, Turn
 from zchat.chat.subjects import Counted, Subject
-from zchat.chat.table_state import MEMORY_ROWS, TableState
+from zchat.chat.table_state import TableState
 from zchat.chat.unit_of_work import UnitOfWork
 from zchat.model import CHATS, GROUP, USERS, Chat, Rules, User
 from zchat.queries import COUNT_CHATS, PRIMARY, Count, QueryCall
@@ -149,11 +150,73 @@ class TestSettling:
 
         assert users.rows == users.keys[0] == users.keys[1] == {}
 
-    def test_memory_is_bounded(self, users: TableState) -> None:
-        users.rows = dict.fromkeys(range(MEMORY_ROWS + 1), ANN)
+
+class TestGenerations:
+    """Memory is bounded, and what is used stays; rows of four at most."""
+
+    @pytest.fixture(autouse=True)
+    def _small(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(table_state, "GENERATION_ROWS", 4)
+
+    def loads(self, users: TableState, *names: str) -> list[str]:
+        """A batch that uses these; those that had to be loaded."""
+        loaded = [name for name in names if not users.knows(BY_NAME, name)]
+        users.learn(BY_NAME, loaded, [user(name) for name in loaded])
+        for name in names:
+            assert users.rows[f"id {name}"].name == name
+            assert users.knows(BY_TOKEN, name.encode())
         users.settle(keep=True)
+        return loaded
+
+    def test_what_was_used_in_the_last_generation_is_known(
+        self, users: TableState
+    ) -> None:
+        self.loads(users, *"abcd")
 
         assert users.rows == {}
+        assert self.loads(users, "d", "b") == []
+
+    def test_the_oldest_leave_as_others_come(self, users: TableState) -> None:
+        self.loads(users, *"abcd")
+        self.loads(users, "x", "y")
+
+        assert self.loads(users, "c", "d") == []
+        assert self.loads(users, "a") == ["a"]
+
+    def test_what_is_used_all_the_time_is_loaded_once(
+        self, users: TableState
+    ) -> None:
+        loaded = [
+            name
+            for number in range(50)
+            for name in self.loads(users, "ann", str(number))
+        ]
+
+        assert loaded == ["ann", *map(str, range(50))]
+
+    def test_memory_is_bounded(self, users: TableState) -> None:
+        for number in range(100):
+            self.loads(users, str(number))
+            assert len(users.rows) + len(users._older) <= 8
+
+    def test_what_changed_in_a_younger_one_is_as_it_was_changed(
+        self, users: TableState
+    ) -> None:
+        self.loads(users, *"abcd")
+        assert users.knows(PRIMARY, "id a")
+        users.put(user("a", name="e", name_key="e"))
+        users.settle(keep=True)
+
+        assert not users.knows(BY_NAME, "a")
+        assert users.knows(BY_NAME, "e")
+
+    def test_nothing_old_outlives_a_batch_that_was_rolled_back(
+        self, users: TableState
+    ) -> None:
+        self.loads(users, *"abcd")
+        users.settle(keep=False)
+
+        assert not users.knows(PRIMARY, "id a")
 
 
 @pytest.fixture

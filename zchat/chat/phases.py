@@ -168,7 +168,7 @@ class View:
     def is_loaded(self, *wanted: tuple[Table[Any], Any]) -> bool:
         """Whether all these rows, by primary key, were looked up."""
         for table, key in wanted:
-            if key not in self._states[table.name].rows:
+            if not self._states[table.name].knows(PRIMARY, key):
                 return False
         return True
 
@@ -212,7 +212,7 @@ class Reading(View):
     async def load(self, table: Table[Row], key: Any) -> Row | None:
         """The row with the primary key, or None."""
         state = self._states[table.name]
-        if key not in state.rows:
+        if not state.knows(PRIMARY, key):
             await Want([(table, PRIMARY, key)])
         row: Row | None = state.rows[key]
         return row
@@ -224,7 +224,7 @@ class Reading(View):
         missing = [
             (table, PRIMARY, key)
             for table, key in wanted
-            if key not in self._states[table.name].rows
+            if not self._states[table.name].knows(PRIMARY, key)
         ]
         if missing:
             await Want(missing)
@@ -237,7 +237,7 @@ class Reading(View):
         self, table: Table[Row], index: int, value: Any
     ) -> Row | None:
         """The row whose `unique[index]` fields have the value."""
-        if value not in self._states[table.name].keys[index]:
+        if not self._states[table.name].knows(index, value):
             await Want([(table, index, value)])
         return self.get_unique(table, index, value)
 

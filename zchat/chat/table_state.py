@@ -3,17 +3,20 @@
 `rows` maps a primary key to its row, `keys` the values of each unique
 index to a primary key. None under a key means: it was looked up, and
 there is none. That knowledge is worth one batch only (`absent` lists it
-for the end), while rows of a cacheable table may stay.
+for the end), while rows of a cacheable table may stay: as many as two
+generations take (older_rows.py).
 """
 
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
+from zchat.chat.older_rows import OlderRows
 from zchat.model import Table
 from zchat.queries import PRIMARY, Statement
 
 MISSING: Any = object()
-MEMORY_ROWS: Final = 100_000
+GENERATION_ROWS: Final = 50_000
+"""So many rows of a table are kept, and as many that are older."""
 
 
 class TableState:
@@ -27,6 +30,8 @@ class TableState:
         "updates",
         "deletes",
         "absent",
+        "_older",
+        "_size",
     )
 
     def __init__(self, table: Table[Any]) -> None:
@@ -37,6 +42,21 @@ class TableState:
         self.updates: dict[Any, Any] = {}
         self.deletes: dict[Any, Any] = {}
         self.absent: list[tuple[int, Any]] = []
+        self._older = OlderRows(table)
+        self._size = 0
+
+    def knows(self, index: int, key: Any) -> bool:
+        """Whether the row with the key, or that there is none, is known.
+
+        One that was not used lately is from now on.
+        """
+        if key in (self.rows if index == PRIMARY else self.keys[index]):
+            return True
+        row = self._older.recall(index, key) if self._older else None
+        if row is None:
+            return False
+        self._know(self.table.key_of(row), row)
+        return True
 
     def learn(
         self, index: int, wanted: Iterable[Any], found: Iterable[Any]
@@ -113,21 +133,36 @@ class TableState:
 
     def settle(self, keep: bool) -> None:
         """The batch is over: forget its changes, and rows unless kept."""
-        if not (self.rows or self.absent):
+        if not (self.rows or self.absent or self._older):
             return
         self.inserts.clear()
         self.updates.clear()
         self.deletes.clear()
-        if not keep or len(self.rows) > MEMORY_ROWS:
+        if keep:
+            self._forget_absent()
+            self._age()
+        else:
+            self._older.clear()
             self.rows.clear()
             for keys in self.keys:
                 keys.clear()
-        else:
-            for index, key in self.absent:
-                known = self.rows if index == PRIMARY else self.keys[index]
-                if known.get(key, MISSING) is None:
-                    del known[key]
         self.absent.clear()
+        self._size = len(self.rows)
+
+    def _forget_absent(self) -> None:
+        """What is not there may be made by the next batch."""
+        for index, key in self.absent:
+            known = self.rows if index == PRIMARY else self.keys[index]
+            if known.get(key, MISSING) is None:
+                del known[key]
+
+    def _age(self) -> None:
+        """Make room for what came, and begin a generation when it is time."""
+        self._older.let_go(len(self.rows) - self._size)
+        if len(self.rows) >= GENERATION_ROWS:
+            self._older.take_over(self.rows, self.keys)
+            self.rows = {}
+            self.keys = tuple({} for _ in self.table.unique)
 
 
 class Changes(NamedTuple):

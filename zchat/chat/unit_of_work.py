@@ -90,8 +90,8 @@ class UnitOfWork:
         self, table: Table[Any], index: int, values: Sequence[Any]
     ) -> dict[Any, None]:
         """Those of the values that have not been loaded, each once."""
-        known = self._states[table.name].keys[index]
-        return {value: None for value in values if value not in known}
+        knows = self._states[table.name].knows
+        return {value: None for value in values if not knows(index, value)}
 
     def may_lack(self, table: Table[Any]) -> bool:
         """Whether this batch found or made something missing: a row, or
