@@ -90,6 +90,8 @@ class Device:
             for message in page.messages:
                 chat.messages[message.seq] = msgspec.to_builtins(message)
                 chat.revision = message.revision
+            for one in page.renamed:
+                self._name(chat, one.id, one.name)
             if not page.more:
                 chat.revision = page.revision
 
@@ -97,6 +99,13 @@ class Device:
         if message["seq"] > chat.seq:
             chat.seq = message["seq"]
             chat.messages[chat.seq] = message
+
+    @staticmethod
+    def _name(chat: Chat, id: str, name: str) -> None:
+        """Call an author as a member is called now."""
+        for message in chat.messages.values():
+            if message["author"]["id"] == id:
+                message["author"] = {"id": id, "name": name}
 
     def take(self, told: Told) -> None:
         """An event that was not lost."""
@@ -140,6 +149,8 @@ class Device:
                 if event["event"] == "message_changed":
                     message = event["message"]
                     chat.messages[message["seq"]] = message
+                elif event["event"] in ("member_renamed", "member_joined"):
+                    self._name(chat, **event["user"])
             self._fetch_changes(chat_id, revision)
         except Refused as refused:
             if refused.code is not Code.NOT_FOUND:
@@ -152,8 +163,8 @@ class Device:
     def shown(self) -> Any:
         """All that the device shows, but for what counts differently.
 
-        How many comments a message has, and its author's name, are of
-        the time when it was read.
+        How many comments a message has, and the name of an author who
+        has left, are of the time when it was read.
         """
         self._learn()
         return {
@@ -165,8 +176,17 @@ class Device:
         }
 
     def _messages(self, chat_id: str) -> list[dict[str, Any]]:
+        members = {
+            user.id for user in self._person("users", chat_id=chat_id).users
+        }
         return [
-            {**message, "comments": 0, "author": message["author"]["id"]}
+            {
+                **message,
+                "comments": 0,
+                "author": message["author"]
+                if message["author"]["id"] in members
+                else message["author"]["id"],
+            }
             for _, message in sorted(self.chats[chat_id].messages.items())
         ]
 

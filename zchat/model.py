@@ -141,8 +141,9 @@ class Chat(msgspec.Struct, frozen=True, gc=False):
 class Member(msgspec.Struct, frozen=True, gc=False):
     """A user in a chat; `read_seq` is the read position.
 
-    What the member may see depends on the chat as well: see
-    `Membership`.
+    `renamed` is the revision of the chat that told the member's last
+    change of name, 0 for none. What the member may see depends on the
+    chat as well: see `Membership`.
     """
 
     chat_id: str
@@ -151,6 +152,7 @@ class Member(msgspec.Struct, frozen=True, gc=False):
     first_seq: int
     read_seq: int
     expired_through: int = 0
+    renamed: int = 0
 
 
 class Membership(NamedTuple):

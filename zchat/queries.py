@@ -66,6 +66,12 @@ class Named(msgspec.Struct, frozen=True, gc=False):
     name: str
 
 
+class Renamed(Named, frozen=True, gc=False):
+    """A member's new name, and the revision that told it."""
+
+    revision: int
+
+
 class ListedMember(msgspec.Struct, frozen=True, gc=False):
     """A member of a chat, with what others may know."""
 
@@ -218,6 +224,7 @@ RECENT_CHATS = _query("recent_chats", Found)
 COUNT_CHATS = _query("count_chats", Count)
 COUNT_CHATS_OF_USER = _query("count_chats_of_user", Count)
 MEMBERS_PAGE = _query("members_page", Named)
+RENAMED_AFTER = _query("renamed_after", Renamed)
 LISTED_MEMBERS = _query("listed_members", ListedMember)
 PLAIN_NAMES = _query("plain_names", Found)
 SHARED_CHATS = _query("shared_chats", Count)

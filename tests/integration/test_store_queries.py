@@ -230,6 +230,37 @@ def test_members_by_pages(store: Store) -> None:
     )
 
 
+def test_members_renamed_after_a_revision(store: Store) -> None:
+    room, other = chat(), chat()
+    people = [user() for _ in range(4)]
+    write(
+        store,
+        room,
+        other,
+        *people,
+        *(
+            member(room, one, renamed=revision)
+            for one, revision in zip(people, (0, 4, 9, 7))
+        ),
+        member(other, people[0], renamed=8),
+    )
+
+    def names(after: int, limit: int = 9) -> list[tuple[str, int]]:
+        rows = ask(
+            store,
+            queries.RENAMED_AFTER,
+            chat_id=room.id,
+            after=after,
+            limit=limit,
+        )
+        return [(row.name, row.revision) for row in rows]
+
+    _, four, nine, seven = (one.name for one in people)
+    assert names(-1) == [(nine, 9), (seven, 7), (four, 4)]
+    assert names(4) == [(nine, 9), (seven, 7)]
+    assert names(0, limit=1) == [(nine, 9)]
+
+
 def test_shared_chats(store: Store) -> None:
     room, ann, bob, eve = chat(), user(), user(), user()
     write(store, room, ann, bob, eve, member(room, ann), member(room, bob))

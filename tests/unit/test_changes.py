@@ -646,6 +646,58 @@ class TestChanges:
         again = bob("changes", chat_id=chat_id, after=start + 3)
         assert again.messages == []
 
+    def test_members_with_other_names(
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
+        chat_id = world.group(ann, bob)
+        first = bob("send", chat_id=chat_id, text="who am I")
+        start = ann("changes", chat_id=chat_id, after=0).revision
+        bob("rename", name="rob")
+        bob("edit", message_id=first.id, text="who now")
+        bob("rename", name="robert")
+
+        (found,) = ann("changes", chat_id=chat_id, after=start).renamed
+        page = ann("changes", chat_id=chat_id, after=start, limit=1)
+
+        assert (found.id, found.name) == (bob.id, "robert")
+        assert found.revision == start + 3
+        assert not page.more
+        assert page.renamed == [found]
+        assert (
+            ann("changes", chat_id=chat_id, after=found.revision).renamed == []
+        )
+
+    def test_a_name_that_changed_after_a_page_is_not_on_it(
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
+        for text in "ab":
+            sent = ann("send", text=text)
+            ann("edit", message_id=sent.id, text="c")
+        bob("rename", name="rob")
+
+        page = ann("changes", chat_id=world.common, after=0, limit=1)
+        rest = ann(
+            "changes",
+            chat_id=world.common,
+            after=page.messages[-1].revision,
+        )
+
+        assert page.more
+        assert page.renamed == []
+        assert [one.name for one in rest.renamed] == ["rob"]
+
+    def test_a_read_position_of_the_same_batch_is_kept(
+        self, world: World, ann: Person, bob: Person
+    ) -> None:
+        seq = ann("send", text="hello").seq
+        world.batch(
+            [
+                bob.asks("read", chat_id=world.common, seq=seq),
+                bob.asks("rename", name="rob"),
+            ]
+        )
+        assert bob.chat(world.common).read == seq
+
     def test_in_pages(self, world: World, ann: Person) -> None:
         ids = [ann("send", text=str(n)).id for n in range(5)]
         for id in ids:

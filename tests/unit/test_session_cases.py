@@ -209,6 +209,10 @@ class Script:
                     message(seq, revision=revision)
                     for seq, revision in step["changed"]
                 ],
+                "renamed": [
+                    {"id": OTHER, "name": "other", "revision": revision}
+                    for revision in step.get("renamed", [])
+                ],
                 "chat": {
                     "name": name,
                     "title": name,

@@ -86,6 +86,11 @@ class Script {
           messages: step.changed.map((/** @type {number[]} */ [one, at]) =>
             messageOf(one, { revision: at }),
           ),
+          renamed: (step.renamed ?? []).map((/** @type {number} */ at) => ({
+            id: "other",
+            name: "other",
+            revision: at,
+          })),
           revision,
           more: step.more ?? false,
           chat: { name: chat, title: chat },

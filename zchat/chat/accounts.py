@@ -24,7 +24,15 @@ from zchat.chat.registration import invited, load_invite, use_invite
 from zchat.chat.rules import reads, writes
 from zchat.chat.subjects import Subject
 from zchat.errors import Code, Refused
-from zchat.model import CHATS, CHUNK_BYTES, USERS, Chat, User, time_text
+from zchat.model import (
+    CHATS,
+    CHUNK_BYTES,
+    MEMBERS,
+    USERS,
+    Chat,
+    User,
+    time_text,
+)
 from zchat.queries import COUNT_CHATS, COUNT_CHATS_OF_USER, PLAIN_NAMES
 from zchat.rpc import (
     FILES_PER_MESSAGE,
@@ -205,9 +213,12 @@ async def rename(
         name_skeleton=skeleton(name),
     )
     for place in places:
-        turn.tell_change(
+        chat = turn.tell_change(
             events.MemberRenamed(chat_id=place.chat.id, user=person(user))
         )
+        member = turn.find(MEMBERS, (chat.id, user.id))
+        if member is not None:
+            turn.change(MEMBERS, member, renamed=chat.revision)
     turn.tell_user(user.id, events.Renamed(name=name))
     return results.NewName(name=name)
 

@@ -71,6 +71,7 @@ from zchat.queries import (
     FORGET_EDITS,
     FORGET_REACTORS,
     REACTORS_ON,
+    RENAMED_AFTER,
 )
 from zchat.rpc import (
     PAGE_LIMIT,
@@ -425,6 +426,11 @@ async def changes(
         limit=limit + 1,
     )
     taken = min(limit, fitting(rows))
+    more = len(rows) > taken
+    through = rows[taken - 1].revision if more else chat.revision
+    renamed = await work.ask(
+        RENAMED_AFTER, chat_id=chat.id, after=params.after, limit=PAGE_LIMIT
+    )
     return results.Changes(
         revision=chat.revision,
         messages=[shown(row) for row in rows[:taken]],
@@ -435,5 +441,12 @@ async def changes(
             size=chat.size,
             event_key=key_of(chat),
         ),
-        more=len(rows) > taken,
+        more=more,
+        renamed=[
+            results.RenamedMember(
+                id=one.id, name=one.name, revision=one.revision
+            )
+            for one in renamed
+            if one.revision <= through
+        ],
     )

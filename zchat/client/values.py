@@ -21,6 +21,7 @@ from zchat.rpc.results import (
     Limits,
     NewToken,
     Person,
+    RenamedMember,
     SyncChat,
     Upload,
     Uploaded,
@@ -53,6 +54,7 @@ __all__ = [
     "Person",
     "Quota",
     "Reaction",
+    "RenamedMember",
     "Scheduled",
     "ScheduledMessage",
     "Sent",
@@ -222,12 +224,16 @@ class Sync(Value, frozen=True, kw_only=True):
 
 
 class Changes(Value, frozen=True, kw_only=True):
-    """What happened to a chat after a revision; with `more`, ask again."""
+    """What happened to a chat after a revision; with `more`, ask again.
+
+    `renamed` are members with other names, at most the latest 200.
+    """
 
     revision: int
     messages: tuple[Message, ...]
     chat: ChatFacts
     more: bool
+    renamed: tuple[RenamedMember, ...] = ()
 
 
 class Edited(Value, frozen=True, kw_only=True):

@@ -252,13 +252,23 @@ class ChatFacts(Result, frozen=True, kw_only=True):
     event_key: EventKey | None
 
 
+class RenamedMember(Person, frozen=True, kw_only=True):
+    """A member's name of now, and the revision that told it."""
+
+    revision: int
+
+
 class Changes(Result, frozen=True, kw_only=True):
-    """What happened to a chat after a revision; `more`: ask again."""
+    """What happened to a chat after a revision; `more`: ask again.
+
+    `renamed` are members with other names, at most the latest 200.
+    """
 
     revision: int
     messages: list[Message]
     chat: ChatFacts
     more: bool
+    renamed: list[RenamedMember] = []
 
 
 class Changed(Result, frozen=True, kw_only=True):

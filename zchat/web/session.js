@@ -454,6 +454,10 @@ export class Session {
   /** @param {ChatState} chat @param {Changes} found */
   _takeChanges(chat, found) {
     for (const message of found.messages) this._change(chat, message);
+    for (const { id, name } of found.renamed ?? []) {
+      const event = { event: "member_renamed", chat_id: chat.id, user: { id, name } };
+      OF_CHAT.member_renamed.call(this, chat, event);
+    }
     const through = found.more ? (found.messages.at(-1)?.revision ?? 0) : found.revision;
     chat.stalled = through <= chat.revision && chat.revision < chat.newest;
     chat.revision = Math.max(chat.revision, through);

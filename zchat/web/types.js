@@ -27,6 +27,7 @@
  * }} History
  * @typedef {{
  *   revision: number, messages: Message[], more: boolean,
+ *   renamed?: (Person & { revision: number })[],
  *   chat?: { name: string, title?: string, owner_id?: string | null, size?: number },
  * }} Changes
  * @typedef {{

@@ -132,6 +132,12 @@ class ChatLog:
             )
             for message in found.messages
         }
+        for one in found.renamed:
+            due[one.revision] = MemberRenamed(
+                chat_id=self.id,
+                revision=one.revision,
+                user=results.Person(id=one.id, name=one.name),
+            )
         for revision in [n for n in self._held_events if n <= through]:
             due.setdefault(revision, self._held_events.pop(revision))
         told = [n for n in sorted(due) if self.revision < n <= through]

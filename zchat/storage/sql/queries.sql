@@ -97,6 +97,13 @@ FROM members AS m JOIN users AS u ON u.id = m.user_id
 WHERE m.chat_id = :chat_id AND m.user_id > :after
 ORDER BY m.user_id LIMIT :limit;
 
+-- name: renamed_after
+-- Members whose last change of name came after a revision, latest first.
+SELECT u.id, u.name, m.renamed AS revision
+FROM members AS m JOIN users AS u ON u.id = m.user_id
+WHERE m.chat_id = :chat_id AND m.renamed > :after AND m.renamed > 0
+ORDER BY m.renamed DESC LIMIT :limit;
+
 -- name: listed_members
 -- A page of the chat's members by user id, with what others may know.
 SELECT u.id, u.name, u.role, u.last_seen, u.receipts, m.read_seq
