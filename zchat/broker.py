@@ -42,7 +42,7 @@ from zchat.engine.keyring import Keyring
 from zchat.engine.meters import Meters
 from zchat.engine.operator_socket import operator_socket
 from zchat.engine.pipes import Pipes
-from zchat.engine.send_queue import RETRY_SECONDS, SendQueue
+from zchat.engine.send_queue import QUICK_SECONDS, RETRY_SECONDS, SendQueue
 from zchat.engine.subscribers import FloodGuard
 from zchat.engine.timers import Every, Timers
 from zchat.errors import (
@@ -153,6 +153,7 @@ class Broker:
     def _take_turn(self, until: int) -> None:
         """Wait for something to do, and do it."""
         pause = max(0, -(-(until - clock()) // 1000))
+        is_quick = False
         for door in self._doors:
             if door.waiting:
                 pause = 0
@@ -162,7 +163,8 @@ class Broker:
             if door.send_queue.waiting:
                 door.send_queue.retry()
                 pause = min(pause, int(RETRY_SECONDS * 1000))
-        ready = dict(self._poller.poll(pause))
+                is_quick |= door.send_queue.is_quick
+        ready = self._ready(pause, is_quick)
         if self._wake.fileno() in ready:
             self._wake.recv(4096)
         taken = [
@@ -187,6 +189,13 @@ class Broker:
             or self._told != self._store_state()
         ):
             self._beat(now)
+
+    def _ready(self, pause: int, is_quick: bool) -> dict[Any, int]:
+        """What is ready within so many milliseconds, or in far less."""
+        ready = dict(self._poller.poll(0 if is_quick else pause))
+        if is_quick and not ready:
+            time.sleep(QUICK_SECONDS)
+        return ready
 
     def _shed(self) -> None:
         """Drop slow clients while all doors together hold too much."""

@@ -13,7 +13,12 @@ import zmq
 from zchat.engine import pipes as pipes_module
 from zchat.engine import send_queue, sockets
 from zchat.engine.pipes import LARGE_BYTES, Pipes
-from zchat.engine.send_queue import DRAIN_SECONDS, WAITING_BYTES, SendQueue
+from zchat.engine.send_queue import (
+    DRAIN_SECONDS,
+    QUICK_TRIES,
+    WAITING_BYTES,
+    SendQueue,
+)
 
 BIG = b"x" * 1_000_000
 PIPE = 3
@@ -389,3 +394,51 @@ class TestBudget:
         queue.shed(1_000_000)
 
         assert (queue.dropped, queue.held) == (0, 0)
+
+
+class TestQuickness:
+    """A full pipe is tried again soon, until its reader proves slow."""
+
+    @pytest.fixture(autouse=True)
+    def _full(self, queue: SendQueue) -> None:
+        for _ in range(PIPE + 2):
+            queue.send([b"ann"], b"x")
+
+    def test_whose_pipe_is_full_may_be_quick(
+        self, queue: SendQueue, router: Router
+    ) -> None:
+        assert queue.is_quick
+        router.reads.add(b"ann")
+        queue.retry()
+
+        assert not queue.waiting
+        assert not queue.is_quick
+
+    def test_who_does_not_read_is_slow(self, queue: SendQueue) -> None:
+        for _ in range(QUICK_TRIES):
+            assert queue.is_quick
+            queue.retry()
+
+        assert queue.waiting
+        assert not queue.is_quick
+
+    def test_who_reads_again_is_quick(
+        self, queue: SendQueue, router: Router
+    ) -> None:
+        for _ in range(QUICK_TRIES):
+            queue.retry()
+        router.sent[b"ann"].pop()
+        queue.retry()
+
+        assert queue.waiting
+        assert queue.is_quick
+
+    def test_another_may_be_quick_beside_a_slow_one(
+        self, queue: SendQueue
+    ) -> None:
+        for _ in range(QUICK_TRIES):
+            queue.retry()
+        for _ in range(PIPE + 1):
+            queue.send([b"bob"], b"x")
+
+        assert queue.is_quick

@@ -147,6 +147,11 @@ class GatewayStream:
         return self._held > 0
 
     @property
+    def is_quick(self) -> bool:
+        """Whether it pays to try again at once: its room is large."""
+        return False
+
+    @property
     def held(self) -> int:
         """The bytes of the answers that wait."""
         return self._held

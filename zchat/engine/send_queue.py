@@ -19,6 +19,10 @@ from zchat.engine.pipes import LARGE_BYTES, Pipes
 
 WAITING_BYTES: Final = 4_194_304
 RETRY_SECONDS: Final = 0.001
+QUICK_SECONDS: Final = 0.000_05
+"""A reader's full pipe has room again after about as long."""
+QUICK_TRIES: Final = 20
+"""So many tries in vain, and the reader is taken for a slow one."""
 DRAIN_SECONDS: Final = 1.0
 
 log = structlog.get_logger()
@@ -58,6 +62,7 @@ class SendQueue:
         self._pipes = pipes
         self._queues: dict[bytes, _Queue] = {}
         self._size = 0
+        self._tries = 0
         self.lost = 0
         self.dropped = 0
 
@@ -68,6 +73,11 @@ class SendQueue:
     def waiting(self) -> bool:
         """Whether somebody's answers wait for room."""
         return bool(self._queues)
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether to try again after QUICK_SECONDS, not RETRY_SECONDS."""
+        return bool(self._queues) and self._tries < QUICK_TRIES
 
     @property
     def held(self) -> int:
@@ -82,6 +92,7 @@ class SendQueue:
             if self._is_taken(answer):
                 return
             queue = self._queues[envelope[0]] = _Queue()
+            self._tries = 0
         if queue.size > WAITING_BYTES:
             self._lose(1, "it does not read")
             return
@@ -94,11 +105,13 @@ class SendQueue:
 
     def retry(self) -> None:
         """Send what waits, as far as there is room by now."""
+        self._tries += 1
         for origin, queue in list(self._queues.items()):
             while queue.answers and self._is_taken(queue.answers[0]):
                 size = queue.answers.popleft().size
                 queue.size -= size
                 self._size -= size
+                self._tries = 0
             if not queue.answers:
                 del self._queues[origin]
 
