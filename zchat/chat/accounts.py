@@ -216,9 +216,8 @@ async def rename(
         chat = turn.tell_change(
             events.MemberRenamed(chat_id=place.chat.id, user=person(user))
         )
-        member = turn.find(MEMBERS, (chat.id, user.id))
-        if member is not None:
-            turn.change(MEMBERS, member, renamed=chat.revision)
+        member = turn.place(chat.id, user.id).member
+        turn.change(MEMBERS, member, renamed=chat.revision)
     turn.tell_user(user.id, events.Renamed(name=name))
     return results.NewName(name=name)
 
