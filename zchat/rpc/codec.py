@@ -14,8 +14,10 @@ has as many entries as there are such fields, each was given just once.
 Only where it has more are its keys counted.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from operator import ne
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
@@ -25,12 +27,14 @@ from msgspec.structs import astuple
 
 from zchat.errors import Code, Refused
 from zchat.rpc.methods import METHODS, TOKEN, Method
-from zchat.rpc.params import LOWER, Params
+from zchat.rpc.params import ID_PATTERN, LOWER, Params
 from zchat.rpc.validation_messages import complaint
 
 REQUEST: Final = 0
 ANSWER: Final = 1
+IDS_KEPT: Final = 16_384
 _NIL: Final = msgspec.Raw(b"\xc0")
+_matches_id: Final = re.compile(ID_PATTERN).search
 _MAPS: Final = frozenset(
     bytes([first]) for first in (*range(0x80, 0x90), 0xDE, 0xDF)
 )
@@ -127,10 +131,12 @@ class _Reader:
     def __init__(self, method: Method) -> None:
         self._names_token = method.names_token
         self._decode = _decoder(_beside_token(method, msgspec.Raw, _NIL))
-        quick = _beside_token(method, str | None, None)
-        self._decode_quickly = _decoder(quick)
         params = inspect.type_info(method.params)
         assert isinstance(params, inspect.StructType)
+        quick = _beside_token(
+            method, str | None, None, [f for f in params.fields if _is_id(f)]
+        )
+        self._decode_quickly = _decoder(quick)
         self._moments = tuple(
             field.name for field in params.fields if _is_moment(field.type)
         )
@@ -138,7 +144,12 @@ class _Reader:
         self._lower = tuple(
             quick.__struct_fields__.index(field.name)
             for field in params.fields
-            if _any_case(field.type)
+            if _any_case(field.type) and not _is_id(field)
+        )
+        self._ids = tuple(
+            quick.__struct_fields__.index(field.name)
+            for field in params.fields
+            if _is_id(field)
         )
         defaults = {field.name: _default_of(field) for field in params.fields}
         self._defaults = [
@@ -161,12 +172,14 @@ class _Reader:
         values = astuple(given)
         if body[0] + values.count(None) != self._full:
             self._refuse_twice(body, values)
-        for place in self._lower:
+        for place in self._ids:
             value = values[place]
-            if value is None or (type(value) is str and value.islower()):
-                continue
-            _to_lower(given, place, value)
-        if b"\x00" in body:
+            if value is not None and _lower_id(value) != value:
+                _to_lower(given, place, value)
+        for place in self._lower:
+            if values[place] is not None:
+                _to_lower(given, place, values[place])
+        if 0 in body:
             _refuse_nul(given)
 
     def _refuse_twice(self, body: bytes, values: Sequence[Any]) -> None:
@@ -192,12 +205,23 @@ class _Reader:
 
 
 def _beside_token(
-    method: Method, token: Any, default: object
+    method: Method,
+    token: Any,
+    default: object,
+    texts: Sequence[inspect.Field] = (),
 ) -> type[msgspec.Struct]:
-    """A method's parameters, and a token of the given type."""
+    """A method's parameters, and a token of the given type.
+
+    Fields in `texts` may be any text.
+    """
+    fields: list[Any] = [(TOKEN, token, default)]
+    fields += [
+        (field.name, str) if field.required else (field.name, str | None, None)
+        for field in texts
+    ]
     return msgspec.defstruct(
         method.params.__name__,
-        [(TOKEN, token, default)],
+        fields,
         bases=(method.params,),
         frozen=True,
         kw_only=True,
@@ -214,6 +238,29 @@ def _is_moment(kind: inspect.Type) -> bool:
 
 def _default_of(field: inspect.Field) -> object:
     return None if field.required else field.default
+
+
+def _is_id(field: inspect.Field) -> bool:
+    """Whether a field holds an id, or one or nothing."""
+    kind = field.type
+    if isinstance(kind, inspect.UnionType):
+        kinds = [k for k in kind.types if not isinstance(k, inspect.NoneType)]
+        kind = kinds[0] if len(kinds) == 1 else kind
+    while isinstance(kind, inspect.Metadata):
+        kind = kind.type
+    return isinstance(kind, inspect.StrType) and kind.pattern == ID_PATTERN
+
+
+@lru_cache(maxsize=IDS_KEPT)
+def _lower_id(text: str) -> str:
+    """The id in lower case; raises ValueError where it is none.
+
+    Matching a pattern takes longer than all else in a request that is
+    read quickly, and most ids were seen just before.
+    """
+    if not _matches_id(text):
+        raise ValueError("not an id")
+    return text.lower()
 
 
 def _any_case(kind: inspect.Type) -> bool:
