@@ -87,15 +87,15 @@ class SendQueue:
     def send(self, envelope: list[bytes], body: bytes) -> None:
         """Send an answer, after those that wait for the same reader."""
         queue = self._queues.get(envelope[0])
-        answer = _Answer(envelope, body)
         if queue is None:
-            if self._is_taken(answer):
+            if self._is_taken(envelope, body):
                 return
             queue = self._queues[envelope[0]] = _Queue()
             self._tries = 0
         if queue.size > WAITING_BYTES:
             self._lose(1, "it does not read")
             return
+        answer = _Answer(envelope, body)
         queue.answers.append(answer)
         queue.size += answer.size
         self._size += answer.size
@@ -107,7 +107,7 @@ class SendQueue:
         """Send what waits, as far as there is room by now."""
         self._tries += 1
         for origin, queue in list(self._queues.items()):
-            while queue.answers and self._is_taken(queue.answers[0]):
+            while queue.answers and self._is_taken(*queue.answers[0]):
                 size = queue.answers.popleft().size
                 queue.size -= size
                 self._size -= size
@@ -155,13 +155,13 @@ class SendQueue:
             self.retry()
             time.sleep(RETRY_SECONDS)
 
-    def _is_taken(self, answer: _Answer) -> bool:
+    def _is_taken(self, envelope: list[bytes], body: bytes) -> bool:
         """Hand an answer to the socket; False: there is no room yet."""
-        envelope, body = answer
+        send = self._send
         try:
             for frame in envelope:
-                self._send(frame, sockets.MORE)
-            self._send(body, sockets.NOBLOCK)
+                send(frame, sockets.MORE)
+            send(body, sockets.NOBLOCK)
         except zmq.Again:
             return False
         except zmq.ZMQError:
