@@ -64,6 +64,8 @@ SUBSCRIPTIONS_A_TURN: Final = 4_096
 WATCH_SECONDS: Final = 0.5
 COPYING_MILLISECONDS: Final = 20
 COLLECT_OBJECTS: Final = 50_000
+SWITCH_SECONDS: Final = 0.001
+"""So soon the thread of the search index gives the interpreter back."""
 _SUBSCRIBE: Final = b"\x01"
 _WRONG_START: Final = 2
 
@@ -315,6 +317,7 @@ def serve(settings: Settings) -> int:
         )
         print(greeting(settings), flush=True)
         calm_collector(COLLECT_OBJECTS)
+        sys.setswitchinterval(SWITCH_SECONDS)
         broker.run(child)
         log.info("stopping")
     log.info("stopped")
