@@ -133,8 +133,6 @@ class TableState:
 
     def settle(self, keep: bool) -> None:
         """The batch is over: forget its changes, and rows unless kept."""
-        if not (self.rows or self.absent or self._older):
-            return
         self.inserts.clear()
         self.updates.clear()
         self.deletes.clear()
@@ -142,7 +140,8 @@ class TableState:
             self._forget_absent()
             self._age()
         else:
-            self._older.clear()
+            if self._older:
+                self._older.clear()
             self.rows.clear()
             for keys in self.keys:
                 keys.clear()

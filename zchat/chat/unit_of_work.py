@@ -135,8 +135,10 @@ class UnitOfWork:
         self._end(False)
 
     def _end(self, keep: bool) -> None:
+        forgets_older = self.cacheable and not keep
         for state in self._states.values():
-            state.settle(keep and state.table.cacheable)
+            if state.rows or state.absent or forgets_older:
+                state.settle(keep and state.table.cacheable)
         self.events.clear()
         self.notes.clear()
         self._shared.statements.clear()

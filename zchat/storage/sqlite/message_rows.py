@@ -73,8 +73,10 @@ class MessageRows:
             if seq & _BLOCK_MASK == 0:
                 full.append(place)
         self._insert_plain(plain)
-        self._connection.executemany(_ANY, others)
-        self._connection.executemany(_COUNT_BLOCK, zip(full))
+        if others:
+            self._connection.executemany(_ANY, others)
+        if full:
+            self._connection.executemany(_COUNT_BLOCK, zip(full))
 
     def _insert_plain(self, values: list[Any]) -> None:
         """Insert plain messages, whose values follow one another."""
