@@ -10,6 +10,9 @@ over what is now true, and the transaction is committed. So a batch means
 what its requests would mean one after another, at the cost of a few
 queries and one commit. (DataLoader and Haxl are built on this idea.)
 
+At once. A call that waits for nothing needs no coroutine: it is prepared
+where that would start, and finished in its turn (chat/rules.py).
+
 Staleness. What a rule loaded by key it looks up again in its turn, and
 sees what the rules before it made of that. What it asked (a count, a
 page) cannot be looked up again. Rules that make such answers untrue
