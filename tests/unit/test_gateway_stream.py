@@ -113,6 +113,14 @@ def test_answers_larger_than_the_buffers_wait_for_room(ends: Ends) -> None:
     assert not ends.stream.waiting
 
 
+def test_a_full_stream_is_left_to_its_reader_for_a_while(ends: Ends) -> None:
+    """It holds far more than a pipe, which is soon worth another try."""
+    ends.stream.send([ends.origin()], BIG)
+    ends.stream.flush()
+
+    assert (ends.stream.waiting, ends.stream.is_quick) == (True, False)
+
+
 def test_who_does_not_read_is_not_asked_for_more(ends: Ends) -> None:
     origin = ends.origin()
     count = WAITING_BYTES // len(BIG) + 2
