@@ -760,6 +760,16 @@ class TestRead:
         commands = device.start(chat(head=3, read=3))
         assert notices(commands) == [("read", COMMON)]
 
+    def test_an_answer_moves_the_position_and_its_event_says_nothing_new(
+        self,
+    ) -> None:
+        device = Device()
+        device.start(chat(head=3, read=1, unread=2))
+        commands = device.session.was_read(COMMON, 3)
+        assert notices(commands) == [("read", COMMON)]
+        assert device.session.chats[COMMON].unread == 0
+        assert device.inbox("read", chat_id=COMMON, seq=3) == []
+
 
 class TestFromTheTop:
     def test_after_a_reconnect(self) -> None:

@@ -229,6 +229,16 @@ class Client(Methods):
             self._device.use_token(self._token)
         return self._token
 
+    async def read(self, chat_id: str, seq: int) -> int:
+        """Move the read position forward; returns where it stands.
+
+        `known_chats` has it from then on.
+        """
+        moved = await super().read(chat_id, seq)
+        if self._device is not None:
+            self._device.was_read(chat_id, moved)
+        return moved
+
     # Events.
 
     async def _listen(self) -> None:

@@ -269,6 +269,10 @@ class Device:
         if self._loop.time() >= self._asked_at + PRESENT_SECONDS:
             self._request("settings", {}, lambda error, result: None)
 
+    def was_read(self, chat_id: str, seq: int) -> None:
+        """The user's read position in a chat is known from an answer."""
+        self._run(self._session.was_read(chat_id, seq))
+
     def use_token(self, token: str) -> None:
         """The user has another token from now on."""
         self._token = token

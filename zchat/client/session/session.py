@@ -169,6 +169,11 @@ class Session:
             self._handshake.from_the_top(())
         return self._done()
 
+    def was_read(self, chat_id: str, seq: int) -> list[Command]:
+        """The answer to a `read` of this device: where the position is."""
+        self._on_read(events.Read(chat_id=chat_id, seq=seq))
+        return self._done()
+
     def _done(self) -> list[Command]:
         self._start_fetches()
         if (
