@@ -396,6 +396,27 @@ def test_one_chat_that_ends_holds_up_no_other(
     assert call.outcome == Progress(more=False)
 
 
+def test_a_page_says_whether_there_is_more(
+    world: World, ann: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expiry, "DELETED_MESSAGES", 2)
+    group = world.group(ann)
+    for _ in range(4):
+        ann("send", chat_id=group, text="x")
+    ann("read", chat_id=group, seq=4)
+    world.advance(TTL)
+    world.run([Call(expiry.expire_members, NoParams())])
+
+    calls = [Call(expiry.delete_expired, NoParams()) for _ in range(2)]
+    for call in calls:
+        world.run([call])
+
+    assert [call.outcome for call in calls] == [
+        Progress(more=True),
+        Progress(more=False),
+    ]
+
+
 def test_who_leaves_holds_nothing_back(
     world: World, ann: Person, bob: Person
 ) -> None:

@@ -34,6 +34,7 @@ def test_everybody_is_told_the_whole_message(world: World) -> None:
 
     (told,) = world.told()
     assert not told.sealed
+    assert (told.raw.chat_id, told.raw.seq) == (world.common, 1)
     assert told.body == {
         "event": "message",
         "chat_id": world.common,

@@ -254,6 +254,24 @@ class TestBans:
         (account,) = world.operator("accounts", user_id=ann.id).users
         assert account.warnings == 1
 
+    def test_nor_does_it_bring_the_round_before_back(
+        self, make_world: MakeWorld
+    ) -> None:
+        world = make_world(max_warnings=2)
+        ann, bob, eve = world.users("ann bob eve")
+        bob("report", user_id=ann.id, reason="x")
+        world.operator("ban", user_id=ann.id, seconds=10, reason="x")
+
+        outcomes = world.batch(
+            [
+                world.operator.asks("unban", user_id=ann.id),
+                eve.asks("report", user_id=ann.id, reason="x"),
+            ]
+        )
+
+        assert codes(outcomes) == ["ok", "ok"]
+        assert ann("status").user.banned_until is None
+
     def test_a_long_ban_replaces_one_by_complaints(
         self, make_world: MakeWorld
     ) -> None:
@@ -430,6 +448,17 @@ class TestAccounts:
 
         told = [body["event"] for body in world.told_in(group)]
         assert told.count("key_changed") == 2
+
+    def test_files_that_waited_with_a_message_go(self, world: World) -> None:
+        ann = world.user()
+        file_id = world.file(ann, world.common, b"x")
+        at = world.at(10 * 86_400)
+        ann("schedule", text="x", files=[file_id], send_at=at)
+        world.operator("close_account", user_id=ann.id)
+        world.advance(86_400)
+        world.wait(61)
+
+        assert world.store.rows("SELECT * FROM files") == []
 
     def test_closed_in_the_batch_of_an_invitation(self, world: World) -> None:
         ann, bob = world.users("ann bob")

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.harness import NOWHERE, Asked, Person, World, codes, refused
+from zchat.chat import memberships
 from zchat.chat.links import LIVE_LINKS
 from zchat.errors import Code
 from zchat.rpc import MEMBERSHIPS_LIMIT
@@ -372,6 +373,22 @@ class TestGroup:
 
         assert codes(outcomes) == ["ok"] * 4
         assert bob.texts(chat_id) == ["3"]
+
+    def test_groups_of_one_batch_all_count(
+        self,
+        world: World,
+        ann: Person,
+        bob: Person,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(memberships, "MEMBERSHIPS_LIMIT", 3)
+        makers = (ann, bob, ann, ann, bob)
+
+        outcomes = world.batch(
+            [maker.asks("create_chat", name="x") for maker in makers]
+        )
+
+        assert codes(outcomes) == ["ok", "ok", "ok", "conflict", "ok"]
 
 
 class TestExit:

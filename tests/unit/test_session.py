@@ -1446,6 +1446,8 @@ class TestPulse:
         device.start(chat())
         beat = codec.pack({"epoch": "e"})
         assert device.session.published(topics.HEARTBEAT, beat) == []
+        beat = codec.pack({"epoch": "another"})
+        assert device.session.published(topics.HEARTBEAT, beat) != []
 
     def test_the_gaps_that_a_sync_told_count(self) -> None:
         device = Device()
