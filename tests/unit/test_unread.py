@@ -357,6 +357,16 @@ def test_sync_tells_what_waits_and_how_the_user_is(
     assert (bob("sync").scheduled, bob("sync").user.receipts) == (0, True)
 
 
+def test_sync_tells_where_a_newcomer_begins(world: World) -> None:
+    ann, bob = world.users("ann bob")
+    group = world.group(ann)
+    for _ in range(3):
+        ann("send", chat_id=group, text="x")
+    ann("invite", chat_id=group, user_id=bob.id)
+
+    assert [chat.visible_after for chat in bob("sync").chats] == [0, 3]
+
+
 def test_all_of_it_outlives_a_restart(world: World) -> None:
     ann, bob = world.users("ann bob")
     private = ann("p2p", user_id=bob.id).chat_id
