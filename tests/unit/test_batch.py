@@ -365,16 +365,42 @@ class TestStoreFails:
         assert world.store.faults == []
 
     @pytest.mark.parametrize("step", ["write", "commit"])
+    @pytest.mark.parametrize("count", [2, 3])
     def test_rejected_runs_them_one_by_one(
-        self, world: World, ann: Person, bob: Person, step: str
+        self, world: World, ann: Person, bob: Person, step: str, count: int
     ) -> None:
         world.store.faults = [(step, REJECTED)]
         before = world.store.committed
 
-        outcomes = world.batch(sends(ann, bob, ann))
+        outcomes = world.batch(sends(ann, bob, ann)[:count])
 
-        assert [outcome.seq for outcome in outcomes] == [1, 2, 3]
-        assert world.store.committed == before + 3
+        seqs = [outcome.seq for outcome in outcomes]
+        assert seqs == list(range(1, count + 1))
+        assert world.store.committed == before + count
+
+    def test_one_alone_is_repeated_instead(
+        self, world: World, ann: Person
+    ) -> None:
+        world.store.faults = [("write", REJECTED)]
+
+        assert ann("send", text="x").seq == 1
+
+    def test_each_is_logged_with_its_reason(
+        self, world: World, ann: Person, bob: Person, logged: list[Any]
+    ) -> None:
+        logged.clear()
+        for fault in (BUSY, REJECTED, AWAY):
+            world.store.faults = [("write", fault)]
+            world.batch(sends(ann, bob))
+
+        assert logged == [
+            {"event": event, "error": str(fault), "log_level": level}
+            for event, fault, level in (
+                ("batch_repeated", BUSY, "info"),
+                ("batch_rejected", REJECTED, "warning"),
+                ("store_away", AWAY, "error"),
+            )
+        ]
 
     def test_busy_for_ever_is_given_up(
         self, world: World, ann: Person
