@@ -125,6 +125,16 @@ def test_all_by_the_owner_of_a_group_only(world: World) -> None:
     assert mentions_in(eve, chat_id) == 1
 
 
+def test_a_comment_mentions_all_as_well(world: World) -> None:
+    ann, bob = world.users("ann bob")
+    chat_id = world.group(ann, bob)
+    sent = bob("send", chat_id=chat_id, text="x")
+
+    ann("comment", message_id=sent.id, text="@all")
+
+    assert bob.chat(chat_id).messages[0].mentions == [bob.id]
+
+
 def test_the_owner_may_name_one_as_well(world: World) -> None:
     ann, bob, eve = world.users("ann bob eve")
     chat_id = world.group(ann, bob, eve)
