@@ -62,8 +62,7 @@ torture-cluster: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.torture_cluster $(ARGS)
 
 mutants: $(VENV)/.dev
-	$(BIN)/mutmut run $(ARGS)
-	$(BIN)/mutmut results
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 pictures: $(VENV)/.dev
 	$(BIN)/python -m tests.web.pictures

@@ -49,6 +49,7 @@ FIRST: Final = (
     "glossary",
     "delivery",
     "safety",
+    "mutants",
     "zeromq-traps",
     "performance",
     "scale",
