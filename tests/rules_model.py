@@ -302,7 +302,9 @@ class Model:
         ]
         if not places:
             raise No("not_found")
-        self.member(who, places[0])
+        content, _ = self.keys.get((who, idempotency_key or ""), (None, None))
+        if content is None or content[-1] != message_id:
+            self.member(who, places[0])
         self.send(who, outcome, text, places[0], message_id, idempotency_key)
 
     def read(self, who: str, outcome: Any, chat_id: str, seq: int) -> None:
