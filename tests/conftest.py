@@ -1,5 +1,6 @@
 """What tests of every tier share: free ports, servers, settings."""
 
+import os
 import random
 import socket
 from collections.abc import Callable, Iterator
@@ -35,8 +36,10 @@ def is_free(port: int) -> bool:
 
 
 def candidates() -> Iterator[int]:
-    """Ports in a circle, begun at a random one: workers seldom meet."""
-    ports = range(FIRST_PORT, LAST_PORT, PORTS_OF_ONE_SERVER)
+    """Ports in a circle, begun at a random one; no two workers meet."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").lstrip("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    ports = range(FIRST_PORT, LAST_PORT, PORTS_OF_ONE_SERVER)[worker::workers]
     start = random.SystemRandom().randrange(len(ports))
     while True:
         yield from ports[start:]
