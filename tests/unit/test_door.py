@@ -8,7 +8,7 @@ import pytest
 import structlog
 import zmq
 
-from tests.harness import NOWHERE, START
+from tests.harness import NOWHERE, START, shown_by
 from zchat.chat.jobs import BackUp
 from zchat.engine.door import Door, GatewayDoor
 from zchat.engine.gateway_stream import GatewayStream
@@ -131,18 +131,6 @@ def ask(
     return door.intake.take(True, PLENTY)
 
 
-def counted(meters: Meters) -> Any:
-    return meters.shown(
-        now=START,
-        answers_waiting=0,
-        answers_lost=0,
-        clients_dropped=0,
-        requests_waiting=0,
-        feed_gaps=0,
-        store_bytes=None,
-    )
-
-
 def test_each_gets_its_own_answer(
     wire: Wire, door: Door, meters: Meters
 ) -> None:
@@ -161,8 +149,8 @@ def test_each_gets_its_own_answer(
     assert bob.id == 1
     assert bob.error is not None
     assert bob.error.code is Code.CONFLICT
-    assert counted(meters).requests == 2
-    assert counted(meters).refusals == {"conflict": 1}
+    assert shown_by(meters).requests == 2
+    assert shown_by(meters).refusals == {"conflict": 1}
 
 
 def test_what_cannot_be_read_is_answered_too(wire: Wire, door: Door) -> None:

@@ -5,23 +5,10 @@ import resource
 
 import pytest
 
-from tests.harness import START
+from tests.harness import START, shown_by
 from zchat.engine import meters as meters_module
 from zchat.engine.meters import Distribution, Meters, memory_bytes, open_files
 from zchat.model import SECOND
-from zchat.rpc.operator_results import BrokerStats
-
-
-def shown(meters: Meters, now: int = START) -> BrokerStats:
-    return meters.shown(
-        now=now,
-        answers_waiting=0,
-        answers_lost=0,
-        clients_dropped=0,
-        requests_waiting=0,
-        feed_gaps=0,
-        store_bytes=None,
-    )
 
 
 def test_a_value_on_a_bound_is_within_it() -> None:
@@ -39,14 +26,14 @@ def test_what_opens_while_serving_is_a_connection() -> None:
     meters.serving()
     others = [os.open("/dev/null", os.O_RDONLY) for _ in range(3)]
     try:
-        assert shown(meters).connections == 3
+        assert shown_by(meters).connections == 3
         os.close(others.pop())
-        assert shown(meters, START + 90 * SECOND).connections == 2
-        assert shown(meters, START + 90 * SECOND).uptime == 90
+        assert shown_by(meters, START + 90 * SECOND).connections == 2
+        assert shown_by(meters, START + 90 * SECOND).uptime == 90
     finally:
         for descriptor in (own, *others):
             os.close(descriptor)
-    assert shown(meters).connections == 0
+    assert shown_by(meters).connections == 0
 
 
 def test_the_memory_of_this_process() -> None:
@@ -62,5 +49,5 @@ def test_a_system_that_does_not_tell(
     monkeypatch.setattr(meters_module, "_MEMORY_PAGES", "/nowhere")
 
     assert open_files() == 0
-    assert shown(Meters(START)).connections == 0
+    assert shown_by(Meters(START)).connections == 0
     assert memory_bytes() > 1_000_000
