@@ -309,11 +309,6 @@ class Timeline:
                 self._notes[index] = note._replace(text=text)
                 self.version += 1
 
-    def clear_notes(self) -> None:
-        """Take the notes away."""
-        self._notes.clear()
-        self.version += 1
-
     def put(self, outgoing: Outgoing) -> None:
         """Add what was typed."""
         self.outgoing.append(outgoing)
