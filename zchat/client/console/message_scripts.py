@@ -1,6 +1,8 @@
 """Commands for scripts that send, read and change messages."""
 
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import click
 
@@ -262,6 +264,21 @@ async def search(
                 return
 
 
+@asynccontextmanager
+async def _at_message(
+    options: Options, message: str, chat: str | None, to: str | None
+) -> AsyncIterator[tuple[Client, str]]:
+    """A client, and the id of a message that was named by id or number."""
+    async with entered(options) as client:
+        chat_id = await chat_id_of(client, chat, to)
+        yield client, await message_id_of(client, message, chat_id)
+
+
+def _echo_change(revision: int, said: str, as_json: bool) -> None:
+    """Say what was done, or at which revision of the chat."""
+    click.echo(json_line({"revision": revision}) if as_json else said)
+
+
 @click.command("edit")
 @click.argument("message")
 @click.argument("text", nargs=-1)
@@ -282,9 +299,7 @@ async def edit(
     `-` or no TEXT reads standard input.
     """
     words = text_of(text)
-    async with entered(options) as client:
-        chat_id = await chat_id_of(client, chat, to)
-        message_id = await message_id_of(client, message, chat_id)
+    async with _at_message(options, message, chat, to) as (client, message_id):
         edited = await client.edit(message_id, words)
     click.echo(json_line(edited) if as_json else f"edited {message_id}")
 
@@ -303,15 +318,9 @@ async def delete(
     as_json: bool,
 ) -> None:
     """Delete MESSAGE, an id or a number."""
-    async with entered(options) as client:
-        chat_id = await chat_id_of(client, chat, to)
-        message_id = await message_id_of(client, message, chat_id)
+    async with _at_message(options, message, chat, to) as (client, message_id):
         revision = await client.delete(message_id)
-    click.echo(
-        json_line({"revision": revision})
-        if as_json
-        else f"deleted {message_id}"
-    )
+    _echo_change(revision, f"deleted {message_id}", as_json)
 
 
 @click.command("react")
@@ -332,12 +341,8 @@ async def react(
     as_json: bool,
 ) -> None:
     """Put EMOJI on MESSAGE, an id or a number."""
-    async with entered(options) as client:
-        chat_id = await chat_id_of(client, chat, to)
-        message_id = await message_id_of(client, message, chat_id)
+    async with _at_message(options, message, chat, to) as (client, message_id):
         revision = await client.react(message_id, emoji, on=not off)
-    click.echo(
-        json_line({"revision": revision})
-        if as_json
-        else f"{'took off' if off else 'put on'} {message_id}"
+    _echo_change(
+        revision, f"{'took off' if off else 'put on'} {message_id}", as_json
     )
